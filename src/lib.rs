@@ -1,0 +1,1 @@
+//! Tandem: a real-time media server for contact centres.
