@@ -1,1 +1,7 @@
 //! Tandem: a real-time media server for contact centres.
+//!
+//! One binary is a carrier's SIP trunk target, an IVR driven by dialplan files, a queue with hold
+//! music, and the place where agents take the calls. The modules stand in layer order: each may use
+//! those above it, never those below (`docs/ARCHITECTURE.md` §5, enforced by `tests/tidy`).
+
+pub mod call;

@@ -1,0 +1,16 @@
+//! Calls: legs, bridges, hold, park, transfer, recording and call records.
+//!
+//! The law: a `Call` is a pure machine and plain data. It never awaits, opens no socket
+//! and reads no clock; it knows nothing of queues, dialplans or stores. It is asked by [`Action`]s,
+//! tells by [`Notice`]s, and reaches SIP and media through commands that its owner carries out.
+
+mod action;
+mod cause;
+mod cdr;
+
+pub use action::{
+    Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
+    PlayToken, Prompt, Ringback,
+};
+pub use cause::Cause;
+pub use cdr::{Cdr, Direction};
