@@ -218,6 +218,8 @@ pub enum Notice {
         /// How.
         result: DialResult,
     },
+    /// The callee handed the caller on by REFER: that dialling's bridge now has another callee.
+    Transferred(DialToken),
     /// The caller is gone; the call ends whatever is asked.
     CallerGone(Cause),
 }
