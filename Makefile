@@ -1,0 +1,75 @@
+# The only entry point. Each target installs what it lacks through apt when run as root,
+# and otherwise says exactly what to install.
+#
+#   make run     the demo: a contact centre on loopback, with callers and agents that really call
+#   make check   format, tidy (layers, bans, names), clippy
+#   make test    everything that runs in minutes, with a short part against real phones
+#   make e2e     the whole part against real phones
+#   make sim     the simulated world over random seeds          SEEDS=20000
+#   make bench   micro-benchmarks                               BENCH=name
+#   make fuzz    mutated input against every parser             FUZZ_SECONDS=60
+
+.DEFAULT_GOAL := help
+.PHONY: help run check test e2e sim bench fuzz fmt clean rust speech phones audio deny
+
+CARGO ?= cargo
+SEEDS ?= 20000
+FUZZ_SECONDS ?= 60
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+run: rust speech
+	$(CARGO) run --release -- demo
+
+check: rust
+	$(CARGO) fmt --all --check
+	$(CARGO) test --quiet --test tidy
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+test: rust speech phones audio
+	$(CARGO) test --workspace
+	@if [ -x tests/e2e/run ]; then tests/e2e/run smoke; \
+	 else echo "tests/e2e/run is missing: the part with real phones did NOT run"; fi
+
+e2e: rust speech phones audio
+	tests/e2e/run all
+
+sim: rust
+	TANDEM_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test it sim_ -- --nocapture
+
+bench: rust
+	$(CARGO) bench --workspace $(if $(BENCH),-- $(BENCH))
+
+fuzz: rust
+	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --workspace fuzz_ -- --nocapture
+
+fmt: rust
+	$(CARGO) fmt --all
+
+deny: rust
+	$(CARGO) deny check bans licenses sources
+
+clean:
+	$(CARGO) clean
+
+# What a target needs. `need` is: a command that proves it is there, and the Debian package.
+need = @command -v $(1) >/dev/null 2>&1 || ./.ci/install $(2)
+
+rust:
+	@command -v $(CARGO) >/dev/null 2>&1 || { \
+	 echo "Rust is missing: install rustup from https://rustup.rs (rust-toolchain.toml names the version)"; exit 1; }
+	$(call need,cc,gcc)
+
+speech:
+	$(call need,espeak-ng,espeak-ng)
+
+phones:
+	$(call need,sipp,sip-tester)
+	$(call need,baresip,baresip)
+	$(call need,linphonec,linphone-cli)
+
+audio:
+	$(call need,sox,sox)
+	$(call need,tcpdump,tcpdump)
+	$(call need,python3,python3)
