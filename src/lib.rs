@@ -5,3 +5,4 @@
 //! those above it, never those below (`docs/ARCHITECTURE.md` §5, enforced by `tests/tidy`).
 
 pub mod call;
+pub mod center;

@@ -1,0 +1,209 @@
+//! What the centre looks like from outside: for the API, the metrics, and the question "why does
+//! this call wait?".
+
+use clock::{Duration, Now};
+
+use super::agent::{Activity, Agent};
+use super::queue::{Queue, Stage};
+use super::{AgentId, AgentState, Center};
+use crate::call::CallId;
+
+/// The whole centre at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Every queue, by name.
+    pub queues: Vec<QueueSnapshot>,
+    /// Every agent, by name.
+    pub agents: Vec<AgentSnapshot>,
+}
+
+/// One queue at one moment. Counts are since the start of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Whether it is no longer configured and waits to be empty.
+    pub closing: bool,
+    /// Who waits, first first.
+    pub waiting: Vec<WaitingSnapshot>,
+    /// Its agents by what they do; an agent whose phone cannot be rung is not counted.
+    pub agents: Vec<(AgentState, usize)>,
+    /// Calls that wanted to wait.
+    pub joined: u64,
+    /// Calls that an agent took.
+    pub assigned: u64,
+    /// Calls that left by themselves.
+    pub abandoned: u64,
+    /// Calls that waited too long or lost their last agent.
+    pub expired: u64,
+    /// Calls that were not let in.
+    pub refused: u64,
+    /// The sum of the waits of `assigned`.
+    pub waited_assigned: Duration,
+}
+
+/// One waiting call at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingSnapshot {
+    /// Which call.
+    pub call: CallId,
+    /// 1 is next.
+    pub position: usize,
+    /// Higher is served first.
+    pub priority: i32,
+    /// How long it has waited.
+    pub waited: Duration,
+    /// The agent who rings for it.
+    pub offered_to: Option<AgentId>,
+}
+
+/// One agent at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSnapshot {
+    /// Who.
+    pub id: AgentId,
+    /// The endpoint that rings for him.
+    pub endpoint: String,
+    /// The queues he serves.
+    pub queues: Vec<String>,
+    /// What he does.
+    pub state: AgentState,
+    /// For how long.
+    pub lasted: Duration,
+    /// Whether his phone can be rung.
+    pub reachable: bool,
+    /// The call offered to him, or that he serves.
+    pub call: Option<CallId>,
+    /// Calls refused or missed in a row.
+    pub misses: u32,
+}
+
+/// Why an agent of the queue does not take a waiting call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// His phone cannot be rung.
+    Unreachable,
+    /// He wants no calls.
+    Away,
+    /// He rests after a call refused or missed; ends at that time.
+    Resting {
+        /// When.
+        until: Now,
+    },
+    /// Another call rings at him.
+    RingsForAnother,
+    /// This very call rings at him.
+    RingsForThis,
+    /// He serves a call.
+    Busy,
+    /// He writes up a call; ends at that time.
+    WrapUp {
+        /// When.
+        until: Now,
+    },
+    /// He is configured for the queue but is no agent.
+    Unknown,
+    /// He is free: never seen while calls wait unoffered.
+    Free,
+}
+
+impl Center {
+    /// Everything, at `now`. Costs O(calls + agents · queues).
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        Snapshot {
+            queues: self
+                .queues
+                .values()
+                .map(|queue| self.queue_snapshot(now, queue))
+                .collect(),
+            agents: self
+                .agents
+                .values()
+                .map(|agent| agent_snapshot(now, agent))
+                .collect(),
+        }
+    }
+
+    /// Why `call` still waits: for each agent of its queue, what keeps him. `None` if it does not wait.
+    pub fn why_waiting(&self, call: CallId) -> Option<Vec<(AgentId, Obstacle)>> {
+        let queue = self.queue(self.queue_of(call)?)?;
+        let obstacle = |id: &AgentId| match self.agents.get(id) {
+            Some(agent) => obstacle(agent, call),
+            None => Obstacle::Unknown,
+        };
+        Some(
+            queue
+                .agents
+                .iter()
+                .map(|id| (id.clone(), obstacle(id)))
+                .collect(),
+        )
+    }
+
+    fn queue_snapshot(&self, now: Now, queue: &Queue) -> QueueSnapshot {
+        let waiting = queue.waiting.iter().enumerate();
+        let mut agents: Vec<(AgentState, usize)> = Vec::new();
+        let members = queue
+            .config
+            .agents
+            .iter()
+            .filter_map(|id| self.agents.get(id));
+        for agent in members.filter(|a| a.reachable) {
+            match agents.iter_mut().find(|(state, _)| *state == agent.state()) {
+                Some((_, count)) => *count += 1,
+                None => agents.push((agent.state(), 1)),
+            }
+        }
+        agents.sort_unstable();
+        QueueSnapshot {
+            name: queue.config.name.clone(),
+            closing: queue.closing,
+            waiting: waiting
+                .map(|(ahead, (place, w))| WaitingSnapshot {
+                    call: w.call,
+                    position: ahead + 1,
+                    priority: place.priority.0,
+                    waited: now - w.joined,
+                    offered_to: match &w.stage {
+                        Stage::Offered { agent } => Some(agent.clone()),
+                        Stage::Queued => None,
+                    },
+                })
+                .collect(),
+            agents,
+            joined: queue.tally.joined,
+            assigned: queue.tally.assigned,
+            abandoned: queue.tally.abandoned,
+            expired: queue.tally.expired,
+            refused: queue.tally.refused,
+            waited_assigned: queue.tally.waited_assigned,
+        }
+    }
+}
+
+fn agent_snapshot(now: Now, agent: &Agent) -> AgentSnapshot {
+    let (state, since) = agent.shown;
+    AgentSnapshot {
+        id: agent.config.id.clone(),
+        endpoint: agent.config.endpoint.clone(),
+        queues: agent.queues.iter().cloned().collect(),
+        state,
+        lasted: now - since,
+        reachable: agent.reachable,
+        call: agent.call(),
+        misses: agent.misses,
+    }
+}
+
+fn obstacle(agent: &Agent, call: CallId) -> Obstacle {
+    match agent.activity {
+        Activity::Ringing { .. } if agent.is_offered(call) => Obstacle::RingsForThis,
+        Activity::Ringing { .. } => Obstacle::RingsForAnother,
+        Activity::Busy { .. } => Obstacle::Busy,
+        _ if !agent.reachable => Obstacle::Unreachable,
+        _ if agent.state() == AgentState::Away => Obstacle::Away,
+        Activity::WrapUp { until } => Obstacle::WrapUp { until },
+        Activity::Resting { until } => Obstacle::Resting { until },
+        Activity::Idle { .. } => Obstacle::Free,
+    }
+}

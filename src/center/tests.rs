@@ -1,0 +1,1 @@
+//! The centre by scenario, and by random operation against what it promises.
