@@ -1,0 +1,148 @@
+//! What a stream carries, and which way it flows.
+
+use std::fmt;
+
+/// An audio codec that a leg may negotiate; the media core has its own type, mapped by the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// G.711 µ-law: 8 kHz, static payload type 0 (RFC 3551 §4.5.14).
+    Pcmu,
+    /// G.711 A-law: 8 kHz, static payload type 8 (RFC 3551 §4.5.14).
+    Pcma,
+}
+
+impl Codec {
+    /// Every codec, in the order in which a leg without an opinion prefers them.
+    pub const ALL: [Self; 2] = [Self::Pcma, Self::Pcmu];
+
+    /// The encoding name of `a=rtpmap`, compared without regard to case.
+    pub const fn encoding(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
+    /// The RTP clock of the encoding: not always its sampling rate (G.722 samples at 16 kHz on an 8 kHz clock).
+    pub const fn clock_rate_hz(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// Channels as `a=rtpmap` declares them.
+    pub const fn channels(self) -> u8 {
+        match self {
+            Self::Pcmu | Self::Pcma => 1,
+        }
+    }
+
+    /// The payload type that our own offers give it; an answer repeats the offerer's.
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+        }
+    }
+
+    /// The codec with this encoding name, clock and channels, if it is one of ours.
+    pub fn from_rtpmap(encoding: &str, clock_rate_hz: u32, channels: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| {
+            codec.encoding().eq_ignore_ascii_case(encoding)
+                && codec.clock_rate_hz() == clock_rate_hz
+                && codec.channels() == channels
+        })
+    }
+
+    /// The codec that an operator names in a configuration: `pcmu` (or `ulaw`), `pcma` (or `alaw`).
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "pcmu" | "ulaw" => Some(Self::Pcmu),
+            "pcma" | "alaw" => Some(Self::Pcma),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.encoding())
+    }
+}
+
+/// Which way media flows, seen from the side that writes it (RFC 3264 §5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Both ways; what a description without an attribute means.
+    #[default]
+    SendRecv,
+    /// The writer sends and does not listen: it holds the other.
+    SendOnly,
+    /// The writer listens and does not send.
+    RecvOnly,
+    /// Nothing flows; RTCP still does.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether the writer sends.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the writer receives.
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// The direction with these two halves.
+    pub const fn from_halves(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
+    /// The same flow seen from the other side.
+    pub const fn reversed(self) -> Self {
+        Self::from_halves(self.receives(), self.sends())
+    }
+
+    /// What both want: `self` is ours, `theirs` is as they wrote it (RFC 3264 §6.1).
+    pub const fn meet(self, theirs: Self) -> Self {
+        Self::from_halves(
+            self.sends() && theirs.receives(),
+            self.receives() && theirs.sends(),
+        )
+    }
+
+    /// The attribute's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+
+    /// The direction that this attribute names.
+    pub fn from_attribute(name: &str) -> Option<Self> {
+        [
+            Self::SendRecv,
+            Self::SendOnly,
+            Self::RecvOnly,
+            Self::Inactive,
+        ]
+        .into_iter()
+        .find(|direction| direction.as_str() == name)
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,27 @@
+//! The body of the fuzz target `sdp`: every build compiles it, tests drive it with mutated examples.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Codec, LocalMedia, Negotiation, SessionDescription};
+
+/// Parses `bytes`, prints and parses again, offers them to a leg and answers its offer with them.
+///
+/// # Panics
+/// If what was printed does not parse to the same, or an answer of ours is not a description.
+pub fn sdp(bytes: &[u8]) {
+    if let Ok(parsed) = SessionDescription::parse(bytes) {
+        let printed = parsed.to_string();
+        let again = SessionDescription::parse(printed.as_bytes());
+        assert_eq!(again.map(|again| again.to_string()), Ok(printed));
+    }
+    let local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
+    let mut leg = Negotiation::new(local, 7);
+    if let Ok(answer) = leg.answer(bytes) {
+        assert!(SessionDescription::parse(&answer).is_ok());
+    }
+    let offered = leg.offer();
+    assert!(offered.is_ok_and(|offer| SessionDescription::parse(&offer).is_ok()));
+    let answered = leg.take_answer(bytes);
+    assert!(answered.is_err() || leg.agreed().is_some());
+    assert!(!leg.awaits_answer());
+}

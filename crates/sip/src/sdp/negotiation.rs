@@ -1,0 +1,663 @@
+//! The offer/answer machine of one leg (RFC 3264): one audio stream, everything else kept in its
+//! place and rejected.
+//!
+//! ```text
+//!                offer()                       take_answer()
+//!   ┌────────┐ ───────────▶ ┌───────────────┐ ──────────────▶ ┌────────┐
+//!   │ settled │              │ awaits answer │                 │ settled │  take_answer() again: the
+//!   └────────┘ ◀─────────── └───────────────┘                 └────────┘  answer of another fork, or
+//!     │    ▲     abandon(), or an answer that cannot be used                 the one of the 183 repeated
+//!     └────┘ answer(): their offer in, our answer out
+//! ```
+//!
+//! A failed step changes nothing that was agreed. The answer names one codec: the port then needs
+//! one decoder, and no second exchange to find out which (§10.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::codec::{Codec, Direction};
+use super::description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
+use super::offer_error::OfferError;
+use super::remote::{Format, Meaning, Remote};
+
+/// Our end of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// Where the other side is told to send: the advertised address, not always the bound one.
+    pub address: IpAddr,
+    /// The RTP port, even; RTCP is one above unless multiplexed.
+    pub port: u16,
+    /// The codecs that we take, best first.
+    pub codecs: Vec<Codec>,
+    /// Whose order chooses among common codecs when we answer.
+    pub order: CodecOrder,
+    /// Whether RFC 4733 telephone-events are offered and accepted.
+    pub dtmf: bool,
+    /// Whether RFC 3389 comfort noise is offered and accepted.
+    pub comfort_noise: bool,
+    /// Whether our offers propose RTCP on the RTP port (RFC 5761). One proposed to us is always accepted.
+    pub rtcp_mux: bool,
+    /// The packet time that we send unless asked for another, in milliseconds.
+    pub ptime_ms: u16,
+    /// The longest packet that we send or ask for, in milliseconds.
+    pub maxptime_ms: u16,
+    /// Which way we want media to flow.
+    pub direction: Direction,
+}
+
+impl LocalMedia {
+    /// A stream at this address with the usual telephony: both G.711 laws in the order given,
+    /// telephone-events, comfort noise, 20 ms packets (60 ms at most), both ways.
+    pub fn new(address: IpAddr, port: u16, codecs: Vec<Codec>) -> Self {
+        Self {
+            address,
+            port,
+            codecs,
+            order: CodecOrder::Ours,
+            dtmf: true,
+            comfort_noise: true,
+            rtcp_mux: false,
+            ptime_ms: 20,
+            maxptime_ms: 60,
+            direction: Direction::SendRecv,
+        }
+    }
+}
+
+/// Whose preference decides when an offer has several codecs that we take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CodecOrder {
+    /// The first of ours that they offer.
+    #[default]
+    Ours,
+    /// The first of theirs that we take.
+    Offerer,
+}
+
+/// What both sides agreed on; the plan of a media port follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Where RTP goes. The address is 0.0.0.0 or `::` under the hold of RFC 2543; `send` is false then.
+    pub remote_rtp: SocketAddr,
+    /// Where RTCP goes.
+    pub remote_rtcp: SocketAddr,
+    /// Whether RTCP shares the RTP port, both ways.
+    pub rtcp_mux: bool,
+    /// What is sent and expected.
+    pub codec: Codec,
+    /// The payload type to send it with.
+    pub payload_type: u8,
+    /// The payload type to send telephone-events with.
+    pub dtmf_payload_type: Option<u8>,
+    /// The payload type that their telephone-events come with: as we described it to them.
+    pub dtmf_receive_type: Option<u8>,
+    /// The payload type of comfort noise, if both take it.
+    pub cn: Option<u8>,
+    /// Whether we may send.
+    pub send: bool,
+    /// Whether they may send, so that we listen.
+    pub receive: bool,
+    /// The packet time to send with, in milliseconds: a multiple of ours.
+    pub ptime_ms: u16,
+    /// Whether they put us on hold.
+    pub peer_holds: bool,
+}
+
+/// The offer/answer machine of one leg. Plain data: it can be written down and restored.
+#[derive(Clone, Debug)]
+pub struct Negotiation {
+    local: LocalMedia,
+    session_id: u64,
+    /// The last description that we sent; its version steps by one with each change (RFC 3264 §8).
+    sent: Option<Sent>,
+    /// The session's `m=` lines as last exchanged; one of them is our stream.
+    slots: Vec<Slot>,
+    turn: Turn,
+    agreed: Option<Agreed>,
+    /// Our direction when we last agreed: where [`Negotiation::abandon`] goes back to.
+    settled_direction: Direction,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    version: u64,
+    text: Bytes,
+}
+
+/// Whose description was the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nothing has been exchanged, or they offered last.
+    Settled,
+    /// We offered and wait.
+    AwaitsAnswer,
+    /// We offered last and were answered; another fork may answer the same offer.
+    Answered,
+}
+
+/// One `m=` line of the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Our stream, over this transport.
+    Audio { protocol: String },
+    /// A stream that we do not take: kept in its place with port 0.
+    Dead {
+        kind: String,
+        protocol: String,
+        formats: Vec<String>,
+    },
+}
+
+impl Slot {
+    fn dead(media: &Media) -> Self {
+        Self::Dead {
+            kind: media.kind.clone(),
+            protocol: media.protocol.clone(),
+            formats: media.formats.clone(),
+        }
+    }
+}
+
+/// Our `m=` section before it is printed.
+struct Stream {
+    formats: Vec<Format>,
+    direction: Direction,
+    rtcp_mux: bool,
+}
+
+impl Negotiation {
+    /// A leg that has exchanged nothing. `session_id` should be random; 62 bits of it are used.
+    pub fn new(local: LocalMedia, session_id: u64) -> Self {
+        Self {
+            settled_direction: local.direction,
+            local,
+            session_id: session_id >> 2,
+            sent: None,
+            slots: Vec::new(),
+            turn: Turn::Settled,
+            agreed: None,
+        }
+    }
+
+    /// Our end of the stream, as configured.
+    pub const fn local(&self) -> &LocalMedia {
+        &self.local
+    }
+
+    /// What the last finished exchange agreed on.
+    pub const fn agreed(&self) -> Option<&Agreed> {
+        self.agreed.as_ref()
+    }
+
+    /// Whether an offer of ours waits for its answer.
+    pub fn awaits_answer(&self) -> bool {
+        self.turn == Turn::AwaitsAnswer
+    }
+
+    /// Sets the direction that the next offer asks for: `SendOnly` or `Inactive` holds them, `SendRecv` resumes.
+    pub const fn set_direction(&mut self, direction: Direction) {
+        self.local.direction = direction;
+    }
+
+    /// Sets the codecs of the exchanges to come, best first.
+    pub fn set_codecs(&mut self, codecs: Vec<Codec>) {
+        self.local.codecs = codecs;
+    }
+
+    /// Makes our offer: the first, a change, or (unchanged) a refresh with the same version.
+    ///
+    /// # Errors
+    /// [`OfferError::Glare`] while an earlier one is not answered.
+    pub fn offer(&mut self) -> Result<Bytes, OfferError> {
+        if self.turn == Turn::AwaitsAnswer {
+            return Err(OfferError::Glare);
+        }
+        self.ensure_audio_slot();
+        let stream = self.our_stream();
+        self.turn = Turn::AwaitsAnswer;
+        Ok(self.print(&stream))
+    }
+
+    /// Takes their offer and returns our answer.
+    ///
+    /// # Errors
+    /// [`OfferError`] with the status that refuses it; what was agreed before still holds.
+    pub fn answer(&mut self, offer: &[u8]) -> Result<Bytes, OfferError> {
+        if self.turn == Turn::AwaitsAnswer {
+            return Err(OfferError::Glare);
+        }
+        let theirs = SessionDescription::parse(offer)?;
+        let (index, remote) = match self.choose(&theirs) {
+            Ok(chosen) => chosen,
+            Err(OfferError::NoAudio) if self.stream_removed(&theirs) => {
+                return Ok(self.answer_removal(&theirs));
+            }
+            Err(error) => return Err(error),
+        };
+        let accepted = self.pick_codec(&remote)?;
+        let agreed = self.agree(&remote, accepted, self.local.direction);
+        let stream = Stream {
+            formats: answer_formats(&agreed),
+            direction: Direction::from_halves(agreed.send, agreed.receive),
+            rtcp_mux: remote.rtcp_mux,
+        };
+        self.slots = slots(&theirs, Some((index, &remote.protocol)));
+        self.settle(agreed, Turn::Settled);
+        Ok(self.print(&stream))
+    }
+
+    /// Takes their answer to our offer. It may come more than once: repeated in the 200 after a 183,
+    /// or from another fork; the last one holds.
+    ///
+    /// # Errors
+    /// [`OfferError`] if it does not fit the offer or rejects our stream; what was agreed before the
+    /// offer holds again.
+    pub fn take_answer(&mut self, answer: &[u8]) -> Result<(), OfferError> {
+        if self.turn == Turn::Settled {
+            return Err(OfferError::NoOffer);
+        }
+        match self.read_answer(answer) {
+            Ok(agreed) => {
+                self.settle(agreed, Turn::Answered);
+                Ok(())
+            }
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives up our offer, which was refused or never answered: back to what was agreed.
+    pub const fn abandon(&mut self) {
+        if matches!(self.turn, Turn::AwaitsAnswer) {
+            self.turn = Turn::Settled;
+            self.local.direction = self.settled_direction;
+        }
+    }
+
+    fn settle(&mut self, agreed: Agreed, turn: Turn) {
+        self.agreed = Some(agreed);
+        self.turn = turn;
+        self.settled_direction = self.local.direction;
+    }
+
+    /// The stream that is ours already if it can still be used, else the first audio that can; else the
+    /// reason that says most.
+    fn choose(&self, theirs: &SessionDescription) -> Result<(usize, Remote), OfferError> {
+        let ours = self.audio_slot();
+        let usable = |(index, media): (usize, &Media)| -> Option<Result<_, OfferError>> {
+            if media.kind != "audio" || media.port == 0 {
+                return None;
+            }
+            let remote = Remote::read(theirs, media).and_then(|remote| {
+                self.check_family(&remote)?;
+                self.pick_codec(&remote).map(|_| remote)
+            });
+            Some(remote.map(|remote| (index, remote)))
+        };
+        let mut first_error = None;
+        let mut first = None;
+        for (index, media) in theirs.media.iter().enumerate() {
+            match usable((index, media)) {
+                Some(Ok(found)) if ours == Some(index) => return Ok(found),
+                Some(Ok(found)) if first.is_none() => first = Some(found),
+                Some(Err(error)) if first_error.is_none() => first_error = Some(error),
+                _ => {}
+            }
+        }
+        first.ok_or_else(|| first_error.unwrap_or(OfferError::NoAudio))
+    }
+
+    fn check_family(&self, remote: &Remote) -> Result<(), OfferError> {
+        let theirs = remote.rtp.ip();
+        if theirs.is_ipv4() == self.local.address.is_ipv4() {
+            Ok(())
+        } else {
+            Err(OfferError::AddressFamily(theirs))
+        }
+    }
+
+    /// The codec of the answer and the payload type that they gave it.
+    fn pick_codec(&self, remote: &Remote) -> Result<(Codec, u8), OfferError> {
+        let theirs = || {
+            remote
+                .formats
+                .iter()
+                .filter_map(|format| match format.meaning {
+                    Meaning::Codec(codec) => Some((codec, format.payload_type)),
+                    _ => None,
+                })
+        };
+        let found = match self.local.order {
+            CodecOrder::Ours => self
+                .local
+                .codecs
+                .iter()
+                .find_map(|&ours| theirs().find(|&(codec, _)| codec == ours)),
+            CodecOrder::Offerer => theirs().find(|(codec, _)| self.local.codecs.contains(codec)),
+        };
+        found.ok_or_else(|| {
+            let numbers = remote.formats.iter().map(|format| format.payload_type);
+            OfferError::NoCommonCodec(numbers.take(16).collect())
+        })
+    }
+
+    /// Everything but who may use which payload type is symmetrical between offer and answer.
+    fn agree(
+        &self,
+        remote: &Remote,
+        (codec, payload_type): (Codec, u8),
+        ours: Direction,
+    ) -> Agreed {
+        let flow = ours.meet(remote.direction);
+        let clock = codec.clock_rate_hz();
+        let dtmf = remote.telephone_event(clock).filter(|_| self.local.dtmf);
+        Agreed {
+            remote_rtp: remote.rtp,
+            remote_rtcp: remote.rtcp,
+            rtcp_mux: remote.rtcp_mux,
+            codec,
+            payload_type,
+            dtmf_payload_type: dtmf,
+            dtmf_receive_type: dtmf,
+            cn: remote
+                .comfort_noise(clock)
+                .filter(|_| self.local.comfort_noise),
+            send: flow.sends(),
+            receive: flow.receives(),
+            ptime_ms: self.packet_time(remote),
+            peer_holds: remote.holds(),
+        }
+    }
+
+    /// The packet time that they ask for, cut to a multiple of ours within both limits.
+    fn packet_time(&self, remote: &Remote) -> u16 {
+        let own = self.local.ptime_ms.max(1);
+        let most = self
+            .local
+            .maxptime_ms
+            .min(remote.maxptime_ms.unwrap_or(u16::MAX));
+        let wanted = remote.ptime_ms.unwrap_or(own).min(most);
+        (wanted / own * own).max(own)
+    }
+
+    fn read_answer(&self, answer: &[u8]) -> Result<Agreed, OfferError> {
+        let theirs = SessionDescription::parse(answer)?;
+        let Some(index) = self.audio_slot() else {
+            return Err(OfferError::NoOffer);
+        };
+        if theirs.media.len() != self.slots.len() {
+            return Err(OfferError::Mismatch("another number of m= lines"));
+        }
+        let Some(media) = theirs
+            .media
+            .get(index)
+            .filter(|media| media.kind == "audio")
+        else {
+            return Err(OfferError::Mismatch("audio is not in its place"));
+        };
+        if media.port == 0 {
+            return Err(OfferError::Rejected);
+        }
+        let remote = Remote::read(&theirs, media)?;
+        self.check_family(&remote)?;
+        let offered = self.our_stream();
+        if remote.rtcp_mux && !offered.rtcp_mux {
+            return Err(OfferError::Mismatch("rtcp-mux was not offered"));
+        }
+        let in_offer = |format: &&Format| matches!(format.meaning, Meaning::Codec(codec) if self.local.codecs.contains(&codec));
+        let Some(first) = remote.formats.iter().find(in_offer) else {
+            return Err(self
+                .pick_codec(&remote)
+                .err()
+                .unwrap_or(OfferError::Rejected));
+        };
+        let Meaning::Codec(codec) = first.meaning else {
+            return Err(OfferError::Rejected);
+        };
+        let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
+        agreed.peer_holds = remote.holds() && offered.direction.sends();
+        agreed.dtmf_receive_type = agreed.dtmf_payload_type.map(|_| self.our_dtmf_type());
+        Ok(agreed)
+    }
+
+    /// Whether a later offer takes our stream away by port 0, which is legal (RFC 3264 §8.2).
+    fn stream_removed(&self, theirs: &SessionDescription) -> bool {
+        self.agreed.is_some()
+            && theirs
+                .media
+                .iter()
+                .any(|media| media.kind == "audio" && media.port == 0)
+    }
+
+    fn answer_removal(&mut self, theirs: &SessionDescription) -> Bytes {
+        self.slots = slots(theirs, None);
+        if let Some(agreed) = &mut self.agreed {
+            agreed.send = false;
+            agreed.receive = false;
+            agreed.peer_holds = true;
+        }
+        self.turn = Turn::Settled;
+        let nothing = Stream {
+            formats: Vec::new(),
+            direction: Direction::Inactive,
+            rtcp_mux: false,
+        };
+        self.print(&nothing)
+    }
+
+    fn audio_slot(&self) -> Option<usize> {
+        self.slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::Audio { .. }))
+    }
+
+    /// A line for our stream: the one in use, a rejected one that can live again, else a new one.
+    fn ensure_audio_slot(&mut self) {
+        if self.audio_slot().is_some() {
+            return;
+        }
+        let audio = Slot::Audio {
+            protocol: "RTP/AVP".to_owned(),
+        };
+        let free = |slot: &&mut Slot| matches!(slot, Slot::Dead { kind, .. } if kind == "audio");
+        match self.slots.iter_mut().find(free) {
+            Some(slot) => *slot = audio,
+            None => self.slots.push(audio),
+        }
+    }
+
+    /// The telephone-event number of our offers: the one in use, so that a re-offer moves nothing.
+    fn our_dtmf_type(&self) -> u8 {
+        let Some(agreed) = &self.agreed else {
+            return DTMF_TYPE;
+        };
+        let free = |&number: &u8| number != agreed.payload_type && Some(number) != agreed.cn;
+        let unused = || [DTMF_TYPE, 100, 102].into_iter().find(free);
+        agreed
+            .dtmf_receive_type
+            .or_else(unused)
+            .unwrap_or(DTMF_TYPE)
+    }
+
+    /// What our offer says: all our codecs, the agreed one first and by its number (RFC 3264 §8.3.2).
+    fn our_stream(&self) -> Stream {
+        let agreed = self.agreed.as_ref();
+        let mut formats = Vec::new();
+        if let Some(agreed) = agreed.filter(|agreed| self.local.codecs.contains(&agreed.codec)) {
+            formats.push(Format {
+                payload_type: agreed.payload_type,
+                meaning: Meaning::Codec(agreed.codec),
+            });
+        }
+        for &codec in &self.local.codecs {
+            let (payload_type, meaning) = (codec.payload_type(), Meaning::Codec(codec));
+            let taken =
+                |known: &Format| known.meaning == meaning || known.payload_type == payload_type;
+            if !formats.iter().any(taken) {
+                formats.push(Format {
+                    payload_type,
+                    meaning,
+                });
+            }
+        }
+        let clock_rate_hz = self
+            .local
+            .codecs
+            .first()
+            .map_or(8_000, |codec| codec.clock_rate_hz());
+        if self.local.comfort_noise {
+            formats.push(Format {
+                payload_type: agreed.and_then(|agreed| agreed.cn).unwrap_or(CN_TYPE),
+                meaning: Meaning::ComfortNoise { clock_rate_hz },
+            });
+        }
+        if self.local.dtmf {
+            formats.push(Format {
+                payload_type: self.our_dtmf_type(),
+                meaning: Meaning::TelephoneEvent { clock_rate_hz },
+            });
+        }
+        Stream {
+            formats,
+            direction: self.local.direction,
+            rtcp_mux: self.local.rtcp_mux || agreed.is_some_and(|agreed| agreed.rtcp_mux),
+        }
+    }
+
+    /// Prints our description; the same content keeps its version, another takes the next.
+    fn print(&mut self, stream: &Stream) -> Bytes {
+        let version = self.sent.as_ref().map_or(1, |sent| sent.version);
+        let same = Bytes::from(self.describe(stream, version).to_string());
+        match &self.sent {
+            Some(sent) if sent.text != same => {
+                let version = version + 1;
+                let text = Bytes::from(self.describe(stream, version).to_string());
+                self.sent = Some(Sent {
+                    version,
+                    text: text.clone(),
+                });
+                text
+            }
+            _ => {
+                self.sent = Some(Sent {
+                    version,
+                    text: same.clone(),
+                });
+                same
+            }
+        }
+    }
+
+    fn describe(&self, stream: &Stream, version: u64) -> SessionDescription {
+        let media = self.slots.iter().map(|slot| match slot {
+            Slot::Audio { protocol } => self.audio(stream, protocol),
+            Slot::Dead {
+                kind,
+                protocol,
+                formats,
+            } => section(kind, 0, protocol, formats.clone()),
+        });
+        SessionDescription {
+            origin: Origin {
+                username: "-".to_owned(),
+                session_id: self.session_id.to_string(),
+                version: version.to_string(),
+                address: Address::Ip(self.local.address),
+            },
+            name: "-".to_owned(),
+            connection: Some(Connection::from(self.local.address)),
+            extra: Vec::new(),
+            attributes: Vec::new(),
+            media: media.collect(),
+        }
+    }
+
+    fn audio(&self, stream: &Stream, protocol: &str) -> Media {
+        let numbers = stream
+            .formats
+            .iter()
+            .map(|format| format.payload_type.to_string());
+        let mut media = section("audio", self.local.port, protocol, numbers.collect());
+        for format in &stream.formats {
+            let number = format.payload_type;
+            let rtpmap = match format.meaning {
+                Meaning::Codec(codec) => {
+                    format!("{number} {}/{}", codec.encoding(), codec.clock_rate_hz())
+                }
+                Meaning::TelephoneEvent { clock_rate_hz } => {
+                    format!("{number} telephone-event/{clock_rate_hz}")
+                }
+                Meaning::ComfortNoise { clock_rate_hz } => format!("{number} CN/{clock_rate_hz}"),
+                Meaning::Unknown => continue,
+            };
+            media.attributes.push(Attribute::with("rtpmap", rtpmap));
+            if matches!(format.meaning, Meaning::TelephoneEvent { .. }) {
+                media
+                    .attributes
+                    .push(Attribute::with("fmtp", format!("{number} 0-15")));
+            }
+        }
+        let mut times = |name, ms: u16| {
+            media.attributes.push(Attribute::with(name, ms.to_string()));
+        };
+        times("ptime", self.local.ptime_ms);
+        times("maxptime", self.local.maxptime_ms);
+        if stream.rtcp_mux {
+            media.attributes.push(Attribute::flag("rtcp-mux"));
+        }
+        media
+            .attributes
+            .push(Attribute::flag(stream.direction.as_str()));
+        media
+    }
+}
+
+/// Our usual number for telephone-events; others choose their own.
+const DTMF_TYPE: u8 = 101;
+/// Comfort noise at 8 kHz (RFC 3551 §6).
+const CN_TYPE: u8 = 13;
+
+/// What an answer lists: the one codec, and what goes with it, by the offerer's numbers.
+fn answer_formats(agreed: &Agreed) -> Vec<Format> {
+    let clock_rate_hz = agreed.codec.clock_rate_hz();
+    let with = |payload_type, meaning| Format {
+        payload_type,
+        meaning,
+    };
+    let codec = with(agreed.payload_type, Meaning::Codec(agreed.codec));
+    let cn = agreed
+        .cn
+        .map(|number| with(number, Meaning::ComfortNoise { clock_rate_hz }));
+    let dtmf = agreed
+        .dtmf_payload_type
+        .map(|number| with(number, Meaning::TelephoneEvent { clock_rate_hz }));
+    [Some(codec), cn, dtmf].into_iter().flatten().collect()
+}
+
+/// Their `m=` lines as the session's, with the chosen one ours.
+fn slots(theirs: &SessionDescription, chosen: Option<(usize, &str)>) -> Vec<Slot> {
+    let slot = |(index, media): (usize, &Media)| match chosen {
+        Some((ours, protocol)) if ours == index => Slot::Audio {
+            protocol: protocol.to_owned(),
+        },
+        _ => Slot::dead(media),
+    };
+    theirs.media.iter().enumerate().map(slot).collect()
+}
+
+fn section(kind: &str, port: u16, protocol: &str, formats: Vec<String>) -> Media {
+    Media {
+        kind: kind.to_owned(),
+        port,
+        ports: None,
+        protocol: protocol.to_owned(),
+        formats,
+        connections: Vec::new(),
+        extra: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
