@@ -1,0 +1,127 @@
+//! Saturating sums and gains.
+
+use crate::{FRAME, Frame};
+
+/// One tick's sum of many frames. 65,536 full-scale frames fit before it could overflow.
+pub type Sum = [i32; FRAME];
+
+/// Adds `frame` to `sum`.
+pub fn add(sum: &mut Sum, frame: &Frame) {
+    for (s, &x) in sum.iter_mut().zip(frame) {
+        *s += i32::from(x);
+    }
+}
+
+/// Writes `sum` without `own`, saturated: what one party of a conference hears.
+pub fn minus_own(out: &mut Frame, sum: &Sum, own: &Frame) {
+    for ((o, &s), &x) in out.iter_mut().zip(sum).zip(own) {
+        *o = saturate(s - i32::from(x));
+    }
+}
+
+/// Writes `sum`, saturated: what a listener who does not speak hears.
+pub fn all(out: &mut Frame, sum: &Sum) {
+    for (o, &s) in out.iter_mut().zip(sum) {
+        *o = saturate(s);
+    }
+}
+
+/// Adds `other` to `frame`, saturated.
+pub fn add_to(frame: &mut Frame, other: &Frame) {
+    for (o, &x) in frame.iter_mut().zip(other) {
+        *o = o.saturating_add(x);
+    }
+}
+
+/// A factor between mute and +36 dB, in steps fine enough not to be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gain(i32);
+
+impl Gain {
+    /// Leaves samples as they are.
+    pub const UNITY: Self = Self(1 << 12);
+
+    /// Turns everything to silence.
+    pub const MUTE: Self = Self(0);
+
+    /// A gain of `db` decibels; below −72 mutes, above +36 is +36, not-a-number is unity.
+    pub fn from_db(db: f32) -> Self {
+        if db.is_nan() {
+            return Self::UNITY;
+        }
+        let factor = 10_f32.powf(db.min(36.0) / 20.0) * 4096.0;
+        // At most 63.1 · 4096, which fits.
+        Self(factor.round() as i32)
+    }
+
+    /// Multiplies each sample, saturating.
+    pub fn apply(self, samples: &mut [i16]) {
+        if self == Self::UNITY {
+            return;
+        }
+        for sample in samples {
+            // 2^15 · 2^18 would overflow 32 bits.
+            let scaled = (i64::from(*sample) * i64::from(self.0)) >> 12;
+            *sample = scaled.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        }
+    }
+}
+
+fn saturate(sample: i32) -> i16 {
+    sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Gain, Sum, add, add_to, all, minus_own};
+    use crate::{FRAME, Frame};
+
+    fn noise(seed: u32) -> Frame {
+        let mut state = seed;
+        std::array::from_fn(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as u16 as i16
+        })
+    }
+
+    #[test]
+    fn each_party_hears_the_saturated_sum_of_the_others_as_naive_addition_gives_it() {
+        for parties in [1_u32, 2, 3, 10, 50] {
+            let frames: Vec<Frame> = (0..parties).map(noise).collect();
+            let mut sum: Sum = [0; FRAME];
+            frames.iter().for_each(|frame| add(&mut sum, frame));
+            for (me, own) in frames.iter().enumerate() {
+                let mut heard = [0; FRAME];
+                minus_own(&mut heard, &sum, own);
+                for (i, &sample) in heard.iter().enumerate() {
+                    let others = frames.iter().enumerate().filter(|&(other, _)| other != me);
+                    let naive: i64 = others.map(|(_, frame)| i64::from(frame[i])).sum();
+                    assert_eq!(i64::from(sample), naive.clamp(-32_768, 32_767));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_saturate_and_never_wrap() {
+        let mut out = [0; FRAME];
+        all(&mut out, &[40_000; FRAME]);
+        assert_eq!(out, [i16::MAX; FRAME]);
+        add_to(&mut out, &[1; FRAME]);
+        assert_eq!(out, [i16::MAX; FRAME]);
+    }
+
+    #[test]
+    fn a_gain_of_six_decibels_doubles_and_saturates_and_unity_changes_nothing() {
+        let mut samples = [100, -20_000, 20_000];
+        Gain::from_db(6.0206).apply(&mut samples);
+        assert_eq!(samples, [200, i16::MIN, i16::MAX]);
+        assert_eq!(
+            (Gain::from_db(0.0), Gain::from_db(-200.0)),
+            (Gain::UNITY, Gain::MUTE)
+        );
+        Gain::from_db(1e9).apply(&mut samples);
+        Gain::from_db(f32::NAN).apply(&mut samples);
+        assert_eq!(samples, [12_619, i16::MIN, i16::MAX]);
+    }
+}

@@ -1,0 +1,1 @@
+//! Fuzz bodies: what a fuzzer calls with bytes, compiled with every build.

@@ -1,0 +1,1 @@
+//! Telephone-events (RFC 4733).

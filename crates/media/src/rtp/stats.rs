@@ -1,0 +1,1 @@
+//! Reception statistics (RFC 3550 §6.4).
