@@ -1,3 +1,18 @@
-//! sip
+//! SIP as a pure core: bytes in, decisions out (RFC 3261 and the extensions that trunks and agents need).
+//!
+//! The law: no socket, no clock, no task, no lock. Time is told ([`clock::Now`]), packets are handed in as `Bytes`
+//! with the [`transport::Flow`] they came on, and what is to be sent is polled. Whatever comes from outside is hostile:
+//! bounded before it is stored, refused with the place of the fault, never a panic.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`message`] | one `Bytes` and an index over it; lazy typed views; the builder; the semantic check |
+//! | [`transport`] | the words for listeners, connections and flows; framing on streams |
+//! | [`sdp`] | session descriptions and the offer/answer machine of one leg |
 
+pub mod message;
 pub mod sdp;
+pub mod transport;
+
+#[doc(hidden)]
+pub mod fuzz;

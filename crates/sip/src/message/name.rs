@@ -1,0 +1,240 @@
+//! Header names: an enum for those the core reads, looked up through a table made at compile time.
+
+use std::fmt;
+
+macro_rules! names {
+    ($($variant:ident $text:literal $compact:literal,)*) => {
+        /// A header the core has a use for, long or compact form alike; any other is [`Name::Other`].
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Name {
+            $(#[doc = concat!("`", $text, "`.")] $variant,)*
+            /// Any other header: find it by text with [`super::Message::header_named`].
+            #[default]
+            Other,
+        }
+
+        /// Each name with its long and its compact form (empty where there is none).
+        const FORMS: &[(Name, &str, &str)] = &[$((Name::$variant, $text, $compact),)*];
+
+        impl Name {
+            /// The long form as registered; empty for [`Name::Other`].
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other => "",
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Via "Via" "v",
+    From "From" "f",
+    To "To" "t",
+    CallId "Call-ID" "i",
+    CSeq "CSeq" "",
+    Contact "Contact" "m",
+    Route "Route" "",
+    RecordRoute "Record-Route" "",
+    MaxForwards "Max-Forwards" "",
+    Expires "Expires" "",
+    MinExpires "Min-Expires" "",
+    ContentType "Content-Type" "c",
+    ContentLength "Content-Length" "l",
+    ContentEncoding "Content-Encoding" "e",
+    ContentDisposition "Content-Disposition" "",
+    Authorization "Authorization" "",
+    ProxyAuthorization "Proxy-Authorization" "",
+    WwwAuthenticate "WWW-Authenticate" "",
+    ProxyAuthenticate "Proxy-Authenticate" "",
+    AuthenticationInfo "Authentication-Info" "",
+    Allow "Allow" "",
+    Supported "Supported" "k",
+    Require "Require" "",
+    ProxyRequire "Proxy-Require" "",
+    Unsupported "Unsupported" "",
+    SessionExpires "Session-Expires" "x",
+    MinSe "Min-SE" "",
+    ReferTo "Refer-To" "r",
+    ReferredBy "Referred-By" "b",
+    Replaces "Replaces" "",
+    Reason "Reason" "",
+    RetryAfter "Retry-After" "",
+    RSeq "RSeq" "",
+    RAck "RAck" "",
+    Event "Event" "o",
+    AllowEvents "Allow-Events" "u",
+    SubscriptionState "Subscription-State" "",
+    PAssertedIdentity "P-Asserted-Identity" "",
+    PPreferredIdentity "P-Preferred-Identity" "",
+    RemotePartyId "Remote-Party-ID" "",
+    Privacy "Privacy" "",
+    Diversion "Diversion" "",
+    HistoryInfo "History-Info" "",
+    Identity "Identity" "y",
+    UserAgent "User-Agent" "",
+    Server "Server" "",
+    Date "Date" "",
+    Timestamp "Timestamp" "",
+    Warning "Warning" "",
+    Accept "Accept" "",
+    AcceptEncoding "Accept-Encoding" "",
+    AcceptLanguage "Accept-Language" "",
+    AcceptContact "Accept-Contact" "a",
+    RejectContact "Reject-Contact" "j",
+    RequestDisposition "Request-Disposition" "d",
+    Subject "Subject" "s",
+    Path "Path" "",
+    ServiceRoute "Service-Route" "",
+    TargetDialog "Target-Dialog" "",
+    UserToUser "User-to-User" "",
+    InReplyTo "In-Reply-To" "",
+    AlertInfo "Alert-Info" "",
+    CallInfo "Call-Info" "",
+    ErrorInfo "Error-Info" "",
+}
+
+impl Name {
+    /// The header that `text` names, in any case and in either form.
+    pub fn from_text(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
+    }
+
+    pub(crate) fn from_bytes(text: &[u8]) -> Self {
+        let mut slot = slot_of(text);
+        loop {
+            match SLOTS
+                .get(slot)
+                .and_then(|&form| FORMS.get(usize::from(form)))
+            {
+                Some(&(name, long, compact)) => {
+                    let form = if text.len() == 1 { compact } else { long };
+                    if form.as_bytes().eq_ignore_ascii_case(text) {
+                        return name;
+                    }
+                }
+                None => return Self::Other,
+            }
+            slot = (slot + 1) % SLOTS.len();
+        }
+    }
+
+    /// Whether others act on this header's word alone, so that a spelling some parsers would not
+    /// recognise (a space before the colon) must not slip past a filter that removes it.
+    pub(crate) const fn is_trusted(self) -> bool {
+        matches!(
+            self,
+            Self::PAssertedIdentity
+                | Self::PPreferredIdentity
+                | Self::RemotePartyId
+                | Self::Privacy
+                | Self::Diversion
+                | Self::HistoryInfo
+                | Self::Identity
+        )
+    }
+
+    /// Whether a message may hold this header once at most, with one value (RFC 3261 §7.3.1, §20).
+    pub(crate) const fn is_single(self) -> bool {
+        matches!(
+            self,
+            Self::From
+                | Self::To
+                | Self::CallId
+                | Self::CSeq
+                | Self::MaxForwards
+                | Self::Expires
+                | Self::MinExpires
+                | Self::ContentType
+                | Self::ContentLength
+                | Self::ContentDisposition
+                | Self::SessionExpires
+                | Self::MinSe
+                | Self::ReferTo
+                | Self::ReferredBy
+                | Self::Replaces
+                | Self::RetryAfter
+                | Self::RSeq
+                | Self::RAck
+                | Self::Event
+                | Self::SubscriptionState
+                | Self::Date
+                | Self::Timestamp
+        )
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const EMPTY: u8 = u8::MAX;
+
+/// Open addressing over both forms of each name: 256 slots for under 100 forms, so a probe ends soon.
+static SLOTS: [u8; 256] = slots();
+
+const fn slots() -> [u8; 256] {
+    assert!(FORMS.len() < EMPTY as usize);
+    let mut table = [EMPTY; 256];
+    let mut form = 0;
+    while form < FORMS.len() {
+        place(&mut table, FORMS[form].1.as_bytes(), form as u8);
+        if !FORMS[form].2.is_empty() {
+            place(&mut table, FORMS[form].2.as_bytes(), form as u8);
+        }
+        form += 1;
+    }
+    table
+}
+
+const fn place(table: &mut [u8; 256], text: &[u8], form: u8) {
+    let mut slot = slot_of(text);
+    while table[slot] != EMPTY {
+        slot = (slot + 1) % 256;
+    }
+    table[slot] = form;
+}
+
+/// Length, first, middle and last letter, case folded.
+const fn slot_of(text: &[u8]) -> usize {
+    let (Some(&first), Some(&last)) = (text.first(), text.last()) else {
+        return 0;
+    };
+    let middle = text[text.len() / 2] | 0x20;
+    let sum = text.len() * 7
+        + (first | 0x20) as usize * 31
+        + middle as usize * 5
+        + (last | 0x20) as usize * 17;
+    sum % 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMS, Name};
+
+    #[test]
+    fn each_form_of_each_name_is_found_in_any_case() {
+        for &(name, long, compact) in FORMS {
+            for text in [long.to_owned(), long.to_lowercase(), long.to_uppercase()] {
+                assert_eq!(Name::from_text(&text), name);
+            }
+            if !compact.is_empty() {
+                assert_eq!(Name::from_text(compact), name);
+                assert_eq!(Name::from_text(&compact.to_uppercase()), name);
+            }
+        }
+        assert_eq!(Name::from_text("X-Via"), Name::Other);
+        assert_eq!(Name::from_text("q"), Name::Other);
+        assert_eq!(Name::from_text(""), Name::Other);
+    }
+}
