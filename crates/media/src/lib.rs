@@ -14,19 +14,25 @@
 //! * [`jitter`]: the playout buffer and loss concealment
 //! * [`dsp`]: tones, DTMF, resampling, mixing, levels
 //! * [`source`]: audio that is not a peer: prompts and music
+//! * [`port`], [`bridge`], [`tap`]: a leg's media end, who hears whom, a copy for a recorder
+//! * [`worker`]: all of them on one wheel of 5 ms
 //!
 //! Units: samples are 16-bit linear; levels are dBFS, where 0 dBFS is a sine that just reaches full scale.
 
 use clock::Duration;
 
+pub mod bridge;
 pub mod codec;
 pub mod digit;
 pub mod dsp;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod jitter;
+pub mod port;
 pub mod rtp;
 pub mod source;
+pub mod tap;
+pub mod worker;
 
 pub use codec::Codec;
 pub use digit::Digit;

@@ -1,0 +1,94 @@
+//! What control may ask of a worker.
+
+use crate::Digit;
+use crate::bridge::BridgeId;
+use crate::port::{PlayId, Playback, PortId, PortPlan, PortUpdate};
+use crate::tap::Tap;
+
+/// What control may ask of a media worker: ids and owned data, big things boxed. Sent on a ring
+/// that is sized so that full is a bug. Every box comes back as [`Garbage`](super::Garbage).
+#[derive(Debug)]
+pub enum PortCommand {
+    /// Opens a port.
+    Open(Box<PortPlan>),
+    /// Applies what a re-offer changed.
+    Update(Box<PortUpdate>),
+    /// Puts a port into a bridge, which is made when it is the first; a port is in one at most.
+    Bridge {
+        /// Who joins.
+        port: PortId,
+        /// Whom it joins.
+        bridge: BridgeId,
+    },
+    /// Takes a port out of its bridge. The bridge ends with its last port.
+    Unbridge {
+        /// Who leaves.
+        port: PortId,
+    },
+    /// Plays to a port's peer, in place of what was playing.
+    Play {
+        /// Who hears it.
+        port: PortId,
+        /// What is heard.
+        play: Box<Playback>,
+    },
+    /// Stops a playback within one tick. A playback that is no longer playing is no error.
+    Stop {
+        /// Who hears it.
+        port: PortId,
+        /// Which playback.
+        play: PlayId,
+    },
+    /// Sends digits to a port's peer: as telephone events if agreed (RFC 4733), else as tones.
+    SendDigits {
+        /// Who gets them.
+        port: PortId,
+        /// The digits, in order, 50 ms apart.
+        digits: Box<[Digit]>,
+        /// How long each sounds, in ms; 40 to 5,000.
+        duration_ms: u16,
+    },
+    /// Puts a tap on a port, in place of the one it has.
+    Tap {
+        /// Whose sound is copied.
+        port: PortId,
+        /// Where it goes.
+        tap: Box<Tap>,
+    },
+    /// Takes the tap off a port.
+    Untap {
+        /// Whose tap.
+        port: PortId,
+    },
+    /// Looks for DTMF tones in what a port's peer says, or ceases to.
+    DetectTones {
+        /// Whose sound is searched.
+        port: PortId,
+        /// Whether to look.
+        on: bool,
+    },
+    /// Closes a port; `PortEvent::Closed` is the last that is heard of it.
+    Close {
+        /// Which.
+        port: PortId,
+    },
+}
+
+impl PortCommand {
+    /// The port it is for.
+    pub fn port(&self) -> PortId {
+        match self {
+            Self::Open(plan) => plan.port,
+            Self::Update(update) => update.port,
+            Self::Bridge { port, .. }
+            | Self::Unbridge { port }
+            | Self::Play { port, .. }
+            | Self::Stop { port, .. }
+            | Self::SendDigits { port, .. }
+            | Self::Tap { port, .. }
+            | Self::Untap { port }
+            | Self::DetectTones { port, .. }
+            | Self::Close { port } => *port,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The media worker: ports, bridges and the 5 ms wheel that drives them; pure, as plain data.
+//!
+//! The caller owns sockets and time: it gives each packet to [`Worker::receive`], calls
+//! [`Worker::tick`] at [`Worker::next_tick`], and then drains [`Worker::poll_transmit`] and
+//! [`Worker::poll_event`]. Law: after [`Worker::new`] nothing here allocates, locks, logs or drops a
+//! box; what control built goes back to it as [`Garbage`].
+//!
+//! ```text
+//!   receive ─ latch ─ RTP ─┬─ relay: rewrite in place ─────────────────────▶ Forward, at once
+//!                          └─ jitter buffer ┐ tick: decode ─ sum ─ less own ─ encode ─▶ Transmit
+//!                              playback, digits ───────────────────┘     └─ tap
+//! ```
+//!
+//! A frame is 20 ms, the wheel has four phases of 5 ms; a bridge and all its ports are in one phase.
+
+use clock::{Duration, Now};
+
+mod command;
+mod control;
+mod event;
+mod index;
+mod plane;
+mod port;
+mod receive;
+mod report;
+mod tick;
+mod transmit;
+
+pub use command::PortCommand;
+pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
+pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
+pub use transmit::{Forward, Lane, Transmit};
+
+use crate::bridge::Bridge;
+use crate::jitter::JitterConfig;
+use event::EventQueue;
+use index::IdIndex;
+use port::Slot;
+use transmit::TransmitQueue;
+
+/// The time between two ticks.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// Ticks in a frame of 20 ms.
+pub(crate) const PHASES: u64 = 4;
+
+/// What a worker is built for. Memory is some 34 kB a port, all of it taken at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerConfig {
+    /// Ports that may be open at once.
+    pub ports_max: usize,
+    /// The playout delay's bounds.
+    pub jitter: JitterConfig,
+    /// Silence from a peer after which [`PortEvent::NoMedia`] is told, and told again.
+    pub no_media_after: Duration,
+    /// How often each port's counters are told; zero for only at its end.
+    pub stats_every: Duration,
+    /// How often each port reports to its peer (RFC 3550 §6.2).
+    pub rtcp_every: Duration,
+    /// The wall clock at `Now::ZERO`, as NTP seconds and fraction (RFC 3550 §4).
+    pub ntp_at_zero: u64,
+    /// Events that may wait for `poll_event`.
+    pub events_max: usize,
+}
+
+impl Default for WorkerConfig {
+    /// 1,000 ports: two cores' worth of relayed calls. Two seconds of silence is longer than any
+    /// pause of a talker whose telephone suppresses silence without comfort noise. Five seconds
+    /// between reports is the least of RFC 3550 §6.2. Four events a port wait at most.
+    fn default() -> Self {
+        Self {
+            ports_max: 1_000,
+            jitter: JitterConfig::default(),
+            no_media_after: Duration::from_secs(2),
+            stats_every: Duration::from_secs(1),
+            rtcp_every: Duration::from_secs(5),
+            ntp_at_zero: 0,
+            events_max: 4_000,
+        }
+    }
+}
+
+/// What a worker has done, beside what its ports count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WorkerStats {
+    /// Ticks made.
+    pub ticks: u64,
+    /// Ticks left out because the caller came more than a frame late.
+    pub ticks_missed: u64,
+    /// Ports open.
+    pub ports: usize,
+    /// Bridges with a member.
+    pub bridges: usize,
+    /// Packets for a port that is not open.
+    pub strays: u64,
+    /// Packets dropped because nobody polled for them.
+    pub transmits_dropped: u64,
+    /// Reports dropped because nobody polled for them.
+    pub events_dropped: u64,
+}
+
+/// The ports and bridges of one media thread.
+#[derive(Debug)]
+pub struct Worker {
+    config: WorkerConfig,
+    slots: Box<[Slot]>,
+    free: Vec<u32>,
+    /// Which phase each slot's port is in; `None` for no port.
+    phases: Box<[Option<u8>]>,
+    index: IdIndex,
+    bridges: Box<[Option<Bridge>]>,
+    bridges_free: Vec<u32>,
+    bridge_index: IdIndex,
+    /// Which tick comes next, counted from `Now::ZERO`, so that workers of one clock agree.
+    tick: u64,
+    /// Where the next port that opens stands on the wheel.
+    next_phase: u8,
+    transmits: TransmitQueue,
+    events: EventQueue,
+    stats: WorkerStats,
+}
+
+impl Worker {
+    /// A worker whose first tick is the one after `now`. Takes all the memory it will ever need.
+    pub fn new(config: WorkerConfig, now: Now) -> Self {
+        let ports = config.ports_max.clamp(1, u16::MAX.into());
+        let count = u32::try_from(ports).unwrap_or(u32::MAX);
+        Self {
+            slots: (0..ports).map(|_| Slot::new(config.jitter)).collect(),
+            free: (0..count).rev().collect(),
+            phases: vec![None; ports].into(),
+            index: IdIndex::new(ports),
+            bridges: (0..ports).map(|_| None).collect(),
+            bridges_free: (0..count).rev().collect(),
+            bridge_index: IdIndex::new(ports),
+            tick: tick_of(now) + 1,
+            next_phase: 0,
+            // A frame, a report and a second event for each port of a tick, were all in one phase.
+            transmits: TransmitQueue::new(2 * ports + 64),
+            events: EventQueue::new(config.events_max),
+            stats: WorkerStats::default(),
+            config,
+        }
+    }
+
+    /// When [`Worker::tick`] wants to be called: an absolute schedule of every 5 ms.
+    pub fn next_tick(&self) -> Now {
+        Now::from_nanos(self.tick.saturating_mul(TICK.as_nanos() as u64))
+    }
+
+    /// Whether the worker may be given a command: `false` when so many events wait that what the
+    /// command gives back might find no room. Poll first.
+    pub fn takes_commands(&self) -> bool {
+        self.events.has_room()
+    }
+
+    /// The next packet to send; its bytes are in `out`.
+    pub fn poll_transmit(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
+        self.transmits.pop(out)
+    }
+
+    /// The next thing to tell control. Drop what it holds on another thread.
+    pub fn poll_event(&mut self) -> Option<PortEvent> {
+        self.events.poll()
+    }
+
+    /// What the worker has done.
+    pub fn stats(&self) -> WorkerStats {
+        WorkerStats {
+            ports: self.slots.len() - self.free.len(),
+            bridges: self.bridges.len() - self.bridges_free.len(),
+            transmits_dropped: self.transmits.dropped(),
+            events_dropped: self.events.dropped(),
+            ..self.stats
+        }
+    }
+}
+
+/// The last tick at or before `now`.
+fn tick_of(now: Now) -> u64 {
+    now.as_nanos() / TICK.as_nanos() as u64
+}

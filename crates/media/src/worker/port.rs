@@ -1,0 +1,123 @@
+//! An open port's state, and the pool of slots that ports open in.
+
+use clock::{Duration, Now};
+
+use super::WorkerConfig;
+use crate::codec::{Decoder, Encoder};
+use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
+use crate::port::dial::Dialer;
+use crate::port::latch::Source;
+use crate::port::out::Outgoing;
+use crate::port::play::Player;
+use crate::port::{PortPlan, PortStats, PortUpdate};
+use crate::rtp::{RtpTime, Sequence};
+use crate::tap::Tap;
+use crate::{Codec, Frame, SILENCE};
+
+/// A place for a port. What a port needs of the heap was taken when the worker was made.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) jitter: JitterBuffer,
+    pub(super) concealer: Concealer,
+    pub(super) port: Option<Port>,
+}
+
+impl Slot {
+    pub(super) fn new(config: JitterConfig) -> Self {
+        Self {
+            jitter: JitterBuffer::new(config, Codec::Pcma),
+            concealer: Concealer::new(),
+            port: None,
+        }
+    }
+}
+
+/// One leg's media end.
+#[derive(Debug)]
+pub(super) struct Port {
+    /// What was agreed; kept to be given back, and brought up to date by re-offers.
+    pub(super) plan: Box<PortPlan>,
+    pub(super) source: Source,
+    pub(super) out: Outgoing,
+    pub(super) decoder: Decoder,
+    pub(super) encoder: Encoder,
+    pub(super) player: Option<Player>,
+    pub(super) dialer: Dialer,
+    pub(super) tap: Option<Box<Tap>>,
+    pub(super) bridge: Option<usize>,
+    /// Whether what the peer says is decoded.
+    pub(super) listens: bool,
+    /// What the peer said in this frame.
+    pub(super) said: Frame,
+    pub(super) stats: PortStats,
+    pub(super) care: Care,
+}
+
+/// When a port wants to be looked after.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Care {
+    /// When the last packet came, or receiving began.
+    pub(super) heard_at: Now,
+    /// When silence is told next.
+    pub(super) silence_at: Now,
+    pub(super) stats_at: Now,
+    pub(super) report_at: Now,
+}
+
+impl Port {
+    pub(super) fn new(plan: Box<PortPlan>, now: Now, config: &WorkerConfig) -> Self {
+        let first = (Sequence(plan.first_sequence), RtpTime(plan.first_timestamp));
+        // Spread by SSRC, which is random, so that ports opened together do not report together.
+        let spread = Duration::from_millis(u64::from(plan.ssrc % 1_024));
+        Self {
+            source: Source::new(plan.latch, plan.remote),
+            out: Outgoing::new(plan.ssrc, first.0, first.1),
+            decoder: Decoder::new(plan.codec),
+            encoder: Encoder::new(plan.codec),
+            player: None,
+            dialer: Dialer::new(),
+            tap: None,
+            bridge: None,
+            listens: false,
+            said: SILENCE,
+            stats: PortStats::default(),
+            care: Care {
+                heard_at: now,
+                silence_at: now + config.no_media_after,
+                stats_at: now + config.stats_every,
+                report_at: now + config.rtcp_every / 2 + spread,
+            },
+            plan,
+        }
+    }
+
+    pub(super) fn update(&mut self, now: Now, update: &PortUpdate) {
+        if self.plan.codec != update.codec {
+            self.decoder = Decoder::new(update.codec);
+            self.encoder = Encoder::new(update.codec);
+        }
+        if update.receive && !self.plan.receive {
+            self.care.heard_at = now;
+        }
+        self.source.update(update.remote);
+        let plan = &mut self.plan;
+        plan.remote = update.remote;
+        plan.codec = update.codec;
+        plan.payload_type = update.payload_type;
+        plan.dtmf_payload_type = update.dtmf_payload_type;
+        plan.cn_payload_type = update.cn_payload_type;
+        plan.send = update.send;
+        plan.receive = update.receive;
+        plan.rtcp_mux = update.rtcp_mux;
+        plan.ptime_ms = update.ptime_ms;
+    }
+
+    /// Whether nothing but its partner speaks through this port, and both directions are open.
+    pub(super) fn may_be_relayed(&self) -> bool {
+        self.plan.send
+            && self.plan.receive
+            && self.plan.remote.is_some()
+            && self.player.is_none()
+            && self.dialer.is_idle()
+    }
+}

@@ -1,0 +1,200 @@
+//! The way of one packet in: who may speak, what it is, and whether it is passed on at once.
+
+use std::net::SocketAddr;
+
+use clock::Now;
+
+use super::event::EventQueue;
+use super::port::{Port, Slot};
+use super::{DtmfVia, Forward, Lane, PortEvent, Worker};
+use crate::bridge::Mode;
+use crate::jitter::Inserted;
+use crate::port::{PortId, PortPlan};
+use crate::rtp::{Header, Packet, rewrite_header};
+
+/// What a payload type stands for on one port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Audio,
+    Event,
+    Noise,
+}
+
+impl Kind {
+    fn of(plan: &PortPlan, payload_type: u8) -> Option<Self> {
+        match Some(payload_type) {
+            is if is == Some(plan.payload_type) => Some(Self::Audio),
+            is if is == plan.dtmf_payload_type => Some(Self::Event),
+            is if is == plan.cn_payload_type => Some(Self::Noise),
+            _ => None,
+        }
+    }
+
+    fn payload_type(self, plan: &PortPlan) -> Option<u8> {
+        match self {
+            Self::Audio => Some(plan.payload_type),
+            Self::Event => plan.dtmf_payload_type,
+            Self::Noise => plan.cn_payload_type,
+        }
+    }
+}
+
+impl Worker {
+    /// Takes a packet that came to `port`'s socket of `lane`. When its bridge relays, `packet` is
+    /// rewritten in place for the partner, and where to send it is returned: send it now.
+    ///
+    /// Hostile input is the rule: whatever is wrong is dropped and counted, never answered.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        port: PortId,
+        lane: Lane,
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Option<Forward> {
+        let Some(at) = self.index.get(port.0) else {
+            self.stats.strays += 1;
+            return None;
+        };
+        let muxed = packet.get(1).is_some_and(|kind| RTCP_TYPES.contains(kind));
+        let slot = self.slots.get_mut(at)?;
+        let open = slot.port.as_mut()?;
+        if lane == Lane::Rtcp || (open.plan.rtcp_mux && muxed) {
+            return None;
+        }
+        let taken = slot.take(now, from, packet, &mut self.events)?;
+        if let Some((digit, duration_ms)) = taken.digit {
+            self.pressed(at, digit, DtmfVia::Rfc4733, duration_ms);
+        }
+        self.relay(now, at, &taken, packet)
+    }
+
+    /// Tells of a digit, and passes it on in a mixed bridge of two: there nobody relays its packets.
+    pub(super) fn pressed(
+        &mut self,
+        at: usize,
+        digit: crate::Digit,
+        how: DtmfVia,
+        duration_ms: u16,
+    ) {
+        let Some(port) = self.port(at) else { return };
+        let (id, bridge) = (
+            port.plan.port,
+            port.bridge.and_then(|bridge| self.bridge_at(bridge)),
+        );
+        let partner = bridge
+            .filter(|bridge| bridge.mode == Mode::Mix && how == DtmfVia::Rfc4733)
+            .and_then(|bridge| bridge.partner(at as u32));
+        self.events.news(PortEvent::Digit {
+            port: id,
+            digit,
+            how,
+            duration_ms,
+        });
+        if let Some(partner) = partner.and_then(|partner| self.port_mut(partner as usize)) {
+            partner.dialer.push(digit, duration_ms);
+        }
+    }
+
+    fn relay(&mut self, now: Now, at: usize, taken: &Taken, packet: &mut [u8]) -> Option<Forward> {
+        let bridge = self.bridge_at(self.port(at)?.bridge?)?;
+        if bridge.mode != Mode::Relay {
+            return None;
+        }
+        let partner = bridge.partner(at as u32)?;
+        let partner = self.port_mut(partner as usize)?;
+        let to = partner.source.rtp()?;
+        let Some(payload_type) = taken.kind.payload_type(&partner.plan) else {
+            // Comfort noise that the partner did not agree to: it makes its own silence.
+            partner.out.skipped(taken.header.sequence);
+            return None;
+        };
+        let header = partner.out.relayed(now, taken.header, payload_type)?;
+        if !rewrite_header(&header, packet) {
+            return None;
+        }
+        partner.stats.sent += 1;
+        partner.stats.relayed += 1;
+        partner.stats.sent_bytes += taken.payload_len as u64;
+        Some(Forward {
+            port: partner.plan.port,
+            to,
+            len: packet.len(),
+        })
+    }
+}
+
+/// A packet that passed every gate.
+struct Taken {
+    header: Header,
+    kind: Kind,
+    payload_len: usize,
+    /// The key it ends, and how long that was held.
+    digit: Option<(crate::Digit, u16)>,
+}
+
+impl Slot {
+    /// The gates, in order: source, form, payload type, direction. Then the packet is counted and
+    /// goes where its kind belongs.
+    fn take(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        bytes: &[u8],
+        events: &mut EventQueue,
+    ) -> Option<Taken> {
+        let Self { jitter, port, .. } = self;
+        let port = port.as_mut()?;
+        if !port.source.allows(from) {
+            port.stats.foreign += 1;
+            return None;
+        }
+        let Ok(packet) = Packet::parse(bytes) else {
+            port.stats.malformed += 1;
+            return None;
+        };
+        let header = packet.header();
+        let Some(kind) = Kind::of(&port.plan, header.payload_type) else {
+            port.stats.unknown_payload += 1;
+            return None;
+        };
+        if port.source.lock(from) {
+            events.news(PortEvent::FirstPacket {
+                port: port.plan.port,
+                from,
+            });
+        }
+        port.care.heard_at = now;
+        if !port.plan.receive {
+            port.stats.not_receiving += 1;
+            return None;
+        }
+        let payload = packet.payload();
+        port.count(now, &header, payload.len());
+        let mut digit = None;
+        let inserted = match kind {
+            Kind::Audio if port.listens => Some(jitter.insert(now, &header, payload)),
+            Kind::Event | Kind::Noise if port.listens => Some(jitter.note_other(now, &header)),
+            _ => None,
+        };
+        if inserted.is_some_and(|inserted| inserted != Inserted::Stored) {
+            port.stats.discarded += 1;
+        }
+        Some(Taken {
+            header,
+            kind,
+            payload_len: payload.len(),
+            digit,
+        })
+    }
+}
+
+impl Port {
+    fn count(&mut self, now: Now, header: &Header, payload_len: usize) {
+        self.stats.received += 1;
+        self.stats.received_bytes += payload_len as u64;
+    }
+}
+
+/// The second byte of RTCP where it shares RTP's port (RFC 5761 §4).
+const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;

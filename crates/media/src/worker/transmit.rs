@@ -1,0 +1,124 @@
+//! The packets a tick made, until the caller has sent them: a ring of fixed buffers.
+
+use std::net::SocketAddr;
+
+use crate::port::PortId;
+
+/// Which of a port's two sockets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Lane {
+    /// RTP, and RTCP when multiplexed.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// A packet to send, whose `len` bytes are in the buffer given to
+/// [`Worker::poll_transmit`](super::Worker::poll_transmit).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// From whose socket.
+    pub port: PortId,
+    /// From which of its sockets.
+    pub lane: Lane,
+    /// To where.
+    pub to: SocketAddr,
+    /// How many bytes.
+    pub len: usize,
+}
+
+/// A packet to pass on at once: the buffer given to [`Worker::receive`](super::Worker::receive),
+/// rewritten in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forward {
+    /// From whose RTP socket.
+    pub port: PortId,
+    /// To where.
+    pub to: SocketAddr,
+    /// How many bytes.
+    pub len: usize,
+}
+
+/// The largest packet a tick makes: 20 ms of 16-bit samples at 8 kHz would fit, reports too.
+pub(crate) const PACKET_MAX: usize = 384;
+
+/// Overflow: when nobody polls, the newest packet is dropped and counted.
+#[derive(Debug)]
+pub(crate) struct TransmitQueue {
+    slots: Box<[Slot]>,
+    first: usize,
+    held: usize,
+    dropped: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    head: Option<Transmit>,
+    bytes: [u8; PACKET_MAX],
+}
+
+impl TransmitQueue {
+    /// A ring of `capacity` packets.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let slot = Slot {
+            head: None,
+            bytes: [0; PACKET_MAX],
+        };
+        Self {
+            slots: vec![slot; capacity.max(1)].into(),
+            first: 0,
+            held: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Lets `write` fill the next buffer; it says how many bytes it wrote, `None` for nothing.
+    /// Whether the packet was queued.
+    pub(crate) fn push(
+        &mut self,
+        port: PortId,
+        lane: Lane,
+        to: SocketAddr,
+        write: impl FnOnce(&mut [u8; PACKET_MAX]) -> Option<usize>,
+    ) -> bool {
+        if self.held == self.slots.len() {
+            self.dropped += 1;
+            return false;
+        }
+        let at = (self.first + self.held) % self.slots.len();
+        let Some(slot) = self.slots.get_mut(at) else {
+            return false;
+        };
+        let Some(len) = write(&mut slot.bytes) else {
+            return false;
+        };
+        slot.head = Some(Transmit {
+            port,
+            lane,
+            to,
+            len: len.min(PACKET_MAX),
+        });
+        self.held += 1;
+        true
+    }
+
+    /// Copies the oldest packet to `out`.
+    pub(crate) fn pop(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
+        if self.held == 0 {
+            return None;
+        }
+        let places = self.slots.len();
+        let slot = self.slots.get_mut(self.first)?;
+        let transmit = slot.head.take()?;
+        self.first = (self.first + 1) % places;
+        self.held -= 1;
+        out.get_mut(..transmit.len)?
+            .copy_from_slice(slot.bytes.get(..transmit.len)?);
+        Some(transmit)
+    }
+
+    /// Packets dropped because nobody polled.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
