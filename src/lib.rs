@@ -4,5 +4,7 @@
 //! music, and the place where agents take the calls. The modules stand in layer order: each may use
 //! those above it, never those below (`docs/ARCHITECTURE.md` §5, enforced by `tests/tidy`).
 
+pub mod config;
+
 pub mod call;
 pub mod center;

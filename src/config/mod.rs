@@ -1,0 +1,302 @@
+//! Configuration: one file, the environment over it, defaults beneath; an immutable snapshot.
+//!
+//! The law: a [`Config`] that exists is right. [`Config::load`] reads every key of its own sections
+//! and refuses unknown ones; the sections of other modules stay raw ([`Section`]) and are parsed, by
+//! the same rule, by whoever owns them. An error names the key, the rule and the value.
+//!
+//! Every key can be set by a variable: `TANDEM_`, then the key's path in capitals with `__` between
+//! its levels. `TANDEM_SIP__UDP=0.0.0.0:5060` sets `sip.udp`, `TANDEM_DATA=/var/lib/tandem` sets
+//! `data`, `TANDEM_TRUNKS__ACME__PASSWORD` sets `trunks.acme.password`. Lists have commas between
+//! their items. `tandem.example.toml` documents every key.
+
+mod error;
+mod listen;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport};
+pub use section::Section;
+
+/// Everything that an operator can set, as one immutable snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where things are on disk.
+    pub paths: Paths,
+    /// The HTTP interface.
+    pub http: Http,
+    /// What is logged, and how.
+    pub log: Log,
+    /// SIP listeners and timers.
+    pub sip: Sip,
+    /// Where audio is received.
+    pub rtp: Rtp,
+    /// Bounds on the whole server.
+    pub limits: Limits,
+    /// The speech engine.
+    pub speech: Speech,
+    /// `trunks`, parsed by the trunk module.
+    pub trunks: Section,
+    /// `endpoints`, parsed by the trunk module.
+    pub endpoints: Section,
+    /// `agents`, parsed by the centre.
+    pub agents: Section,
+    /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
+    pub ignored_variables: Vec<String>,
+}
+
+/// Where things are on disk; relative to the working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Dialplan files, `*.kdl`.
+    pub dialplans: PathBuf,
+    /// Recorded prompts.
+    pub prompts: PathBuf,
+    /// The database, recordings and caches.
+    pub data: PathBuf,
+    /// Certificates and keys; development ones are made here.
+    pub certs: PathBuf,
+}
+
+/// The HTTP interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The key that clients present; made and printed once if `None`.
+    pub api_key: Option<Secret>,
+    /// The largest request body, in bytes.
+    pub body_max_bytes: usize,
+    /// The longest that a request may take.
+    pub timeout: Duration,
+}
+
+/// A text that neither logs nor errors may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text`.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Which lines: a level, or `module=level` with commas between.
+    pub filter: String,
+    /// How they look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Bounds on the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at once; one more is refused with 503.
+    pub calls: u32,
+    /// How long a draining server waits for its calls before it ends them.
+    pub drain: Duration,
+}
+
+/// The speech engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// The program, found by `PATH`.
+    pub program: String,
+    /// Its voice where a dialplan names none.
+    pub voice: String,
+}
+
+const ROOT_KEYS: [&str; 14] = [
+    "dialplans",
+    "prompts",
+    "data",
+    "certs",
+    "api_key",
+    "http",
+    "log",
+    "sip",
+    "rtp",
+    "limits",
+    "speech",
+    "trunks",
+    "endpoints",
+    "agents",
+];
+
+impl Config {
+    /// Reads `file`, if any, and lays the `TANDEM_…` variables of `environment` over it.
+    ///
+    /// # Errors
+    /// Everything in [`ConfigError`]: the first mistake found.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let table = match file {
+            Some(file) => read(file)?,
+            None => toml::Table::new(),
+        };
+        Self::from_parts(table, environment)
+    }
+
+    /// Builds the configuration from a parsed file and the variables laid over it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_parts(
+        file: toml::Table,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut root = Section::from_toml(file);
+        for (variable, value) in environment {
+            let levels = variable
+                .strip_prefix("TANDEM_")
+                .filter(|levels| *levels != "CONFIG");
+            if let Some(levels) = levels {
+                root.overlay(&variable, levels, &value);
+            }
+        }
+
+        let ignored_variables = root.strip_foreign(&ROOT_KEYS);
+        let mut config = Self {
+            paths: Paths::read(&mut root)?,
+            http: Http::read(&mut root)?,
+            log: Log::read(root.section("log")?)?,
+            sip: Sip::read(root.section("sip")?)?,
+            rtp: Rtp::read(root.section("rtp")?)?,
+            limits: Limits::read(root.section("limits")?)?,
+            speech: Speech::read(root.section("speech")?)?,
+            trunks: root.section("trunks")?,
+            endpoints: root.section("endpoints")?,
+            agents: root.section("agents")?,
+            ignored_variables,
+        };
+        root.finish()?;
+        config.rtp.settle(&config.sip)?;
+        Ok(config)
+    }
+
+    /// Without file and variables: everything on loopback.
+    ///
+    /// # Errors
+    /// None in practice: a test holds the defaults to their own rules.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Self::from_parts(toml::Table::new(), [])
+    }
+}
+
+impl Paths {
+    fn read(root: &mut Section) -> Result<Self, ConfigError> {
+        let mut path = |key: &str| -> Result<PathBuf, ConfigError> {
+            Ok(root.text(key)?.unwrap_or_else(|| format!("./{key}")).into())
+        };
+        Ok(Self {
+            dialplans: path("dialplans")?,
+            prompts: path("prompts")?,
+            data: path("data")?,
+            certs: path("certs")?,
+        })
+    }
+}
+
+impl Http {
+    fn read(root: &mut Section) -> Result<Self, ConfigError> {
+        let api_key = root.secret("api_key")?.filter(|key| !key.is_empty());
+        if api_key.as_ref().is_some_and(|key| key.len() < API_KEY_MIN) {
+            let rule = format!("at least {API_KEY_MIN} characters");
+            let (key, value) = (root.key("api_key"), "(hidden)".to_owned());
+            return Err(ConfigError::Value { key, rule, value });
+        }
+        let mut http = root.section("http")?;
+        let listen = http.parsed("listen", "an address and a port such as \"127.0.0.1:8080\"")?;
+        let body_max = http.integer("body_max_bytes", 1_024..=16 * 1_024 * 1_024)?;
+        let timeout = http.duration("timeout", Duration::from_millis(100)..=MINUTES_5)?;
+        http.finish()?;
+        Ok(Self {
+            listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            api_key: api_key.map(Secret::new),
+            body_max_bytes: body_max
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(65_536),
+            timeout: timeout.unwrap_or(Duration::from_secs(10)),
+        })
+    }
+}
+
+impl Log {
+    fn read(mut log: Section) -> Result<Self, ConfigError> {
+        let filter = log.text("filter")?.unwrap_or_else(|| "info".to_owned());
+        let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let format = log.one_of("format", &words)?.unwrap_or(LogFormat::Text);
+        log.finish()?;
+        Ok(Self { filter, format })
+    }
+}
+
+impl Limits {
+    fn read(mut limits: Section) -> Result<Self, ConfigError> {
+        let calls = limits.integer("calls", 1..=100_000)?;
+        let drain = limits.duration("drain", Duration::ZERO..=Duration::from_secs(86_400))?;
+        limits.finish()?;
+        Ok(Self {
+            calls: calls.and_then(|n| u32::try_from(n).ok()).unwrap_or(1_000),
+            drain: drain.unwrap_or(MINUTES_5),
+        })
+    }
+}
+
+impl Speech {
+    fn read(mut speech: Section) -> Result<Self, ConfigError> {
+        let program = speech
+            .text("program")?
+            .unwrap_or_else(|| "espeak-ng".to_owned());
+        let voice = speech.text("voice")?.unwrap_or_else(|| "en".to_owned());
+        speech.finish()?;
+        Ok(Self { program, voice })
+    }
+}
+
+fn read(file: &Path) -> Result<toml::Table, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable {
+        file: file.to_owned(),
+        message: error.to_string(),
+    })?;
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::Syntax {
+            file: file.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })
+}
+
+/// The shortest API key: less, and it could be guessed.
+pub const API_KEY_MIN: usize = 16;
+
+const MINUTES_5: Duration = Duration::from_secs(300);

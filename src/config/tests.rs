@@ -1,0 +1,193 @@
+//! The rules of the configuration: defaults, refusals, variables.
+use super::*;
+
+fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables = variables
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::from_parts(file.parse().unwrap(), variables)
+}
+
+fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
+    load(file, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_set_means_everything_on_loopback() {
+    let config = Config::defaults().unwrap();
+    let listeners: Vec<String> = config
+        .sip
+        .listeners
+        .iter()
+        .map(|l| {
+            format!(
+                "{:?} {} as {}:{}",
+                l.transport, l.address, l.advertised_host, l.advertised_port
+            )
+        })
+        .collect();
+    assert_eq!(
+        listeners,
+        [
+            "Udp 127.0.0.1:5060 as 127.0.0.1:5060",
+            "Tcp 127.0.0.1:5060 as 127.0.0.1:5060",
+            "Tls 127.0.0.1:5061 as 127.0.0.1:5061",
+        ]
+    );
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!((config.rtp.port_min, config.rtp.port_max), (20_000, 29_999));
+    assert_eq!(
+        config.rtp.bind,
+        ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(config.paths.dialplans, Path::new("./dialplans"));
+    assert_eq!(config.paths.data, Path::new("./data"));
+}
+
+#[test]
+fn a_refusal_names_the_key_the_rule_and_the_value() {
+    let table = [
+        (
+            "[http]\nlisten = \"nowhere\"",
+            "http.listen: want an address and a port such as \"127.0.0.1:8080\", have \"nowhere\"",
+        ),
+        (
+            "[http]\nlisten = 80",
+            "http.listen: want an address and a port such as \"127.0.0.1:8080\", have 80",
+        ),
+        (
+            "[rtp]\nport_min = 20001",
+            "rtp.port_min: want an even port, have \"20001\"",
+        ),
+        (
+            "[rtp]\nworkers = 1000",
+            "rtp.workers: want a whole number from 0 to 64, have 1000",
+        ),
+        (
+            "[sip]\nt1 = \"3s\"",
+            "sip.t1: want a time such as \"20s\", from 50ms to 2s, have \"3s\"",
+        ),
+        (
+            "[log]\nformat = \"xml\"",
+            "log.format: want \"text\" or \"json\", have \"xml\"",
+        ),
+        ("http = 3", "http: want a table, have 3"),
+        (
+            "[sip.certificate]\nchain = \"a.pem\"",
+            "sip.certificate.key: missing; want the private key of the chain",
+        ),
+        (
+            "api_key = \"short\"",
+            "api_key: want at least 16 characters, have (hidden)",
+        ),
+        (
+            "api_key = 12345678901234567",
+            "api_key: want a text, have (hidden)",
+        ),
+    ];
+    for (file, want) in table {
+        assert_eq!(refusal(file, &[]), want);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_that_exists() {
+    let table = [
+        ("[sip]\nupd = []", "sip.upd: no such key; did you mean udp?"),
+        (
+            "[http]\nlistn = \"\"",
+            "http.listn: no such key; did you mean listen?",
+        ),
+        (
+            "dialplan = \"x\"",
+            "dialplan: no such key; did you mean dialplans?",
+        ),
+        (
+            "[sip]\nudp = [{ address = \"127.0.0.1:1\", advertized = \"a\" }]",
+            "sip.udp[0].advertized: no such key; did you mean advertised?",
+        ),
+        ("[quux]", "quux: no such key"),
+    ];
+    for (file, want) in table {
+        assert_eq!(refusal(file, &[]), want);
+    }
+}
+
+#[test]
+fn a_variable_overrides_the_file_and_is_named_in_its_refusal() {
+    let file =
+        "data = \"a\"\n[sip]\nudp = [\"127.0.0.1:5070\"]\n[trunks.Acme-One]\npassword = \"x\"";
+    let variables = [
+        ("TANDEM_DATA", "b"),
+        ("TANDEM_SIP__UDP", "127.0.0.1:6000, [::1]:6000"),
+        ("TANDEM_RTP__WORKERS", "3"),
+        ("TANDEM_TRUNKS__ACME_ONE__PASSWORD", "12345"),
+        ("PATH", "untouched"),
+    ];
+    let config = load(file, &variables).unwrap();
+    assert_eq!(config.paths.data, Path::new("b"));
+    let udp = config
+        .sip
+        .listeners
+        .iter()
+        .filter(|l| l.transport == Transport::Udp);
+    let hosts: Vec<&str> = udp.map(|l| l.advertised_host.as_str()).collect();
+    assert_eq!(hosts, ["127.0.0.1", "[::1]"]);
+    assert_eq!(config.rtp.workers, 3);
+    let mut trunks = config.trunks.sections().unwrap();
+    let (name, mut acme) = trunks.pop().unwrap();
+    assert_eq!(
+        (name.as_str(), acme.secret("password").unwrap().as_deref()),
+        ("Acme-One", Some("12345"))
+    );
+
+    assert_eq!(
+        refusal("", &[("TANDEM_RTP__WORKERS", "many")]),
+        "rtp.workers (from TANDEM_RTP__WORKERS): want a whole number from 0 to 64, have \"many\""
+    );
+    assert_eq!(
+        refusal("", &[("TANDEM_SIP__UPD", "x")]),
+        "sip.upd (from TANDEM_SIP__UPD): no such key; did you mean udp?"
+    );
+}
+
+#[test]
+fn a_variable_that_some_other_system_sets_is_ignored_and_remembered() {
+    let config = load(
+        "",
+        &[("TANDEM_SERVICE_HOST", "10.0.0.1"), ("TANDEM_CONFIG", "x")],
+    )
+    .unwrap();
+    assert_eq!(config.ignored_variables, ["TANDEM_SERVICE_HOST"]);
+}
+
+#[test]
+fn listening_on_all_addresses_needs_one_that_peers_can_use() {
+    let all = "[sip]\nudp = [\"0.0.0.0:5060\"]\ntcp = []\ntls = []\n";
+    assert!(refusal(all, &[]).starts_with("sip.udp[0].address: want sip.advertised"));
+    let host = [("TANDEM_SIP__ADVERTISED", "203.0.113.5")];
+    assert!(refusal(all, &host).starts_with("rtp.advertised: missing"));
+    let both = [host[0], ("TANDEM_RTP__ADVERTISED", "203.0.113.5")];
+    let config = load(all, &both).unwrap();
+    assert_eq!(
+        config.sip.listeners.first().unwrap().advertised_host,
+        "203.0.113.5"
+    );
+    let media = [host[0], ("TANDEM_SIP__MEDIA", "203.0.113.6")];
+    assert_eq!(
+        load(all, &media)
+            .unwrap()
+            .sip
+            .listeners
+            .first()
+            .unwrap()
+            .media,
+        Some([203, 0, 113, 6].into())
+    );
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let config = load("api_key = \"0123456789abcdef\"", &[]).unwrap();
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
