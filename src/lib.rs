@@ -6,5 +6,7 @@
 
 pub mod config;
 
+pub mod io;
+
 pub mod call;
 pub mod center;

@@ -1,0 +1,6 @@
+//! The edge towards the network and the disk: it moves bytes, drives the media workers and owns the clock.
+//!
+//! Law: nothing here knows what a call is. SIP messages are framed here and parsed by `sip`; audio is
+//! carried here and understood by `media`.
+
+pub mod net;

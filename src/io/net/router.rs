@@ -1,0 +1,349 @@
+//! Who is connected: the one owner of the table of connections, and the way of each outgoing message.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::stream::{self, Connection, Origin};
+use super::{Bound, NetCounts, NetInput, Shared, Socketed, udp};
+
+/// Serves until the transports stop, then sends what is queued and waits for every connection to close.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    opened: Vec<(Bound, Socketed)>,
+    mut outputs: mpsc::Receiver<(Flow, Bytes)>,
+) {
+    let (accepts_tx, mut accepts) = mpsc::channel(ACCEPTS_MAX);
+    let mut router = Router::new(Arc::clone(&shared));
+    let mut loops = JoinSet::new();
+    for (bound, socket) in opened {
+        let listener = bound.config.id;
+        match socket {
+            Socketed::Udp(socket) => {
+                let socket = Arc::new(socket);
+                router.sockets.insert(listener.0, Arc::clone(&socket));
+                loops.spawn(udp::receive(Arc::clone(&shared), listener, socket));
+            }
+            Socketed::Stream(socket) => {
+                router
+                    .streams
+                    .insert(listener.0, (bound.config.transport, bound.local.ip()));
+                let shared = Arc::clone(&shared);
+                loops.spawn(accept(shared, bound, socket, accepts_tx.clone()));
+            }
+        }
+    }
+    drop(accepts_tx);
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            Some((flow, bytes)) = outputs.recv() => router.send(flow, bytes),
+            Some(accepted) = accepts.recv() => router.take_in(accepted),
+            Some(ended) = router.tasks.join_next_with_id() => router.ended(ended),
+            Ok(room) = shared.inputs.reserve(), if !router.failures.is_empty() => {
+                if let Some(flow) = router.failures.pop_front() {
+                    room.send(NetInput::FlowFailed(flow));
+                }
+            }
+        }
+    }
+    while let Ok((flow, bytes)) = outputs.try_recv() {
+        router.send(flow, bytes);
+    }
+    // Without its sender a connection writes what it still holds, says goodbye and ends.
+    router.connections.clear();
+    while router.tasks.join_next().await.is_some() {}
+    while loops.join_next().await.is_some() {}
+    shared.counts.connections.store(0, Ordering::Relaxed);
+}
+
+struct Accepted {
+    listener: ListenerId,
+    transport: Transport,
+    remote: SocketAddr,
+    stream: TcpStream,
+}
+
+async fn accept(
+    shared: Arc<Shared>,
+    bound: Bound,
+    socket: TcpListener,
+    accepts: mpsc::Sender<Accepted>,
+) {
+    let (listener, transport) = (bound.config.id, bound.config.transport);
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                let accepted = Accepted {
+                    listener,
+                    transport,
+                    remote,
+                    stream,
+                };
+                if accepts.send(accepted).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: others must close first, so give them a moment.
+                tracing::warn!(listener = listener.0, %error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Entry {
+    flow: Flow,
+    outgoing: mpsc::Sender<Bytes>,
+    spoken: Arc<AtomicBool>,
+    evict: CancellationToken,
+    /// Control has sent on it without naming it, so it must hear of its end under both flows.
+    unnamed: bool,
+}
+
+struct Router {
+    shared: Arc<Shared>,
+    sockets: BTreeMap<u16, Arc<UdpSocket>>,
+    streams: BTreeMap<u16, (Transport, IpAddr)>,
+    /// Oldest first: ids only grow.
+    connections: BTreeMap<u64, Entry>,
+    by_remote: HashMap<(ListenerId, SocketAddr), u64>,
+    per_ip: HashMap<IpAddr, usize>,
+    by_task: HashMap<task::Id, u64>,
+    tasks: JoinSet<()>,
+    last_id: u64,
+    /// Failures that control has not been told yet; at most [`FAILURES_MAX`].
+    failures: VecDeque<Flow>,
+}
+
+impl Router {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            sockets: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            by_remote: HashMap::new(),
+            per_ip: HashMap::new(),
+            by_task: HashMap::new(),
+            tasks: JoinSet::new(),
+            last_id: 0,
+            failures: VecDeque::new(),
+        }
+    }
+
+    fn send(&mut self, flow: Flow, bytes: Bytes) {
+        if flow.transport == Transport::Udp {
+            let sent = match self.sockets.get(&flow.listener.0) {
+                Some(socket) => udp::send(&self.shared, socket, flow, &bytes),
+                None => false,
+            };
+            if !sent {
+                self.fail(flow);
+            }
+            return;
+        }
+        let found = match flow.connection {
+            Some(ConnectionId(id)) => self.connections.contains_key(&id).then_some(id),
+            None => self.reuse_or_open(flow),
+        };
+        let Some(id) = found else {
+            return self.fail(flow);
+        };
+        let Some(entry) = self.connections.get(&id) else {
+            return self.fail(flow);
+        };
+        match entry.outgoing.try_send(bytes) {
+            Ok(()) => {}
+            // Its task ends and says so itself.
+            Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                NetCounts::add(&self.shared.counts.write_stalled);
+                entry.evict.cancel();
+                self.forget(id);
+            }
+        }
+    }
+
+    fn reuse_or_open(&mut self, flow: Flow) -> Option<u64> {
+        if let Some(&id) = self.by_remote.get(&(flow.listener, flow.remote))
+            && let Some(entry) = self.connections.get_mut(&id)
+            && !entry.outgoing.is_closed()
+        {
+            entry.unnamed = true;
+            return Some(id);
+        }
+        let &(transport, local) = self.streams.get(&flow.listener.0)?;
+        if transport != flow.transport || !self.has_room(flow.remote.ip()) {
+            return None;
+        }
+        NetCounts::add(&self.shared.counts.opened);
+        let id = self.start(flow, Origin::Opened(local));
+        if let Some(entry) = self.connections.get_mut(&id) {
+            entry.unnamed = true;
+        }
+        Some(id)
+    }
+
+    fn take_in(&mut self, accepted: Accepted) {
+        let Accepted {
+            listener,
+            transport,
+            remote,
+            stream,
+        } = accepted;
+        if !self.has_room(remote.ip()) {
+            // Dropping the stream closes it.
+            return;
+        }
+        NetCounts::add(&self.shared.counts.accepted);
+        let flow = Flow {
+            transport,
+            listener,
+            remote,
+            connection: None,
+        };
+        self.start(flow, Origin::Accepted(stream));
+    }
+
+    /// Whether one more connection with `ip` fits. At a cap the oldest that never said anything has
+    /// to go first, so that idle connections cannot keep a talking peer out.
+    fn has_room(&mut self, ip: IpAddr) -> bool {
+        let limits = &self.shared.limits;
+        let of_ip = self.per_ip.get(&ip).copied().unwrap_or(0);
+        let one_of = if of_ip >= limits.connections_per_ip_max {
+            Some(ip)
+        } else if self.connections.len() >= limits.connections_max {
+            None
+        } else {
+            return true;
+        };
+        let silent = self.connections.iter().find(|(_, entry)| {
+            !entry.spoken.load(Ordering::Relaxed)
+                && one_of.is_none_or(|ip| entry.flow.remote.ip() == ip)
+        });
+        let Some((&id, entry)) = silent else {
+            NetCounts::add(&self.shared.counts.refused);
+            return false;
+        };
+        entry.evict.cancel();
+        NetCounts::add(&self.shared.counts.evicted);
+        self.forget(id);
+        true
+    }
+
+    fn start(&mut self, flow: Flow, origin: Origin) -> u64 {
+        self.last_id += 1;
+        let id = self.last_id;
+        let flow = Flow {
+            connection: Some(ConnectionId(id)),
+            ..flow
+        };
+        let (outgoing, queue) = mpsc::channel(self.shared.limits.write_queue_max);
+        let spoken = Arc::new(AtomicBool::new(matches!(origin, Origin::Opened(_))));
+        let evict = CancellationToken::new();
+        let connection = Connection {
+            flow,
+            outgoing: queue,
+            spoken: Arc::clone(&spoken),
+            evict: evict.clone(),
+        };
+        let task = self
+            .tasks
+            .spawn(stream::run(Arc::clone(&self.shared), connection, origin));
+        self.by_task.insert(task.id(), id);
+        self.by_remote.insert((flow.listener, flow.remote), id);
+        *self.per_ip.entry(flow.remote.ip()).or_default() += 1;
+        self.connections.insert(
+            id,
+            Entry {
+                flow,
+                outgoing,
+                spoken,
+                evict,
+                unnamed: false,
+            },
+        );
+        self.count_connections();
+        id
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, ()), JoinError>) {
+        let task = match ended {
+            Ok((task, ())) => task,
+            Err(error) => {
+                tracing::error!(%error, "a connection's task broke; the connection is lost");
+                error.id()
+            }
+        };
+        if let Some(id) = self.by_task.remove(&task) {
+            self.forget(id);
+        }
+    }
+
+    /// Takes a connection out of the table, and tells control if it may know the flow.
+    fn forget(&mut self, id: u64) {
+        let Some(entry) = self.connections.remove(&id) else {
+            return;
+        };
+        let Flow {
+            listener, remote, ..
+        } = entry.flow;
+        if self.by_remote.get(&(listener, remote)) == Some(&id) {
+            self.by_remote.remove(&(listener, remote));
+        }
+        if let Some(of_ip) = self.per_ip.get_mut(&remote.ip()) {
+            *of_ip = of_ip.saturating_sub(1);
+            if *of_ip == 0 {
+                self.per_ip.remove(&remote.ip());
+            }
+        }
+        if entry.spoken.load(Ordering::Relaxed) {
+            self.fail(entry.flow);
+        }
+        if entry.unnamed {
+            self.fail(Flow {
+                connection: None,
+                ..entry.flow
+            });
+        }
+        self.count_connections();
+    }
+
+    fn fail(&mut self, flow: Flow) {
+        if self.failures.len() >= FAILURES_MAX {
+            NetCounts::add(&self.shared.counts.failures_lost);
+            return;
+        }
+        self.failures.push_back(flow);
+    }
+
+    fn count_connections(&self) {
+        let open = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
+        self.shared
+            .counts
+            .connections
+            .store(open, Ordering::Relaxed);
+    }
+}
+
+/// Connections accepted that wait for the router; more wait in the system's backlog.
+const ACCEPTS_MAX: usize = 64;
+/// Failures that wait for control; timers end what a lost one would have ended sooner.
+const FAILURES_MAX: usize = 16_384;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

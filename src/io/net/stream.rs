@@ -1,0 +1,259 @@
+//! One TCP or TLS connection: established, framed, read and written until either side ends it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::transport::{Flow, Frame, FrameError, PONG, StreamFramer, Transport};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use super::{NetCounts, NetInput, Shared};
+
+/// Where a connection comes from.
+pub(super) enum Origin {
+    /// A peer opened it.
+    Accepted(TcpStream),
+    /// We open it, from this local address.
+    Opened(IpAddr),
+}
+
+/// The router's end of a connection is the other half of these.
+pub(super) struct Connection {
+    pub(super) flow: Flow,
+    pub(super) outgoing: mpsc::Receiver<Bytes>,
+    /// Set once a whole message has come, or from the start if we opened it.
+    pub(super) spoken: Arc<AtomicBool>,
+    pub(super) evict: CancellationToken,
+}
+
+/// Lives as long as the connection. It ends when the peer closes, breaks a bound of [`super::Limits`],
+/// is evicted, or the router drops its sender and what was queued has been written.
+pub(super) async fn run(shared: Arc<Shared>, mut connection: Connection, origin: Origin) {
+    let evict = connection.evict.clone();
+    let life = async {
+        let limit = shared.limits.connect_timeout;
+        let opened = timeout(limit, establish(&shared, connection.flow, origin)).await;
+        let failure = match opened {
+            Ok(Ok(Stream::Plain(stream))) => {
+                return converse(&shared, &mut connection, stream).await;
+            }
+            Ok(Ok(Stream::Tls(stream))) => {
+                return converse(&shared, &mut connection, *stream).await;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not established within {limit:?}"),
+        };
+        tracing::debug!(remote = %connection.flow.remote, failure, "connection not established");
+    };
+    tokio::select! {
+        () = evict.cancelled() => {}
+        () = life => {}
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<Stream> {
+    let accepted = matches!(origin, Origin::Accepted(_));
+    let tcp = match origin {
+        Origin::Accepted(stream) => stream,
+        Origin::Opened(local) => connect(local, flow.remote).await?,
+    };
+    tcp.set_nodelay(true)?;
+    SockRef::from(&tcp).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEP_ALIVE_AFTER)
+            .with_interval(KEEP_ALIVE_EVERY),
+    )?;
+    if flow.transport != Transport::Tls {
+        return Ok(Stream::Plain(tcp));
+    }
+    let Some(tls) = &shared.tls else {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "TLS has no certificate",
+        ));
+    };
+    let stream = if accepted {
+        TlsStream::from(
+            TlsAcceptor::from(Arc::clone(&tls.server))
+                .accept(tcp)
+                .await?,
+        )
+    } else {
+        let connector = TlsConnector::from(Arc::clone(&tls.client));
+        TlsStream::from(
+            connector
+                .connect(tls.name_of(flow.remote.ip()), tcp)
+                .await?,
+        )
+    };
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Connects from the listener's own address, so that a peer that admits by address knows us.
+async fn connect(local: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if !local.is_unspecified() {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    socket.connect(remote).await
+}
+
+async fn converse<S>(shared: &Shared, connection: &mut Connection, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    let pong = Notify::new();
+    let read = read(shared, connection.flow, &connection.spoken, &pong, reader);
+    let write = write(shared, &mut connection.outgoing, &pong, writer);
+    let why = tokio::select! { why = read => why, why = write => why };
+    if let Some(count) = why.count(&shared.counts) {
+        NetCounts::add(count);
+    }
+    tracing::debug!(remote = %connection.flow.remote, ?why, "connection ended");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    PeerClosed,
+    WeClosed,
+    Unframeable,
+    TooSlow,
+    Idle,
+    WriteStalled,
+}
+
+impl Why {
+    fn count(self, counts: &NetCounts) -> Option<&AtomicU64> {
+        match self {
+            Self::PeerClosed | Self::WeClosed => None,
+            Self::Unframeable => Some(&counts.unframeable),
+            Self::TooSlow => Some(&counts.too_slow),
+            Self::Idle => Some(&counts.idle),
+            Self::WriteStalled => Some(&counts.write_stalled),
+        }
+    }
+}
+
+async fn read(
+    shared: &Shared,
+    flow: Flow,
+    spoken: &AtomicBool,
+    pong: &Notify,
+    mut reader: impl AsyncRead + Unpin,
+) -> Why {
+    let limits = &shared.limits;
+    let mut framer = StreamFramer::new();
+    let mut buffer = vec![0_u8; READ_MAX];
+    let mut waiting_since = (!spoken.load(Ordering::Relaxed)).then(Instant::now);
+    loop {
+        let deadline = match waiting_since {
+            Some(since) => since + limits.header_timeout,
+            None => Instant::now() + limits.idle_timeout,
+        };
+        let length = match timeout_at(deadline, reader.read(&mut buffer)).await {
+            Err(_) if waiting_since.is_some() => return Why::TooSlow,
+            Err(_) => return Why::Idle,
+            Ok(Ok(0) | Err(_)) => return Why::PeerClosed,
+            Ok(Ok(length)) => length,
+        };
+        let mut fed = framer.push(buffer.get(..length).unwrap_or_default());
+        loop {
+            match fed.and_then(|()| framer.poll_frame()) {
+                Err(error) => return refuse(shared, flow, error).await,
+                Ok(None) => break,
+                Ok(Some(Frame::Ping)) => {
+                    NetCounts::add(&shared.counts.keep_alives);
+                    pong.notify_one();
+                }
+                Ok(Some(Frame::Message(bytes))) => {
+                    spoken.store(true, Ordering::Relaxed);
+                    waiting_since = None;
+                    // Control behind: this waits, the socket's buffer fills, and the peer waits too.
+                    if shared
+                        .inputs
+                        .send(NetInput::Packet { flow, bytes })
+                        .await
+                        .is_err()
+                    {
+                        return Why::WeClosed;
+                    }
+                    NetCounts::add(&shared.counts.received);
+                }
+            }
+            fed = Ok(());
+        }
+        if !framer.is_idle() && waiting_since.is_none() {
+            waiting_since = Some(Instant::now());
+        }
+    }
+}
+
+/// Tells control why the stream ends, and leaves it a moment to answer before it does.
+async fn refuse(shared: &Shared, flow: Flow, error: FrameError) -> Why {
+    if !error.head.is_empty() {
+        let input = NetInput::Unframeable { flow, error };
+        if shared.inputs.send(input).await.is_ok() {
+            tokio::time::sleep(LAST_ANSWER).await;
+        }
+    }
+    Why::Unframeable
+}
+
+async fn write(
+    shared: &Shared,
+    outgoing: &mut mpsc::Receiver<Bytes>,
+    pong: &Notify,
+    mut writer: impl AsyncWrite + Unpin,
+) -> Why {
+    let limit = shared.limits.write_timeout;
+    loop {
+        let (bytes, message) = tokio::select! {
+            queued = outgoing.recv() => match queued {
+                Some(bytes) => (bytes, true),
+                None => {
+                    // The peer may be gone already; then there is nobody to say goodbye to.
+                    let _ = timeout(limit, writer.shutdown()).await;
+                    return Why::WeClosed;
+                }
+            },
+            () = pong.notified() => (Bytes::from_static(PONG), false),
+        };
+        let written = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        match timeout(limit, written).await {
+            Err(_) => return Why::WriteStalled,
+            Ok(Err(_)) => return Why::PeerClosed,
+            Ok(Ok(())) if message => NetCounts::add(&shared.counts.sent),
+            Ok(Ok(())) => {}
+        }
+    }
+}
+
+/// How long a connection that cannot be cut any further stays open for one last answer.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
+/// Bytes read at once; most messages fit.
+const READ_MAX: usize = 4_096;
+/// A dead peer is found by the system some two minutes after its last word.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
