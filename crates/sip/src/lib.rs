@@ -8,11 +8,19 @@
 //! |---|---|
 //! | [`message`] | one `Bytes` and an index over it; lazy typed views; the builder; the semantic check |
 //! | [`transport`] | the words for listeners, connections and flows; framing on streams |
+//! | [`transaction`] | the four transaction machines and the timer wheel |
+//! | [`dialog`] | dialogs and the session timer |
+//! | [`auth`] | digest, both roles |
+//! | [`ua`] | all of it composed: the machine that servers and synthetic phones share |
 //! | [`sdp`] | session descriptions and the offer/answer machine of one leg |
 
+pub mod auth;
+pub mod dialog;
 pub mod message;
 pub mod sdp;
+pub mod transaction;
 pub mod transport;
+pub mod ua;
 
 #[doc(hidden)]
 pub mod fuzz;

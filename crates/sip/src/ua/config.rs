@@ -1,0 +1,69 @@
+//! What a user agent is told about itself.
+
+use crate::transport::{ListenerId, Transport};
+use clock::Duration;
+
+/// How a user agent presents itself, and its bounds.
+#[derive(Clone, Debug)]
+pub struct UserAgentConfig {
+    /// The sockets it may send from; a flow names one of them.
+    pub listeners: Vec<Listener>,
+    /// The value of User-Agent and Server.
+    pub user_agent: String,
+    /// The round-trip estimate of RFC 3261 §17.1.1.1.
+    pub t1: Duration,
+    /// The session interval we ask for (RFC 4028 §4).
+    pub session_expires: Duration,
+    /// The shortest session interval we accept (RFC 4028 §5).
+    pub min_se: Duration,
+    /// How much may be held at once.
+    pub limits: Limits,
+}
+
+impl UserAgentConfig {
+    /// The standard times and bounds, for these listeners.
+    pub fn new(listeners: Vec<Listener>, user_agent: &str) -> Self {
+        Self {
+            listeners,
+            user_agent: user_agent.to_owned(),
+            t1: Duration::from_millis(500),
+            session_expires: Duration::from_secs(1800),
+            min_se: Duration::from_secs(90),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// One socket as the world sees it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The number that flows carry.
+    pub id: ListenerId,
+    /// What it speaks.
+    pub transport: Transport,
+    /// The host written into Via and Contact: a name, an IPv4 address, or an IPv6 address in brackets.
+    pub advertised_host: String,
+    /// The port written into Via and Contact.
+    pub advertised_port: u16,
+}
+
+/// Bounds on what is held. Beyond them a new INVITE gets 503 with Retry-After, other requests 503.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Transactions of each role; about 2 kB each while open.
+    pub transactions: usize,
+    /// Sessions, and so dialogs; about 3 kB each.
+    pub dialogs: usize,
+    /// Early dialogs of one INVITE; a forking proxy makes one for each phone that rings.
+    pub forks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transactions: 100_000,
+            dialogs: 50_000,
+            forks: 16,
+        }
+    }
+}

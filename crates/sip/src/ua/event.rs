@@ -1,0 +1,270 @@
+//! What the user agent says to its user, and what the user asks of it.
+
+use crate::auth::Credentials;
+use crate::message::{Message, Method};
+use crate::transport::Flow;
+use bytes::Bytes;
+
+/// Names one INVITE session, from the INVITE to its end. Never used twice by one user agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub(super) u64);
+
+/// Names one request other than INVITE: one that came and awaits a response, or one that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(super) u64);
+
+/// Something for the outside to do.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum Output {
+    /// Send these bytes on this flow.
+    Transmit {
+        /// Where to; a stream flow without a connection asks for one to be opened.
+        flow: Flow,
+        /// One whole message.
+        bytes: Bytes,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A call came. A 100 was sent already; answer with `progress`, `accept` or `end`.
+    Invited {
+        /// The new session.
+        session: SessionId,
+        /// The INVITE.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+        /// Its SDP; without one our answer must carry the offer.
+        offer: Option<Bytes>,
+    },
+    /// A provisional response to our INVITE came; 100 is not reported.
+    Progressed {
+        /// The session.
+        session: SessionId,
+        /// 101 to 199.
+        status: u16,
+        /// Its SDP: early media.
+        body: Option<Bytes>,
+        /// Which early dialog, counted from 0 in order of appearance.
+        fork: u32,
+        /// The whole response.
+        response: Message,
+    },
+    /// Our INVITE was answered. The ACK was sent, unless `needs_answer`.
+    Answered {
+        /// The session.
+        session: SessionId,
+        /// Its SDP: the answer to our offer, or their offer if we made none.
+        body: Option<Bytes>,
+        /// They offered in the 2xx: call `acknowledge` with our answer.
+        needs_answer: bool,
+        /// Which early dialog became the call, as numbered by [`Event::Progressed`].
+        fork: u32,
+        /// The whole response.
+        response: Message,
+    },
+    /// Our INVITE was refused: the session is over.
+    Refused {
+        /// The session.
+        session: SessionId,
+        /// 300 to 699; 408 when nobody answered in time, 503 when the flow failed.
+        status: u16,
+        /// The reason phrase.
+        reason: String,
+        /// The Q.850 cause of the Reason header (RFC 3326).
+        q850: Option<u16>,
+        /// The response, if there was one.
+        response: Option<Message>,
+    },
+    /// The ACK for our 2xx came: the call stands.
+    Confirmed {
+        /// The session.
+        session: SessionId,
+        /// The answer to an offer that our 2xx carried.
+        body: Option<Bytes>,
+    },
+    /// A re-INVITE or UPDATE came: `answer_offer` or `refuse_offer`.
+    Offered {
+        /// The session.
+        session: SessionId,
+        /// Their offer; `None` asks for ours.
+        body: Option<Bytes>,
+    },
+    /// Our re-INVITE was answered. 491 is retried inside.
+    OfferAnswered {
+        /// The session.
+        session: SessionId,
+        /// Their SDP (to a re-INVITE without a body: their offer, to be answered by `acknowledge`), or
+        /// the status of the refusal.
+        result: Result<Option<Bytes>, u16>,
+    },
+    /// A request came in the dialog: `respond_in`.
+    InDialog {
+        /// The session.
+        session: SessionId,
+        /// Names it in `respond_in`.
+        request_id: RequestId,
+        /// INFO, REFER, NOTIFY, MESSAGE, OPTIONS or SUBSCRIBE.
+        request: Message,
+    },
+    /// A request of ours in the dialog was answered.
+    InDialogResponse {
+        /// The session.
+        session: SessionId,
+        /// As returned by `request_in`.
+        request_id: RequestId,
+        /// A final status; 408 on silence, 503 when the flow failed.
+        status: u16,
+        /// The response, if there was one.
+        response: Option<Message>,
+    },
+    /// An answered call, or one that had come to us, is over.
+    Ended {
+        /// The session.
+        session: SessionId,
+        /// Whose doing it was.
+        by: EndedBy,
+        /// The status that ended it: of a refusal of ours, or of the response that broke the dialog.
+        status: Option<u16>,
+        /// The Q.850 cause of the Reason header (RFC 3326).
+        q850: Option<u16>,
+        /// The Reason header's values as they came.
+        reason: Option<String>,
+    },
+    /// A request came outside any dialog: `respond`.
+    Requested {
+        /// Names it in `respond`.
+        request_id: RequestId,
+        /// REGISTER, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH or INFO.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A request of ours outside any dialog was answered.
+    Response {
+        /// As returned by `request`.
+        request_id: RequestId,
+        /// A final status; 408 on silence, 503 when the flow failed.
+        status: u16,
+        /// The response, if there was one.
+        response: Option<Message>,
+    },
+}
+
+/// Whose doing the end of a session was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndedBy {
+    /// Their BYE.
+    Peer,
+    /// Our `end`.
+    Us,
+    /// They never acknowledged our 2xx.
+    NoAck,
+    /// The session timer ran out, or a refresh failed (RFC 4028).
+    SessionTimer,
+    /// Their CANCEL, before we answered.
+    Cancelled,
+    /// The flow failed, or the dialog is gone at their end (408 or 481 to a request in it).
+    FlowFailed,
+}
+
+/// A call to be placed.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// Whom to call.
+    pub request_uri: String,
+    /// Where to send it.
+    pub flow: Flow,
+    /// The From name-addr, without a tag.
+    pub from: String,
+    /// The To name-addr, without a tag.
+    pub to: String,
+    /// The user part of our Contact.
+    pub contact_user: String,
+    /// Further headers, in order; a Route among them is honoured.
+    pub headers: Vec<(String, String)>,
+    /// Our SDP; `None` asks them to offer.
+    pub offer: Option<Bytes>,
+    /// Who we are, if they ask.
+    pub credentials: Option<Credentials>,
+    /// The hops it may take, usually 70.
+    pub max_forwards: u8,
+}
+
+/// A request outside any dialog to be sent.
+#[derive(Clone, Debug)]
+pub struct OutOfDialog {
+    /// REGISTER, OPTIONS, MESSAGE … but neither INVITE, ACK nor CANCEL.
+    pub method: Method,
+    /// Its target.
+    pub request_uri: String,
+    /// Where to send it.
+    pub flow: Flow,
+    /// The From name-addr, without a tag.
+    pub from: String,
+    /// The To name-addr, without a tag.
+    pub to: String,
+    /// The user part of our Contact; `None` sends no Contact.
+    pub contact_user: Option<String>,
+    /// Further headers, in order. `Call-ID` and `CSeq` (a number) are taken over if given, as a
+    /// registration needs them (RFC 3261 §10.2).
+    pub headers: Vec<(String, String)>,
+    /// Content type and bytes.
+    pub body: Option<(String, Bytes)>,
+    /// Who we are, if they ask.
+    pub credentials: Option<Credentials>,
+}
+
+/// How to end a session: what to say depends on its state.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// The refusal's status where one can be given (486, 603 …); 0 means 603 on the callee's side.
+    pub status: u16,
+    /// The value of a Reason header, see [`super::q850`].
+    pub reason: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a request cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// A configured limit is reached.
+    #[error("at the limit of transactions or dialogs")]
+    Full,
+    /// The session is not there, or not in a state for this.
+    #[error("the session is not there, or cannot do this now")]
+    NotNow,
+    /// The flow names a listener that is not configured.
+    #[error("the flow's listener is not configured")]
+    NoListener,
+    /// A header or address cannot be written: it has line breaks or is malformed.
+    #[error("an address or header cannot be written")]
+    Malformed,
+}
+
+/// What the user agent holds and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions open or lingering, both roles.
+    pub transactions: usize,
+    /// Dialogs, early ones included.
+    pub dialogs: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// Timers waiting.
+    pub timers: usize,
+    /// Messages that could not be parsed, dropped or answered.
+    pub malformed: u64,
+    /// Well-formed messages that belong to nothing: responses without a request, ACKs without a 2xx.
+    pub strays: u64,
+    /// Requests turned away because of a limit.
+    pub refused_full: u64,
+    /// Requests that repeated an earlier one, absorbed by its transaction.
+    pub retransmissions: u64,
+}
