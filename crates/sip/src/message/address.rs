@@ -1,4 +1,5 @@
-//! `name-addr` and `addr-spec` with their parameters (RFC 3261 §20.10, §25.1): From, To, Contact, Route and kin.
+//! `name-addr` and `addr-spec` with their parameters (RFC 3261 §20.10, §25.1): From, To, Contact,
+//! Route and kin.
 
 use super::ParseError;
 use super::scan::{Scan, is_token};
@@ -21,8 +22,8 @@ impl<'a> NameAddr<'a> {
     /// Reads one address that is all of `text`.
     ///
     /// # Errors
-    /// An unbalanced quote or bracket, a character no display name may hold, a malformed URI or parameter, or a URI
-    /// with headers that stands outside brackets (RFC 3261 §20).
+    /// An unbalanced quote or bracket, a character no display name may hold, a malformed URI or
+    /// parameter, or a URI with headers that stands outside brackets (RFC 3261 §20).
     pub fn parse(text: &'a str) -> Result<Self, ParseError> {
         let mut scan = Scan::new(text);
         scan.skip_spaces();
@@ -147,7 +148,8 @@ pub(crate) fn take_params<'a>(scan: &mut Scan<'a>) -> Result<Params<'a>, ParseEr
     Ok(Params::new(all.get(..end).unwrap_or_default()))
 }
 
-/// Wider than the grammar's token and host: real parameters hold slashes, colons and equals signs unquoted.
+/// Wider than the grammar's token and host: real parameters hold slashes, colons and equals signs
+/// unquoted.
 const fn is_value(byte: u8) -> bool {
     byte >= 0x80
         || (byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>' | b'\\'))

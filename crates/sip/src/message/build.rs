@@ -36,7 +36,8 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
-/// Writes a message from its first line down. The first fault is remembered and returned by [`build`](Self::build).
+/// Writes a message from its first line down. The first fault is remembered and returned by
+/// [`build`](Self::build).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -50,7 +51,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts a request; for a method the core does not name see [`request_named`](Self::request_named).
+    /// Starts a request; for a method the core does not name see
+    /// [`request_named`](Self::request_named).
     pub fn request(method: Method, uri: &str) -> Self {
         Self::request_named(method.as_str(), uri)
     }
@@ -65,8 +67,8 @@ impl Builder {
         builder
     }
 
-    /// Starts the response to `request`: every Via, From, To, Call-ID and CSeq are copied as they came (RFC 3261
-    /// §8.2.6.2), and Timestamp into a 100 (§8.2.6.1).
+    /// Starts the response to `request`: every Via, From, To, Call-ID and CSeq are copied as they
+    /// came (RFC 3261 §8.2.6.2), and Timestamp into a 100 (§8.2.6.1).
     pub fn response(request: &Message, status: u16, reason: &str) -> Self {
         let mut builder = Self::empty();
         builder.check(Name::Other, reason);
@@ -91,8 +93,9 @@ impl Builder {
         builder
     }
 
-    /// Notes in the topmost Via of a response where its request really came from: `received` when it differs from
-    /// what the Via says or `rport` asks, and the port in `rport` (§18.2.1, RFC 3581 §4).
+    /// Notes in the topmost Via of a response where its request really came from: `received` when
+    /// it differs from what the Via says or `rport` asks, and the port in `rport` (§18.2.1, RFC
+    /// 3581 §4).
     pub fn received(mut self, source: SocketAddr) -> Self {
         let Some(range) = self.via.take() else {
             return self;
@@ -141,7 +144,8 @@ impl Builder {
         self.copy_lines(from, |header| header.name() == name)
     }
 
-    /// Copies the lines that `wanted` picks, byte for byte and in order; Content-Length is never copied.
+    /// Copies the lines that `wanted` picks, byte for byte and in order; Content-Length is never
+    /// copied.
     pub fn copy_lines(
         mut self,
         from: &Message,
@@ -243,7 +247,8 @@ fn params_length(text: &str, params: &Params<'_>) -> usize {
 
 /// The stateless refusal of a request that did not parse, `None` when none may or can be sent.
 ///
-/// Form faults leave no [`Message`], so the five headers a response needs are picked from the lines that are whole.
+/// Form faults leave no [`Message`], so the five headers a response needs are picked from the lines
+/// that are whole.
 pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Bytes> {
     let status = error.answer?;
     let mut lines = Lines { rest: bytes };
@@ -298,7 +303,8 @@ pub(crate) const fn reason_of(status: u16) -> &'static str {
     }
 }
 
-/// Header lines that end in CRLF and hold no stray CR, LF or NUL, folds joined to their line; ends at the blank line.
+/// Header lines that end in CRLF and hold no stray CR, LF or NUL, folds joined to their line; ends
+/// at the blank line.
 struct Lines<'a> {
     rest: &'a [u8],
 }

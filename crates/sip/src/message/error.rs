@@ -1,4 +1,5 @@
-//! What was wrong with a message: where, what stood there, what should have, and the answer it earns.
+//! What was wrong with a message: where, what stood there, what should have, and the answer it
+//! earns.
 
 use super::Name;
 use std::fmt;

@@ -21,7 +21,8 @@ pub(crate) enum Start {
     },
 }
 
-/// One header line: its name, its whole extent with folds and line end, and its value without blanks around it.
+/// One header line: its name, its whole extent with folds and line end, and its value without
+/// blanks around it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) name: Name,
@@ -30,7 +31,8 @@ pub(crate) struct Entry {
     pub(crate) value: u16,
     pub(crate) value_end: u16,
     pub(crate) next: u16,
-    /// One more than the place of the readable text in `Index::side`, 0 if the bytes are readable as they stand.
+    /// One more than the place of the readable text in `Index::side`, 0 if the bytes are readable
+    /// as they stand.
     side: u16,
 }
 
@@ -55,7 +57,8 @@ impl Entry {
     }
 }
 
-/// The index of one message: one allocation with its `Arc`, unless headers are many, folded or not UTF-8.
+/// The index of one message: one allocation with its `Arc`, unless headers are many, folded or not
+/// UTF-8.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     pub(crate) start: Start,
@@ -115,7 +118,8 @@ impl Index {
     }
 }
 
-/// Text of the same length where it can be: line ends become blanks, and what is no UTF-8 is read as Latin-1.
+/// Text of the same length where it can be: line ends become blanks, and what is no UTF-8 is read
+/// as Latin-1.
 pub(crate) fn readable(raw: &[u8]) -> Box<str> {
     let unfold = |c: char| if matches!(c, '\r' | '\n') { ' ' } else { c };
     match str::from_utf8(raw) {

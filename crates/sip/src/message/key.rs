@@ -6,8 +6,9 @@ use std::hash::{Hash, Hasher};
 
 /// The identity of a transaction, borrowed from a message of it.
 ///
-/// An ACK has its INVITE's key. [`fmt::Display`] writes a form that is equal exactly when the keys are, without letters
-/// in two cases, so a map may be keyed by text written into a buffer that is used again.
+/// An ACK has its INVITE's key. [`fmt::Display`] writes a form that is equal exactly when the keys
+/// are, without letters in two cases, so a map may be keyed by text written into a buffer that is
+/// used again.
 #[derive(Clone, Copy, Debug)]
 pub enum TransactionKey<'a> {
     /// A request whose branch identifies it, with who sent it (§17.2.3).
@@ -44,10 +45,11 @@ pub enum TransactionKey<'a> {
 }
 
 impl Message {
-    /// The key of this message's transaction: of ours as a server for a request, as a client for a response.
+    /// The key of this message's transaction: of ours as a server for a request, as a client for a
+    /// response.
     ///
-    /// A legacy key leaves out the To tag: the ACK of a refusal carries one and its INVITE does not, and the rest of
-    /// the key tells transactions apart.
+    /// A legacy key leaves out the To tag: the ACK of a refusal carries one and its INVITE does
+    /// not, and the rest of the key tells transactions apart.
     ///
     /// # Errors
     /// The topmost Via or CSeq is missing or malformed; a response has no branch.
@@ -88,7 +90,8 @@ impl Message {
 }
 
 impl TransactionKey<'_> {
-    /// The parts that compare exactly, and the host part that compares without regard to case (§17.2.3, §19.1.4).
+    /// The parts that compare exactly, and the host part that compares without regard to case
+    /// (§17.2.3, §19.1.4).
     const fn parts(&self) -> (u8, [&str; 4], &str, u32) {
         match *self {
             Self::Server {

@@ -1,6 +1,7 @@
 //! Request methods (RFC 3261 §7.1 and its extensions). Methods are case-sensitive.
 
-/// A request's method. [`Method::Other`] stands for any further token; its text stays in the message.
+/// A request's method. [`Method::Other`] stands for any further token; its text stays in the
+/// message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// RFC 3261 §13.

@@ -1,15 +1,17 @@
 //! A SIP message as one `Bytes` and an index over it (RFC 3261 §7, §25).
 //!
-//! Parsing settles where things are and refuses what two readers could read differently; values are read when asked
-//! for, by the views ([`Message::from`], [`Message::via`] …), so a header nobody asks for costs its place in the index
-//! and leaves byte for byte as it came ([`Header::raw`]). A message is immutable: what goes out is made by [`Builder`].
+//! Parsing settles where things are and refuses what two readers could read differently; values are
+//! read when asked for, by the views ([`Message::from`], [`Message::via`] …), so a header nobody
+//! asks for costs its place in the index and leaves byte for byte as it came ([`Header::raw`]). A
+//! message is immutable: what goes out is made by [`Builder`].
 //!
-//! Three layers refuse, each with what it knows: [`Message::parse`] (form and limits), the views (one header's
-//! grammar), [`Message::validate_request`] and [`Message::validate_response`] (what RFC 3261 §8.1.3 and §8.2 demand
-//! before anybody acts on a message).
+//! Three layers refuse, each with what it knows: [`Message::parse`] (form and limits), the views
+//! (one header's grammar), [`Message::validate_request`] and [`Message::validate_response`] (what
+//! RFC 3261 §8.1.3 and §8.2 demand before anybody acts on a message).
 
 mod address;
 mod build;
+mod check;
 mod error;
 mod index;
 mod key;
@@ -26,6 +28,7 @@ mod tests;
 
 pub use address::NameAddr;
 pub use build::{BuildError, Builder, refusal_of};
+pub use check::{Accepts, Cause, Refusal};
 pub use error::{ErrorKind, ParseError};
 pub use key::TransactionKey;
 pub use method::Method;
@@ -58,10 +61,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads one message: a datagram, a WebSocket frame, or what a [`crate::transport::StreamFramer`] cut.
+    /// Reads one message: a datagram, a WebSocket frame, or what a
+    /// [`crate::transport::StreamFramer`] cut.
     ///
-    /// CRLFs before the start line are skipped (RFC 3261 §7.5), octets behind the declared body dropped (§18.3). Without
-    /// Content-Length the body is all that follows the head.
+    /// CRLFs before the start line are skipped (RFC 3261 §7.5), octets behind the declared body
+    /// dropped (§18.3). Without Content-Length the body is all that follows the head.
     ///
     /// # Errors
     /// The first fault found, in the order of the bytes; [`ParseError::answer`] says what it earns.
@@ -172,7 +176,8 @@ impl Message {
             .map(|entry| self.index.value(entry, &self.bytes))
     }
 
-    /// Every value of a list header, across lines and commas (§7.3.1); commas in quotes or brackets separate nothing.
+    /// Every value of a list header, across lines and commas (§7.3.1); commas in quotes or brackets
+    /// separate nothing.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &str> {
         self.headers(name)
             .flat_map(scan::split_values)
@@ -264,7 +269,8 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The Content-Length of a complete head, for the one who cuts streams: the rules are those of [`Message::parse`].
+/// The Content-Length of a complete head, for the one who cuts streams: the rules are those of
+/// [`Message::parse`].
 pub(crate) fn head_of(head: &[u8]) -> Result<Option<usize>, ParseError> {
     parse::index(head).map(|index| index.content_length)
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 macro_rules! names {
     ($($variant:ident $text:literal $compact:literal,)*) => {
-        /// A header the core has a use for, long or compact form alike; any other is [`Name::Other`].
+        /// A header the core has a use for, long or compact form alike; any other is
+        /// [`Name::Other`].
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Name {
@@ -180,7 +181,8 @@ impl fmt::Display for Name {
 
 const EMPTY: u8 = u8::MAX;
 
-/// Open addressing over both forms of each name: 256 slots for under 100 forms, so a probe ends soon.
+/// Open addressing over both forms of each name: 256 slots for under 100 forms, so a probe ends
+/// soon.
 static SLOTS: [u8; 256] = slots();
 
 const fn slots() -> [u8; 256] {

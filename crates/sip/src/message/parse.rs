@@ -1,8 +1,10 @@
-//! Bytes to index: one pass over the head that settles where everything is, and refuses what could be read two ways.
+//! Bytes to index: one pass over the head that settles where everything is, and refuses what could
+//! be read two ways.
 //!
-//! Lenient where RFC 3261 asks for it (folds, blanks around the colon, compact forms, Latin-1 in display text, octets
-//! behind the body of a datagram); strict where two readers might disagree on what the message says: a bare CR or LF,
-//! a NUL, two Content-Length headers or one that is no number, a blank before the colon of a header that others trust.
+//! Lenient where RFC 3261 asks for it (folds, blanks around the colon, compact forms, Latin-1 in
+//! display text, octets behind the body of a datagram); strict where two readers might disagree on
+//! what the message says: a bare CR or LF, a NUL, two Content-Length headers or one that is no
+//! number, a blank before the colon of a header that others trust.
 
 use super::index::{Entry, Index, Start};
 use super::limits::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX};
@@ -118,7 +120,8 @@ fn header(bytes: &[u8], at: usize, index: &mut Index) -> Result<usize, ParseErro
     Ok(end + 2)
 }
 
-/// Reads a length that is digits and nothing else; one too large to be true saturates, and is refused as too large.
+/// Reads a length that is digits and nothing else; one too large to be true saturates, and is
+/// refused as too large.
 fn content_length(bytes: &[u8], start: usize, end: usize) -> Result<usize, ParseError> {
     let value = bytes.get(start..end).unwrap_or_default();
     let bad = value.iter().position(|b| !b.is_ascii_digit());
@@ -190,7 +193,8 @@ fn request_line(line: &[u8]) -> Result<Start, ParseError> {
     })
 }
 
-/// `SIP-Version SP 3DIGIT SP Reason-Phrase` (§7.2); a missing last blank is forgiven, as many leave it out.
+/// `SIP-Version SP 3DIGIT SP Reason-Phrase` (§7.2); a missing last blank is forgiven, as many leave
+/// it out.
 fn status_line(line: &[u8]) -> Result<Start, ParseError> {
     let fault =
         |at: usize, what| ParseError::new(ErrorKind::StartLine, at, line.get(at).copied(), what);
@@ -244,7 +248,8 @@ fn version(line: &[u8], start: usize, end: usize, what: &'static str) -> Result<
     Err(if is_version { other } else { fault })
 }
 
-/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on the way.
+/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on
+/// the way.
 fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
     let mut at = from;
     loop {
@@ -263,7 +268,8 @@ fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
             }
             (Some(b'\r'), _) => return Err(fault("no carriage return within a line")),
             (Some(b'\n'), _) => return Err(fault("no line feed without a carriage return")),
-            // RFC 4475 §3.1.1.2: a quoted string may hold a NUL as a quoted pair, and nowhere else is one legal.
+            // RFC 4475 §3.1.1.2: a quoted string may hold a NUL as a quoted pair, and nowhere else
+            // is one legal.
             _ if is_escaped(bytes.get(from..hit).unwrap_or_default()) => at = hit + 1,
             _ => return Err(fault("no NUL")),
         }

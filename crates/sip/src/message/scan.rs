@@ -65,7 +65,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes bytes as long as `wanted` holds; `wanted` must treat all bytes of a character above ASCII alike.
+    /// Takes bytes as long as `wanted` holds; `wanted` must treat all bytes of a character above
+    /// ASCII alike.
     pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
         let rest = self.rest();
         let length = rest.bytes().position(|b| !wanted(b)).unwrap_or(rest.len());

@@ -68,7 +68,8 @@ impl<'a> Params<'a> {
         Self(text)
     }
 
-    /// The value of the parameter called `name` in any case: quotes taken off, `""` for a flag, `None` if absent.
+    /// The value of the parameter called `name` in any case: quotes taken off, `""` for a flag,
+    /// `None` if absent.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.iter()
             .find(|(found, _)| found.eq_ignore_ascii_case(name))
@@ -111,7 +112,8 @@ pub struct Uri<'a> {
     text: &'a str,
     /// What kind of URI.
     pub scheme: Scheme,
-    /// The part before the `@`, escapes untouched, a password after a colon with it; a `tel` URI's number.
+    /// The part before the `@`, escapes untouched, a password after a colon with it; a `tel` URI's
+    /// number.
     pub user: Option<&'a str>,
     /// The host; always there in `sip` and `sips`, never in others.
     pub host: Option<Host<'a>>,
@@ -127,7 +129,8 @@ impl<'a> Uri<'a> {
     /// Reads a URI that is all of `text`.
     ///
     /// # Errors
-    /// No scheme; a character no URI may hold; in `sip` and `sips` a missing or malformed host or port, a bad escape.
+    /// No scheme; a character no URI may hold; in `sip` and `sips` a missing or malformed host or
+    /// port, a bad escape.
     pub fn parse(text: &'a str) -> Result<Self, ParseError> {
         let mut scan = Scan::new(text);
         let scheme =
@@ -180,7 +183,8 @@ impl<'a> Uri<'a> {
 
     fn parse_sip(text: &'a str, scheme: Scheme, mut scan: Scan<'a>) -> Result<Self, ParseError> {
         let mut uri = Self::opaque(text, scheme);
-        // The user part may hold `;`, `?` and `/`, so the last `@` before any other use decides (RFC 4475 §3.1.1.9).
+        // The user part may hold `;`, `?` and `/`, so the last `@` before any other use decides
+        // (RFC 4475 §3.1.1.9).
         if let Some(length) = scan.rest().find('@') {
             let user = scan.take_while(|b| b != b'@');
             if length == 0 {
@@ -274,7 +278,8 @@ pub fn escape_user(text: &str) -> String {
     out
 }
 
-/// Takes `host [ : port ]`; `spaced` where the grammar lets blanks stand around the colon, as in a Via.
+/// Takes `host [ : port ]`; `spaced` where the grammar lets blanks stand around the colon, as in a
+/// Via.
 pub(crate) fn host_port<'a>(
     scan: &mut Scan<'a>,
     spaced: bool,
@@ -314,7 +319,8 @@ fn host<'a>(scan: &mut Scan<'a>) -> Result<Host<'a>, ParseError> {
     }
 }
 
-/// Reads an IPv6 address; the three colons that RFC 3261's grammar permitted count as two (RFC 5118 §4.10).
+/// Reads an IPv6 address; the three colons that RFC 3261's grammar permitted count as two (RFC 5118
+/// §4.10).
 pub(crate) fn ipv6(text: &str) -> Option<Ipv6Addr> {
     match text.split_once(":::") {
         Some((before, after)) => format!("{before}::{after}").parse().ok(),

@@ -12,7 +12,8 @@ pub const MAGIC_COOKIE: &str = "z9hG4bK";
 /// One Via value, borrowed from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via<'a> {
-    /// The transport's name as spelled: `UDP`, `TCP` …; unknown ones are legal (RFC 4475 §3.1.1.10).
+    /// The transport's name as spelled: `UDP`, `TCP` …; unknown ones are legal (RFC 4475
+    /// §3.1.1.10).
     pub transport: &'a str,
     /// Host and port as spelled, blanks within them included.
     pub sent_by: &'a str,
@@ -69,13 +70,15 @@ impl<'a> Via<'a> {
             .filter(|branch| !branch.is_empty())
     }
 
-    /// The branch, if it identifies the transaction by itself: the magic cookie with something behind it (§17.2.3).
+    /// The branch, if it identifies the transaction by itself: the magic cookie with something
+    /// behind it (§17.2.3).
     pub fn unique_branch(&self) -> Option<&'a str> {
         self.branch()
             .filter(|branch| branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE))
     }
 
-    /// The address the request really came from, where a server noted one; with or without brackets (RFC 5118 §4.5).
+    /// The address the request really came from, where a server noted one; with or without brackets
+    /// (RFC 5118 §4.5).
     pub fn received(&self) -> Option<IpAddr> {
         let text = self.params.get("received")?;
         let bare = text

@@ -1,8 +1,8 @@
 //! Typed views of header values, read when asked for.
 //!
-//! A header every message must have gives `Result<T, _>`; one that may be absent gives `Result<Option<T>, _>`; a list
-//! gives an iterator of `Result`s across lines and commas. Faults carry their offset in the message and a 400 for a
-//! request that may be answered.
+//! A header every message must have gives `Result<T, _>`; one that may be absent gives
+//! `Result<Option<T>, _>`; a list gives an iterator of `Result`s across lines and commas. Faults
+//! carry their offset in the message and a 400 for a request that may be answered.
 
 use super::address::{NameAddr, take_params};
 use super::scan::{Scan, split_values};
@@ -86,7 +86,8 @@ pub struct Reason<'a> {
     pub text: &'a str,
 }
 
-/// The value of Replaces or Target-Dialog (RFC 3891 §6.1, RFC 4538 §7); tags as the sender of the header sees them.
+/// The value of Replaces or Target-Dialog (RFC 3891 §6.1, RFC 4538 §7); tags as the sender of the
+/// header sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replaces<'a> {
     /// The dialog's Call-ID.

@@ -1,7 +1,9 @@
-//! Cutting a byte stream into messages (RFC 3261 §18.3) and telling keep-alives from them (RFC 5626 §4.4.1).
+//! Cutting a byte stream into messages (RFC 3261 §18.3) and telling keep-alives from them (RFC 5626
+//! §4.4.1).
 //!
-//! On a stream nothing but Content-Length says where a message ends, so a head whose length is absent, repeated or
-//! not a number cannot be survived: the stream has no next message. The caller answers if it may, then closes.
+//! On a stream nothing but Content-Length says where a message ends, so a head whose length is
+//! absent, repeated or not a number cannot be survived: the stream has no next message. The caller
+//! answers if it may, then closes.
 
 use crate::message::limits::MESSAGE_MAX;
 use crate::message::{ErrorKind, ParseError, head_of};
@@ -40,11 +42,13 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// Cuts one connection's bytes. Feed with [`push`](Self::push), then drain [`poll_frame`](Self::poll_frame) to `None`.
+/// Cuts one connection's bytes. Feed with [`push`](Self::push), then drain
+/// [`poll_frame`](Self::poll_frame) to `None`.
 #[derive(Debug, Default)]
 pub struct StreamFramer {
     buffer: BytesMut,
-    /// Bytes of `buffer` known to hold no end of headers, so that a slow sender costs no second look.
+    /// Bytes of `buffer` known to hold no end of headers, so that a slow sender costs no second
+    /// look.
     searched: usize,
     /// The length of the message at the front, once its head has been read.
     wanted: Option<usize>,
@@ -59,7 +63,8 @@ impl StreamFramer {
     /// Takes bytes as read from the connection.
     ///
     /// # Errors
-    /// When more than twice the largest message waits undelivered: the caller does not drain, or one read brought more.
+    /// When more than twice the largest message waits undelivered: the caller does not drain, or
+    /// one read brought more.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         if self.buffer.len() + bytes.len() > BUFFER_MAX {
             return Err(too_large(self.buffer.len(), Bytes::new()));
@@ -71,7 +76,8 @@ impl StreamFramer {
     /// The next whole message or keep-alive, `None` until more bytes come.
     ///
     /// # Errors
-    /// The head at the front is malformed, has no one Content-Length, or declares more than a message may hold.
+    /// The head at the front is malformed, has no one Content-Length, or declares more than a
+    /// message may hold.
     pub fn poll_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         if self.wanted.is_none() {
             if self.skip_blank_lines() {
@@ -94,7 +100,8 @@ impl StreamFramer {
         self.buffer.is_empty()
     }
 
-    /// Drops line ends before a message; true when they made a ping. One CRLF alone is a pong, or padding.
+    /// Drops line ends before a message; true when they made a ping. One CRLF alone is a pong, or
+    /// padding.
     fn skip_blank_lines(&mut self) -> bool {
         if self.searched > 0 {
             return false;

@@ -1,4 +1,5 @@
-//! The words in which the pure core speaks of sockets it never sees, and the cutting of streams into messages.
+//! The words in which the pure core speaks of sockets it never sees, and the cutting of streams
+//! into messages.
 
 mod framing;
 
@@ -34,7 +35,8 @@ impl Transport {
         }
     }
 
-    /// The value of a URI's `transport` parameter (RFC 3261 §19.1.1; `sips` implies TLS below TCP and WS).
+    /// The value of a URI's `transport` parameter (RFC 3261 §19.1.1; `sips` implies TLS below TCP
+    /// and WS).
     pub const fn uri_name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
@@ -93,7 +95,8 @@ pub struct ConnectionId(pub u64);
 
 /// The way a message came, or is to go: answers to a request leave on the flow that brought it.
 ///
-/// `connection` is `None` on UDP; on a stream transport `None` asks to reuse a connection to `remote`, or to open one.
+/// `connection` is `None` on UDP; on a stream transport `None` asks to reuse a connection to
+/// `remote`, or to open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// How the bytes travel.
