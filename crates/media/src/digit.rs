@@ -11,6 +11,9 @@ const KEYS: [char; 16] = [
 ];
 
 impl Digit {
+    /// The key `0`.
+    pub const ZERO: Self = Self(0);
+
     /// How many keys there are.
     pub const COUNT: usize = KEYS.len();
 
