@@ -1,1 +1,164 @@
-//! Fuzz bodies: what a fuzzer calls with bytes, compiled with every build.
+//! Fuzz bodies: what a fuzzer calls with bytes, compiled with every build. Each panics only when
+//! a law is broken.
+
+use clock::{Duration, Now};
+
+use crate::jitter::{Inserted, JitterBuffer, JitterConfig, Popped};
+use crate::rtp::event::{EventPayload, EventReceiver};
+use crate::rtp::rtcp::{Compound, RtcpPacket};
+use crate::rtp::stats::Reception;
+use crate::rtp::{Header, Packet, RtpTime, Sequence, rewrite_header};
+use crate::{Codec, FRAME};
+
+/// Reads `bytes` as an RTP packet; rewriting its header keeps its payload.
+pub fn rtp(bytes: &[u8]) {
+    let Ok(packet) = Packet::parse(bytes) else {
+        return;
+    };
+    let header = packet.header();
+    assert!(packet.payload_offset() + packet.payload().len() <= bytes.len());
+    assert!(packet.contributing().count() <= 15);
+    let mut copy = bytes.to_vec();
+    assert!(rewrite_header(&header, &mut copy));
+    assert_eq!(copy, bytes, "writing what was read changes nothing");
+    let mut receiver = EventReceiver::new(8_000);
+    let heard = receiver.receive(Now::ZERO, &header, packet.payload());
+    assert_eq!(
+        heard.pressed.is_some(),
+        EventPayload::parse(packet.payload()).is_some_and(is_key)
+    );
+}
+
+fn is_key(payload: EventPayload) -> bool {
+    payload.event < 16
+}
+
+/// Reads `bytes` as a compound RTCP packet and looks at all of it.
+pub fn rtcp(bytes: &[u8]) {
+    let Ok(compound) = Compound::parse(bytes) else {
+        return;
+    };
+    let mut total = 0;
+    for packet in compound.packets() {
+        total += 1;
+        let count = match packet {
+            RtcpPacket::SenderReport { blocks, .. } | RtcpPacket::ReceiverReport { blocks, .. } => {
+                blocks.iter().count()
+            }
+            RtcpPacket::Description(chunks) => chunks.count(),
+            RtcpPacket::Goodbye(goodbye) => {
+                let _ = goodbye.reason();
+                goodbye.sources().count()
+            }
+            RtcpPacket::Other { .. } => 0,
+        };
+        assert!(count <= 31);
+    }
+    assert!((1..=bytes.len() / 4).contains(&total));
+}
+
+/// Drives a playout buffer and statistics by `bytes`, eight to an operation: packets at hostile
+/// places, pops at hostile times. What is played was inserted, and never twice the same.
+pub fn jitter_ops(bytes: &[u8]) {
+    let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
+    let mut reception: Option<Reception> = None;
+    let mut now = Now::ZERO + Duration::from_secs(1);
+    let (mut stored, mut bytes_stored) = (0_u64, 0_u64);
+    for op in bytes.as_chunks::<8>().0 {
+        let &[what, step, s0, s1, t0, t1, len, ssrc] = op;
+        now += Duration::from_millis(u64::from(step) * u64::from(what >> 6));
+        let sequence = i16::from_be_bytes([s0 >> (what & 15).min(7), s1]).cast_unsigned();
+        let header = Header {
+            marker: what & 1 != 0,
+            payload_type: 0,
+            sequence: Sequence(sequence),
+            time: RtpTime(u32::from_be_bytes([0, t0 >> (what & 7), t1, 0])),
+            ssrc: u32::from(ssrc & 1),
+        };
+        let payload = [what; 600];
+        let payload = payload.get(..usize::from(len) * 3).unwrap_or_default();
+        reception
+            .get_or_insert(Reception::new(now, &header, 8_000))
+            .receive(now, &header);
+        match what & 3 {
+            0 | 1 => {
+                if jitter.insert(now, &header, payload) == Inserted::Stored {
+                    stored += 1;
+                    bytes_stored += payload.len() as u64;
+                }
+            }
+            2 => {
+                let _ = jitter.note_other(now, &header);
+            }
+            _ => {
+                if let Popped::Frame { payload, .. } = jitter.pop(now) {
+                    assert_eq!(payload.len(), FRAME);
+                }
+            }
+        }
+    }
+    let counters = jitter.counters();
+    assert!(stored <= counters.received);
+    // A frame needs half of itself from packets; the rest may be made up.
+    assert!(
+        counters.played * (FRAME as u64 / 2) <= bytes_stored,
+        "{counters:?} {bytes_stored}"
+    );
+    if let Some(mut reception) = reception {
+        let _ = reception.report(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{jitter_ops, rtcp, rtp};
+
+    /// A small generator, so that a failure names its seed.
+    fn random(seed: u64) -> impl FnMut() -> u8 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        }
+    }
+
+    fn mutate(base: &[u8], seed: u64) -> Vec<u8> {
+        let mut next = random(seed);
+        let mut bytes = base.to_vec();
+        for _ in 0..=next() % 4 {
+            let at = usize::from(next()) % bytes.len().max(1);
+            match (next() % 4, bytes.get_mut(at)) {
+                (0, Some(byte)) => *byte ^= 1 << (next() % 8),
+                (1, Some(byte)) => *byte = next(),
+                (2, _) => bytes.truncate(at),
+                _ => bytes.insert(at.min(bytes.len()), next()),
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn mutated_packets_break_no_law() {
+        let mut packet = vec![0xB1, 0x80, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4];
+        packet.extend([0xBE, 0xDE, 0, 1, 0, 0, 0, 0, 5, 10, 0, 160, 0, 2]);
+        let mut compound = [0; 300];
+        let blocks = [crate::rtp::rtcp::ReportBlock::default(); 3];
+        let len = crate::rtp::rtcp::write_report(&mut compound, 1, None, &blocks, "cname");
+        let len = crate::rtp::rtcp::append_goodbye(&mut compound, len.unwrap(), 1).unwrap();
+        for seed in 0..20_000 {
+            rtp(&mutate(&packet, seed));
+            rtcp(&mutate(&compound[..len], seed));
+        }
+    }
+
+    #[test]
+    fn random_operations_break_no_law_of_the_playout_buffer() {
+        for seed in 0..400 {
+            let mut next = random(seed);
+            let bytes: Vec<u8> = (0..8 * 500).map(|_| next()).collect();
+            jitter_ops(&bytes);
+        }
+    }
+}
