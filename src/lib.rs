@@ -10,3 +10,5 @@ pub mod io;
 
 pub mod call;
 pub mod center;
+
+pub mod prompt;

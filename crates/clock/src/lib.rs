@@ -50,7 +50,7 @@ impl AddAssign<Duration> for Now {
     }
 }
 
-impl Sub<Now> for Now {
+impl Sub for Now {
     type Output = Duration;
 
     fn sub(self, earlier: Self) -> Duration {
