@@ -259,7 +259,11 @@ pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Byte
     let mut picked: [Vec<&[u8]>; 5] = Default::default();
     for line in lines.take(super::limits::HEADERS_MAX) {
         let name_length = line.iter().position(|&b| !is_token(b)).unwrap_or(0);
-        let place = match Name::from_bytes(line.get(..name_length)?) {
+        let (name, value) = line.split_at_checked(name_length)?;
+        if !value.trim_ascii_start().starts_with(b":") {
+            continue;
+        }
+        let place = match Name::from_bytes(name) {
             Name::Via => 0,
             Name::From => 1,
             Name::To => 2,
@@ -290,7 +294,8 @@ pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Byte
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-    Some(Bytes::from(out))
+    let out = Bytes::from(out);
+    Message::parse(out.clone()).is_ok().then_some(out)
 }
 
 /// The phrase RFC 3261 §21 gives the statuses this layer answers with.

@@ -248,37 +248,50 @@ fn version(line: &[u8], start: usize, end: usize, what: &'static str) -> Result<
     Err(if is_version { other } else { fault })
 }
 
-/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on
-/// the way.
+/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on the
+/// way.
 fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
-    let mut at = from;
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(hit) = memchr::memchr3(b'\r', b'\n', 0, rest).map(|hit| at + hit) else {
-            let what = "a line end, and a blank line after the headers";
-            return Err(ParseError::new(ErrorKind::Framing, bytes.len(), None, what));
-        };
-        let fault =
-            |what| ParseError::new(ErrorKind::HeaderLine, hit, bytes.get(hit).copied(), what);
-        match (bytes.get(hit), bytes.get(hit + 1)) {
-            (Some(b'\r'), Some(b'\n')) => return Ok(hit),
-            (Some(b'\r'), None) => {
-                let what = "a line feed";
-                return Err(ParseError::new(ErrorKind::Framing, bytes.len(), None, what));
-            }
-            (Some(b'\r'), _) => return Err(fault("no carriage return within a line")),
-            (Some(b'\n'), _) => return Err(fault("no line feed without a carriage return")),
-            // RFC 4475 §3.1.1.2: a quoted string may hold a NUL as a quoted pair, and nowhere else
-            // is one legal.
-            _ if is_escaped(bytes.get(from..hit).unwrap_or_default()) => at = hit + 1,
-            _ => return Err(fault("no NUL")),
-        }
+    let rest = bytes.get(from..).unwrap_or_default();
+    let hit = memchr::memchr3(b'\r', b'\n', 0, rest).map(|hit| from + hit);
+    match hit.and_then(|hit| bytes.get(hit)) {
+        Some(0) => stop_at(bytes, quoted_line_end(rest).map(|hit| from + hit)),
+        _ => stop_at(bytes, hit),
     }
 }
 
-/// Whether an odd number of backslashes stands before what follows `before`.
-fn is_escaped(before: &[u8]) -> bool {
-    before.iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1
+/// The first CR, LF or NUL that no backslash takes the meaning of: RFC 4475 §3.1.1.2 has a NUL as a
+/// quoted pair, and nowhere else is one legal.
+fn quoted_line_end(rest: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    rest.iter().position(|&byte| {
+        let stops = matches!(byte, b'\r' | b'\n') || (byte == 0 && !escaped);
+        escaped = byte == b'\\' && !escaped;
+        stops
+    })
+}
+
+/// `hit` if a CRLF stands there.
+fn stop_at(bytes: &[u8], hit: Option<usize>) -> Result<usize, ParseError> {
+    let Some(hit) = hit else {
+        let what = "a line end, and a blank line after the headers";
+        return Err(ParseError::new(ErrorKind::Framing, bytes.len(), None, what));
+    };
+    let what = match (bytes.get(hit), bytes.get(hit + 1)) {
+        (Some(b'\r'), Some(b'\n')) => return Ok(hit),
+        (Some(b'\r'), None) => {
+            let what = "a line feed";
+            return Err(ParseError::new(ErrorKind::Framing, bytes.len(), None, what));
+        }
+        (Some(b'\r'), _) => "no carriage return within a line",
+        (Some(b'\n'), _) => "no line feed without a carriage return",
+        _ => "no NUL",
+    };
+    Err(ParseError::new(
+        ErrorKind::HeaderLine,
+        hit,
+        bytes.get(hit).copied(),
+        what,
+    ))
 }
 
 fn skip_blanks(line: &[u8], from: usize) -> usize {
