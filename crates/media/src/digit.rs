@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use clock::Duration;
+
 /// One key: `0`–`9`, `*`, `#`, `A`–`D`. Its number is the telephone-event code, 0 to 15.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digit(u8);
@@ -68,6 +70,16 @@ impl fmt::Debug for Digit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digit({})", self.as_char())
     }
+}
+
+/// What one more piece of a stream has shown of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Heard {
+    /// A press is over: this key, after so long. It comes before `pressed`.
+    pub released: Option<(Digit, Duration)>,
+    /// A key has gone down.
+    pub pressed: Option<Digit>,
 }
 
 /// The low tones, one for each row of the keypad, in hertz.

@@ -2,8 +2,12 @@
 //!
 //! Everything here has fixed memory and hot loops over plain arrays.
 
+mod dtmf;
 pub mod level;
 pub mod mix;
+mod resample;
 mod tone;
 
+pub use dtmf::{DtmfDetector, DtmfTone};
+pub use resample::{HalfRate, TwiceRate};
 pub use tone::{Goertzel, TONES_MAX, Tone, ToneMeter, ToneTrack};

@@ -14,6 +14,7 @@ use clock::{Duration, Now};
 
 use super::{Header, RtpTime};
 use crate::Digit;
+pub use crate::digit::Heard;
 
 /// The payload of a telephone-event packet (RFC 4733 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +47,6 @@ impl EventPayload {
         let [high, low] = self.duration.to_be_bytes();
         [self.event, flags, high, low]
     }
-}
-
-/// What one packet, or the passing of time, has shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Heard {
-    /// A press is over: this key, after so long. It comes before `pressed`.
-    pub released: Option<(Digit, Duration)>,
-    /// A key has gone down.
-    pub pressed: Option<Digit>,
 }
 
 /// Makes one press of the many packets of it. One for each incoming stream.
