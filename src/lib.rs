@@ -12,3 +12,5 @@ pub mod call;
 pub mod center;
 
 pub mod prompt;
+
+pub mod store;

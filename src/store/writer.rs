@@ -1,0 +1,191 @@
+//! The writer: a bounded channel and the one task that commits what comes out of it.
+
+use std::time::Duration;
+
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::mpsc;
+
+use super::{CdrRow, RegistrationRow, Store};
+
+/// Something to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A call is over.
+    Cdr(Box<CdrRow>),
+    /// An endpoint is registered, anew or again.
+    Registered(RegistrationRow),
+    /// A registration ended.
+    Unregistered {
+        /// The endpoint.
+        endpoint: String,
+        /// The Contact's URI; every contact if `None`.
+        contact: Option<String>,
+    },
+    /// An agent says whether he wants calls.
+    Agent {
+        /// Who.
+        name: String,
+        /// Whether he wants none.
+        away: bool,
+        /// Since when, in milliseconds since 1970 UTC.
+        since_ms: i64,
+    },
+}
+
+/// The sending end. Cheap to clone; when the last clone is gone, the task writes what is left and ends.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    sender: mpsc::Sender<Record>,
+}
+
+/// The receiving end: run it on the edge's runtime.
+#[derive(Debug)]
+pub struct WriterTask {
+    store: Store,
+    receiver: mpsc::Receiver<Record>,
+}
+
+impl Writer {
+    /// A writer and its task, with room for [`WRITER_CAPACITY`] records between them.
+    pub fn new(store: Store) -> (Self, WriterTask) {
+        Self::with_capacity(store, WRITER_CAPACITY)
+    }
+
+    pub(super) fn with_capacity(store: Store, capacity: usize) -> (Self, WriterTask) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Self { sender }, WriterTask { store, receiver })
+    }
+
+    /// Hands over a record at once, or gives it back when the channel is full or the task gone.
+    ///
+    /// # Errors
+    /// The record itself: keep it, and use [`Writer::write`] from where one may wait.
+    pub fn offer(&self, record: Record) -> Result<(), Record> {
+        self.sender.try_send(record).map_err(|error| {
+            metrics::counter!("tandem_store_full_total").increment(1);
+            match error {
+                mpsc::error::TrySendError::Full(record)
+                | mpsc::error::TrySendError::Closed(record) => record,
+            }
+        })
+    }
+
+    /// Hands over a record, waiting for room. For the edge only.
+    ///
+    /// # Errors
+    /// The record itself, if the task is gone.
+    pub async fn write(&self, record: Record) -> Result<(), Record> {
+        match self.offer(record) {
+            Ok(()) => Ok(()),
+            Err(record) => self.sender.send(record).await.map_err(|error| error.0),
+        }
+    }
+}
+
+impl WriterTask {
+    /// Commits what comes, many records to a transaction, until every [`Writer`] is gone and all is
+    /// written. A commit that fails is tried again after a pause that grows to [`RETRY_MAX`].
+    pub async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.receiver.recv_many(&mut batch, BATCH).await > 0 {
+            let mut pause = Duration::from_millis(50);
+            while let Err(error) = commit(&self.store, &batch).await {
+                metrics::counter!("tandem_store_retries_total").increment(1);
+                tracing::error!(%error, records = batch.len(), "the store did not commit");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+            metrics::counter!("tandem_store_records_total").increment(batch.len() as u64);
+            batch.clear();
+        }
+    }
+}
+
+async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
+    let mut transaction = store.pool.begin().await?;
+    for record in batch {
+        match record {
+            Record::Cdr(row) => insert_cdr(&mut transaction, row).await?,
+            Record::Registered(row) => put_registration(&mut transaction, row).await?,
+            Record::Unregistered { endpoint, contact } => {
+                sqlx::query(
+                    "DELETE FROM registrations WHERE endpoint = ?1 AND (?2 IS NULL OR contact = ?2)",
+                )
+                .bind(endpoint)
+                .bind(contact.as_deref())
+                .execute(&mut *transaction)
+                .await?;
+            }
+            Record::Agent {
+                name,
+                away,
+                since_ms,
+            } => {
+                sqlx::query("INSERT OR REPLACE INTO agents (name, away, since) VALUES (?, ?, ?)")
+                    .bind(name)
+                    .bind(away)
+                    .bind(since_ms)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+        }
+    }
+    transaction.commit().await
+}
+
+async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT OR IGNORE INTO cdrs
+         (call_id, direction, caller, called, trunk, started_at, answered_at, bridged_at, ended_at,
+          bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&row.call_id)
+    .bind(&row.direction)
+    .bind(&row.caller)
+    .bind(&row.called)
+    .bind(row.trunk.as_deref())
+    .bind(row.started_at)
+    .bind(row.answered_at)
+    .bind(row.bridged_at)
+    .bind(row.ended_at)
+    .bind(row.bill_ms)
+    .bind(&row.hangup_cause)
+    .bind(row.sip_status)
+    .bind(row.q850)
+    .bind(row.queue.as_deref())
+    .bind(row.agent.as_deref())
+    .bind(row.wait_ms)
+    .bind(row.recording.as_deref())
+    .execute(&mut **to)
+    .await?;
+    Ok(())
+}
+
+async fn put_registration(
+    to: &mut Transaction<'_, Sqlite>,
+    row: &RegistrationRow,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO registrations
+         (endpoint, contact, transport, listener, remote, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&row.endpoint)
+    .bind(&row.contact)
+    .bind(&row.transport)
+    .bind(row.listener)
+    .bind(&row.remote)
+    .bind(row.expires_at)
+    .execute(&mut **to)
+    .await?;
+    Ok(())
+}
+
+/// Records between the edge and the database: some ten seconds of 400 calls a second.
+pub const WRITER_CAPACITY: usize = 4_096;
+
+/// Records in one transaction.
+const BATCH: usize = 256;
+
+/// The longest pause between two tries of a commit.
+const RETRY_MAX: Duration = Duration::from_secs(5);
