@@ -5,6 +5,7 @@
 //! those above it, never those below (`docs/ARCHITECTURE.md` §5, enforced by `tests/tidy`).
 
 pub mod config;
+pub mod telemetry;
 
 pub mod io;
 
@@ -14,3 +15,5 @@ pub mod center;
 pub mod prompt;
 
 pub mod store;
+
+pub mod api;

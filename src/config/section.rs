@@ -25,7 +25,7 @@ pub struct Section {
 enum Node {
     File(toml::Value),
     Environment { variable: String, text: String },
-    Table(BTreeMap<String, Node>),
+    Table(BTreeMap<String, Self>),
 }
 
 /// A value taken out, with what an error about it needs.

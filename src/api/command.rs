@@ -1,0 +1,235 @@
+//! The boundary to control: what a client may ask, and what comes back as plain snapshots.
+//!
+//! A [`Command`] crosses a bounded channel and carries the way of its own reply. A full channel makes
+//! the request wait, never control.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::ApiError;
+use crate::call::{CallId, Cause, Direction};
+use crate::center::{AgentId, Snapshot, Wish};
+use crate::store::EndpointRow;
+
+/// The way of one reply; dropping it tells the client that the server is going down.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// What the API asks of control.
+#[derive(Debug)]
+pub enum Command {
+    /// Every call in progress.
+    Calls {
+        /// By age, oldest first.
+        reply: Reply<Vec<CallSnapshot>>,
+    },
+    /// One call in progress.
+    Call {
+        /// Which.
+        call: CallId,
+        /// `None` if there is no such call now.
+        reply: Reply<Option<CallSnapshot>>,
+    },
+    /// End a call.
+    Hangup {
+        /// Which.
+        call: CallId,
+        /// The cause that both sides are told.
+        cause: Cause,
+        /// Whether there was such a call.
+        reply: Reply<bool>,
+    },
+    /// The queues and the agents.
+    Center {
+        /// All of them.
+        reply: Reply<Snapshot>,
+    },
+    /// An agent wants calls, or none.
+    SetAgent {
+        /// Who.
+        agent: AgentId,
+        /// What.
+        wish: Wish,
+        /// Whether there is such an agent.
+        reply: Reply<bool>,
+    },
+    /// The endpoints, configured and made at run time.
+    Endpoints {
+        /// By name.
+        reply: Reply<Vec<EndpointSnapshot>>,
+    },
+    /// Admit an endpoint; the caller then stores the row, or takes the endpoint back.
+    AddEndpoint {
+        /// What is known of it.
+        new: NewEndpoint,
+        /// The row to store.
+        reply: Reply<Result<EndpointRow, EndpointRefused>>,
+    },
+    /// Forget an endpoint made at run time, with its registrations.
+    RemoveEndpoint {
+        /// Its name.
+        name: String,
+        /// Refused if it is configured in the file.
+        reply: Reply<Result<(), EndpointRefused>>,
+    },
+    /// Read the dialplans and the configuration again; live calls keep their plan.
+    Reload {
+        /// What was read, or every mistake found: then nothing has changed.
+        reply: Reply<Result<Reloaded, Vec<String>>>,
+    },
+    /// How full every table is.
+    Counts {
+        /// All of them.
+        reply: Reply<Counts>,
+    },
+}
+
+/// One call at one moment. Times are spans up to now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallSnapshot {
+    /// Which call.
+    pub call: CallId,
+    /// Who began it.
+    pub direction: Direction,
+    /// The caller's number or user.
+    pub from: String,
+    /// The number or user called.
+    pub to: String,
+    /// The trunk it came by.
+    pub trunk: Option<String>,
+    /// What happens to it.
+    pub state: CallState,
+    /// Since its INVITE.
+    pub age: Duration,
+    /// Since its answer.
+    pub answered: Option<Duration>,
+    /// The queue it waits in or came from.
+    pub queue: Option<String>,
+    /// The agent who serves it.
+    pub agent: Option<String>,
+    /// The dialplan's node that it stands at.
+    pub step: Option<String>,
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// Not yet answered.
+    Ringing,
+    /// Answered, and a dialplan speaks with it.
+    Answered,
+    /// Waits in a queue.
+    Queued,
+    /// Two parties hear each other.
+    Bridged,
+}
+
+/// One endpoint at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Whether it stands in the configuration file.
+    pub configured: bool,
+    /// Where it is registered now: the Contact's URI, the address it came from, how long it holds.
+    pub contacts: Vec<(String, SocketAddr, Duration)>,
+}
+
+/// An endpoint that somebody wants to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEndpoint {
+    /// The user part that registers and is dialled.
+    pub name: String,
+    /// Its password, hashed at once and then forgotten.
+    pub password: crate::config::Secret,
+    /// The number that its calls show.
+    pub caller_id: Option<String>,
+    /// Now, in milliseconds since 1970 UTC.
+    pub created_ms: i64,
+}
+
+/// Why an endpoint is not made or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointRefused {
+    /// The name stands in the configuration file.
+    Configured,
+    /// The name is in use by an endpoint made at run time.
+    Taken,
+    /// There is no such endpoint.
+    Unknown,
+    /// The name cannot be the user part of a SIP URI.
+    BadName,
+}
+
+/// What a reload read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Dialplan files.
+    pub files: usize,
+    /// Entries in them.
+    pub entries: usize,
+    /// Queues in them.
+    pub queues: usize,
+}
+
+/// How full every table is: back to the start when all calls are over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls in progress.
+    pub calls: usize,
+    /// SIP transactions not yet terminated.
+    pub transactions: usize,
+    /// SIP dialogs.
+    pub dialogs: usize,
+    /// Media ports open or reserved.
+    pub ports: usize,
+    /// Contacts registered.
+    pub registrations: usize,
+    /// Whether new calls are refused because the server is going down.
+    pub draining: bool,
+}
+
+/// The sending end of the way to control. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    sender: mpsc::Sender<Command>,
+    patience: Duration,
+}
+
+impl Control {
+    /// A way with room for [`COMMAND_CAPACITY`] commands, and its receiving end.
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(COMMAND_CAPACITY);
+        (
+            Self {
+                sender,
+                patience: PATIENCE,
+            },
+            receiver,
+        )
+    }
+
+    /// Sends what `command` makes and waits for its reply.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] if control does not reply in time or is gone.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let exchange = async {
+            self.sender.send(command(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        let answered = tokio::time::timeout(self.patience, exchange).await;
+        answered
+            .ok()
+            .flatten()
+            .ok_or(ApiError::Unavailable { what: "control" })
+    }
+}
+
+/// Commands on their way to control; more wait on their own connections.
+pub const COMMAND_CAPACITY: usize = 64;
+
+/// How long a client waits for control, which answers within a turn of its loop unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,120 @@
+//! The HTTP interface: health, metrics, the OpenAPI document, and JSON under `/v1`.
+//!
+//! The law: a request becomes at most one [`Command`] to control, over a bounded channel with a reply
+//! by return, or one statement to the store; no handler knows more of a call than its snapshot. Wire
+//! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
+//! `/metrics`, `/version` and `/openapi.json` are open; all else wants the API key as bearer token.
+
+mod calls;
+mod cdrs;
+mod center;
+mod command;
+mod endpoints;
+mod error;
+mod key;
+mod open;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use command::{
+    COMMAND_CAPACITY, CallSnapshot, CallState, Command, Control, Counts, EndpointRefused,
+    EndpointSnapshot, NewEndpoint, Reloaded, Reply,
+};
+pub use error::ApiError;
+pub use key::{Key, KeyFound};
+pub use wire::{CallJson, CdrPageJson};
+
+use crate::store::Store;
+
+/// What every handler may use.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The way to control.
+    pub control: Control,
+    /// The database.
+    pub store: Store,
+    /// The hash of the API key.
+    pub key: Key,
+    /// Where metrics are rendered.
+    pub metrics: PrometheusHandle,
+    /// Where recordings lie.
+    pub recordings: PathBuf,
+    /// The largest request body, in bytes.
+    pub body_max_bytes: usize,
+    /// The longest that a request may take until its response begins.
+    pub timeout: Duration,
+}
+
+impl Api {
+    /// Every route with its guards, ready for `axum::serve`.
+    pub fn router(self) -> Router {
+        let (body_max, timeout) = (self.body_max_bytes, self.timeout);
+        let api = Arc::new(self);
+        let (guarded, mut document) = OpenApiRouter::new()
+            .routes(routes!(calls::list))
+            .routes(routes!(calls::get, calls::hang_up))
+            .routes(routes!(center::queues))
+            .routes(routes!(center::agents))
+            .routes(routes!(center::set_agent))
+            .routes(routes!(endpoints::list, endpoints::add))
+            .routes(routes!(endpoints::remove))
+            .routes(routes!(cdrs::list))
+            .routes(routes!(cdrs::recording))
+            .routes(routes!(center::reload))
+            .split_for_parts();
+        let (open, open_document) = OpenApiRouter::new()
+            .routes(routes!(open::healthz))
+            .routes(routes!(open::readyz))
+            .routes(routes!(open::version))
+            .routes(routes!(open::metrics))
+            .split_for_parts();
+        document.merge(open_document);
+        open::describe(&mut document);
+        guarded
+            .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
+            .merge(open)
+            .route(
+                "/openapi.json",
+                axum::routing::get(async move || axum::Json(document)),
+            )
+            .fallback(async || ApiError::NotFound { what: "path" })
+            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+            .layer(DefaultBodyLimit::max(body_max))
+            .layer(from_fn_with_state(timeout, bound_time))
+            .layer(from_fn(count))
+            .with_state(api)
+    }
+}
+
+/// Ends a request whose response has not begun in time.
+async fn bound_time(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::Timeout.into_response(),
+    }
+}
+
+/// Counts requests by route, method and status: all three are bounded sets.
+async fn count(request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let path = matched.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().to_string();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("path", path), ("method", method), ("status", status)];
+    metrics::counter!("tandem_http_requests_total", &labels).increment(1);
+    response
+}

@@ -1,0 +1,371 @@
+//! What goes over the wire, and how it is made from the snapshots of the inner layers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::command::{CallSnapshot, CallState, EndpointSnapshot};
+use crate::call::Direction;
+use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
+use crate::store::CdrRow;
+
+/// A failed request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorJson {
+    pub(super) error: ErrorBodyJson,
+}
+
+/// Why a request failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBodyJson {
+    /// A stable id, such as `not-found`.
+    pub(super) id: String,
+    /// A sentence for people.
+    pub(super) message: String,
+    /// The single mistakes, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) details: Vec<String>,
+}
+
+/// A call in progress.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CallJson {
+    /// The call's id.
+    pub call_id: String,
+    /// `inbound` or `outbound`.
+    pub direction: String,
+    /// The caller's number or user.
+    pub from: String,
+    /// The number or user called.
+    pub to: String,
+    /// The trunk it came by.
+    pub trunk: Option<String>,
+    /// `ringing`, `answered`, `queued` or `bridged`.
+    pub state: String,
+    /// When its INVITE came, RFC 3339.
+    pub started_at: String,
+    /// When it was answered, RFC 3339.
+    pub answered_at: Option<String>,
+    /// Seconds since its INVITE.
+    pub age_secs: f64,
+    /// The queue it waits in or came from.
+    pub queue: Option<String>,
+    /// The agent who serves it.
+    pub agent: Option<String>,
+    /// The dialplan's node that it stands at.
+    pub step: Option<String>,
+}
+
+impl CallJson {
+    pub(super) fn new(call: CallSnapshot, now_ms: i64) -> Self {
+        let ago = |span: std::time::Duration| timestamp(now_ms - millis(span));
+        Self {
+            call_id: call.call.to_string(),
+            direction: match call.direction {
+                Direction::Inbound => "inbound",
+                Direction::Outbound => "outbound",
+            }
+            .to_owned(),
+            from: call.from,
+            to: call.to,
+            trunk: call.trunk,
+            state: match call.state {
+                CallState::Ringing => "ringing",
+                CallState::Answered => "answered",
+                CallState::Queued => "queued",
+                CallState::Bridged => "bridged",
+            }
+            .to_owned(),
+            started_at: ago(call.age),
+            answered_at: call.answered.map(ago),
+            age_secs: call.age.as_secs_f64(),
+            queue: call.queue,
+            agent: call.agent,
+            step: call.step,
+        }
+    }
+}
+
+/// A queue. Counts are since the start of the server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueueJson {
+    name: String,
+    /// Whether it is no longer configured and waits to be empty.
+    closing: bool,
+    /// Who waits, first first.
+    waiting: Vec<WaitingJson>,
+    /// How long the first has waited.
+    longest_wait_secs: f64,
+    /// The reachable agents by what they do.
+    agents: std::collections::BTreeMap<&'static str, usize>,
+    joined: u64,
+    assigned: u64,
+    abandoned: u64,
+    expired: u64,
+    refused: u64,
+    /// The mean wait of the calls that an agent took.
+    mean_wait_secs: Option<f64>,
+}
+
+/// A call that waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WaitingJson {
+    call_id: String,
+    /// 1 is next.
+    position: usize,
+    priority: i32,
+    wait_secs: f64,
+    /// The agent who rings for it.
+    offered_to: Option<String>,
+}
+
+impl From<QueueSnapshot> for QueueJson {
+    fn from(queue: QueueSnapshot) -> Self {
+        let longest = queue
+            .waiting
+            .iter()
+            .map(|w| w.waited)
+            .max()
+            .unwrap_or_default();
+        let mean = |n: u64| queue.waited_assigned.as_secs_f64() / n as f64;
+        Self {
+            closing: queue.closing,
+            longest_wait_secs: longest.as_secs_f64(),
+            agents: queue
+                .agents
+                .iter()
+                .map(|(state, n)| (state.name(), *n))
+                .collect(),
+            joined: queue.joined,
+            assigned: queue.assigned,
+            abandoned: queue.abandoned,
+            expired: queue.expired,
+            refused: queue.refused,
+            mean_wait_secs: (queue.assigned > 0).then(|| mean(queue.assigned)),
+            waiting: queue.waiting.into_iter().map(WaitingJson::from).collect(),
+            name: queue.name,
+        }
+    }
+}
+
+impl From<WaitingSnapshot> for WaitingJson {
+    fn from(waiting: WaitingSnapshot) -> Self {
+        Self {
+            call_id: waiting.call.to_string(),
+            position: waiting.position,
+            priority: waiting.priority,
+            wait_secs: waiting.waited.as_secs_f64(),
+            offered_to: waiting.offered_to.map(|agent| agent.to_string()),
+        }
+    }
+}
+
+/// An agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentJson {
+    pub(super) name: String,
+    /// The endpoint that rings for this agent.
+    endpoint: String,
+    queues: Vec<String>,
+    /// `available`, `resting`, `ringing`, `busy`, `wrap-up` or `away`.
+    state: &'static str,
+    state_secs: f64,
+    /// Whether the phone is registered.
+    reachable: bool,
+    call_id: Option<String>,
+    /// Calls refused or missed in a row.
+    misses: u32,
+}
+
+impl From<AgentSnapshot> for AgentJson {
+    fn from(agent: AgentSnapshot) -> Self {
+        Self {
+            name: agent.id.to_string(),
+            endpoint: agent.endpoint,
+            queues: agent.queues,
+            state: agent.state.name(),
+            state_secs: agent.lasted.as_secs_f64(),
+            reachable: agent.reachable,
+            call_id: agent.call.map(|call| call.to_string()),
+            misses: agent.misses,
+        }
+    }
+}
+
+/// What an agent wants.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentStateJson {
+    /// `available` or `away`.
+    pub(super) state: String,
+}
+
+/// An endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EndpointJson {
+    name: String,
+    /// Whether it stands in the configuration file.
+    configured: bool,
+    /// Where it is registered now.
+    contacts: Vec<ContactJson>,
+}
+
+/// Where an endpoint is registered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ContactJson {
+    uri: String,
+    /// The address that it registered from.
+    source: String,
+    expires_secs: f64,
+}
+
+impl From<EndpointSnapshot> for EndpointJson {
+    fn from(endpoint: EndpointSnapshot) -> Self {
+        let contact = |(uri, source, left): (String, std::net::SocketAddr, std::time::Duration)| {
+            ContactJson {
+                uri,
+                source: source.to_string(),
+                expires_secs: left.as_secs_f64(),
+            }
+        };
+        Self {
+            name: endpoint.name,
+            configured: endpoint.configured,
+            contacts: endpoint.contacts.into_iter().map(contact).collect(),
+        }
+    }
+}
+
+/// An endpoint to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewEndpointJson {
+    /// The user part that registers: 1 to 64 of `A–Z a–z 0–9 . _ -`.
+    pub(super) name: String,
+    /// At least eight characters; only its digests are kept.
+    pub(super) password: String,
+    /// The number that its calls show.
+    pub(super) caller_id: Option<String>,
+}
+
+/// Which call records.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CdrQuery {
+    /// Records in a page, 1 to 1,000; 100 if not given.
+    pub(super) limit: Option<u32>,
+    /// The `next` of the page before.
+    pub(super) cursor: Option<i64>,
+    pub(super) call_id: Option<String>,
+    pub(super) queue: Option<String>,
+    pub(super) agent: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    /// Started then or later, RFC 3339.
+    pub(super) since: Option<String>,
+    /// Started before then, RFC 3339.
+    pub(super) until: Option<String>,
+}
+
+/// A page of call records, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CdrPageJson {
+    pub(super) cdrs: Vec<CdrJson>,
+    /// The cursor of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<i64>,
+}
+
+/// What a call came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CdrJson {
+    call_id: String,
+    /// `inbound` or `outbound`.
+    direction: String,
+    from: String,
+    to: String,
+    trunk: Option<String>,
+    started_at: String,
+    answered_at: Option<String>,
+    /// When two parties first heard each other.
+    bridged_at: Option<String>,
+    ended_at: String,
+    /// From start to end, in seconds.
+    duration: f64,
+    /// From answer to end, in seconds.
+    billsec: f64,
+    hangup_cause: String,
+    sip_status: Option<i64>,
+    q850: i64,
+    queue: Option<String>,
+    agent: Option<String>,
+    wait_secs: f64,
+    recording_url: Option<String>,
+}
+
+impl From<CdrRow> for CdrJson {
+    fn from(row: CdrRow) -> Self {
+        let secs = |ms: i64| ms as f64 / 1_000.0;
+        Self {
+            recording_url: row
+                .recording
+                .map(|_| format!("/v1/recordings/{}", row.call_id)),
+            call_id: row.call_id,
+            direction: row.direction,
+            from: row.caller,
+            to: row.called,
+            trunk: row.trunk,
+            started_at: timestamp(row.started_at),
+            answered_at: row.answered_at.map(timestamp),
+            bridged_at: row.bridged_at.map(timestamp),
+            ended_at: timestamp(row.ended_at),
+            duration: secs(row.ended_at - row.started_at),
+            billsec: secs(row.bill_ms),
+            hangup_cause: row.hangup_cause,
+            sip_status: row.sip_status,
+            q850: row.q850,
+            queue: row.queue,
+            agent: row.agent,
+            wait_secs: secs(row.wait_ms),
+        }
+    }
+}
+
+/// What a reload read.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReloadedJson {
+    pub(super) files: usize,
+    pub(super) entries: usize,
+    pub(super) queues: usize,
+}
+
+/// Whether the server takes calls.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReadyJson {
+    pub(super) ready: bool,
+    /// What is amiss.
+    pub(super) missing: Vec<&'static str>,
+}
+
+/// Which build this is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VersionJson {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+}
+
+/// The wall clock, in milliseconds since 1970 UTC: the API is an edge and may ask it.
+pub(super) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn timestamp(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .map(|t| format!("{t:.3}"))
+        .unwrap_or_default()
+}
+
+fn millis(span: std::time::Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
