@@ -10,6 +10,8 @@ pub mod telemetry;
 pub mod io;
 
 pub mod call;
+pub mod trunk;
+
 pub mod center;
 
 pub mod prompt;

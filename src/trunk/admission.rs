@@ -1,0 +1,556 @@
+//! Who may speak: a request and its true source become a trunk's call, an endpoint's request, a
+//! challenge, or a refusal that explains itself.
+//!
+//! A user who does not exist is challenged and denied exactly like one who does (the digest server
+//! hashes a decoy), with the algorithms of `TrunksConfig::digests`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clock::{Duration, Now};
+use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer};
+use sip::message::{Message, Method, Name, Uri};
+use sip::transport::{Flow, ListenerId, Transport};
+
+use super::file::{EndpointConfig, TrunkConfig};
+use super::rate::Rate;
+use super::refusal::{Nearest, Refusal};
+use super::secrets::Digests;
+use super::source::Source;
+
+/// What [`Trunks`] starts from.
+pub struct TrunksConfig {
+    /// The carriers.
+    pub trunks: Vec<TrunkConfig>,
+    /// The devices.
+    pub endpoints: Vec<EndpointConfig>,
+    /// The realm of our challenges.
+    pub realm: String,
+    /// The algorithms that unknown users are challenged with.
+    pub digests: Digests,
+    /// Random, new at each start: nonces are made with it.
+    pub nonce_secret: [u8; 32],
+    /// How long a nonce is good for.
+    pub nonce_life: Duration,
+}
+
+/// What a source that nobody knows gets to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// Nothing on UDP, where a source may be forged; 403 on a connection.
+    #[default]
+    SilentOnUdp,
+    /// Nothing at all.
+    Silent,
+    /// 403 always.
+    Forbidden,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+#[must_use]
+pub enum Admission {
+    /// It is the trunk's.
+    Trunk(TrunkCall),
+    /// It is the endpoint's, who proved it.
+    Endpoint(EndpointCall),
+    /// Whoever it is must prove it.
+    Challenge(Challenge),
+    /// It is not admitted.
+    Refused(Refusal),
+}
+
+/// A request of a trunk.
+#[derive(Debug)]
+pub struct TrunkCall {
+    /// Which trunk.
+    pub trunk: Arc<TrunkConfig>,
+    /// The call that it takes of the trunk's caps; `None` for anything but an INVITE.
+    pub admitted: Option<Admitted>,
+    /// The caller's number, in E.164 where it is one.
+    pub caller: String,
+    /// The called number, in E.164 where it is one.
+    pub called: String,
+}
+
+/// A request of an endpoint.
+#[derive(Debug)]
+pub struct EndpointCall {
+    /// Which endpoint.
+    pub endpoint: Arc<EndpointConfig>,
+    /// Whom it calls: the user part of the Request-URI.
+    pub called: String,
+}
+
+/// A 401 with these headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// 401: this is a user agent server, not a proxy.
+    pub status: u16,
+    /// `WWW-Authenticate`, once per algorithm.
+    pub headers: Vec<(String, String)>,
+    /// Why credentials that came were not enough; `None` if none came.
+    pub denied: Option<Denied>,
+}
+
+/// One call's place in its trunk's concurrency. Give it back with [`Trunks::release`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Admitted {
+    trunk: Arc<str>,
+}
+
+/// Trunks and endpoints, the caps in use, and the digest server.
+#[derive(Debug)]
+pub struct Trunks {
+    trunks: BTreeMap<String, Trunk>,
+    endpoints: BTreeMap<String, Arc<EndpointConfig>>,
+    strangers: BTreeMap<u16, Strangers>,
+    digests: Digests,
+    digest: DigestServer,
+}
+
+#[derive(Debug)]
+struct Trunk {
+    config: Arc<TrunkConfig>,
+    rate: Option<Rate>,
+    calls: u32,
+}
+
+/// Who proved to be there.
+enum Proven {
+    Endpoint(Arc<EndpointConfig>),
+    Trunk(Arc<TrunkConfig>),
+}
+
+impl Trunks {
+    /// Trunks without calls.
+    pub fn new(config: TrunksConfig) -> Self {
+        let digest = DigestServer::new(config.nonce_secret, &config.realm, config.nonce_life);
+        let mut trunks = Self {
+            trunks: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            digests: config.digests,
+            digest,
+        };
+        trunks.configure(config.trunks, config.endpoints);
+        trunks
+    }
+
+    /// Puts another configuration in force. Calls and rates of trunks that stay go on counting.
+    pub fn configure(&mut self, trunks: Vec<TrunkConfig>, endpoints: Vec<EndpointConfig>) {
+        let mut before = std::mem::take(&mut self.trunks);
+        for config in trunks {
+            let old = before.remove(&config.name);
+            let calls = old.as_ref().map_or(0, |old| old.calls);
+            let rate = config.calls_per_second.map(|cap| {
+                let kept = old.and_then(|old| old.rate);
+                kept.filter(|rate| rate.per_second() == cap)
+                    .unwrap_or_else(|| Rate::new(cap))
+            });
+            let name = config.name.clone();
+            let config = Arc::new(config);
+            self.trunks.insert(
+                name,
+                Trunk {
+                    config,
+                    rate,
+                    calls,
+                },
+            );
+        }
+        self.endpoints.clear();
+        for endpoint in endpoints {
+            self.put_endpoint(endpoint);
+        }
+    }
+
+    /// Adds an endpoint, or replaces the one of that name.
+    pub fn put_endpoint(&mut self, endpoint: EndpointConfig) {
+        self.endpoints
+            .insert(endpoint.name.clone(), Arc::new(endpoint));
+    }
+
+    /// Removes an endpoint; `false` if there is none of that name.
+    pub fn remove_endpoint(&mut self, name: &str) -> bool {
+        self.endpoints.remove(name).is_some()
+    }
+
+    /// Sets what strangers hear from a listener.
+    pub fn set_strangers(&mut self, listener: ListenerId, strangers: Strangers) {
+        self.strangers.insert(listener.0, strangers);
+    }
+
+    /// The endpoint of that name.
+    pub fn endpoint(&self, name: &str) -> Option<&Arc<EndpointConfig>> {
+        self.endpoints.get(name)
+    }
+
+    /// Every endpoint, by name.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<EndpointConfig>> {
+        self.endpoints.values()
+    }
+
+    /// The trunk of that name.
+    pub fn trunk(&self, name: &str) -> Option<&Arc<TrunkConfig>> {
+        self.trunks.get(name).map(|trunk| &trunk.config)
+    }
+
+    /// Every trunk with the calls it has, by name.
+    pub fn trunks(&self) -> impl Iterator<Item = (&Arc<TrunkConfig>, u32)> {
+        self.trunks
+            .values()
+            .map(|trunk| (&trunk.config, trunk.calls))
+    }
+
+    /// Whether anybody we know may be there: only he hears what is wrong with a malformed request.
+    pub fn may_speak(&self, flow: Flow) -> bool {
+        self.owner(flow.remote).is_some() || self.endpoint_may_be_at(flow.remote)
+    }
+
+    /// Decides about a request that came outside a dialog. An admitted INVITE of a trunk takes one of
+    /// its calls until [`Trunks::release`].
+    pub fn admit(&mut self, now: Now, request: &Message, flow: Flow) -> Admission {
+        let register = request.method() == Some(Method::Register);
+        let owner = if register {
+            None
+        } else {
+            self.owner(flow.remote)
+        };
+        let result = match owner {
+            Some(trunk) if trunk.inbound.is_none() => self.trunk_call(now, &trunk, request),
+            Some(trunk) => self.proven_trunk_call(now, &trunk, request, flow),
+            None if self.endpoint_may_be_at(flow.remote) => self.user_request(now, request, flow),
+            None => Err(self.stranger(flow)),
+        };
+        result.unwrap_or_else(Admission::Refused)
+    }
+
+    /// Takes a call of a trunk's caps for a call of ours.
+    ///
+    /// # Errors
+    /// No such trunk, nowhere to send to, or a cap.
+    pub fn dial(&mut self, now: Now, trunk: &str) -> Result<(Arc<TrunkConfig>, Admitted), Refusal> {
+        let Some(config) = self.trunk(trunk).cloned() else {
+            let trunk = trunk.to_owned();
+            return Err(Refusal::NoSuchTrunk { trunk });
+        };
+        if config.targets.is_empty() {
+            let trunk = config.name.clone();
+            return Err(Refusal::NoTarget { trunk });
+        }
+        let admitted = self.take_call(now, &config)?;
+        Ok((config, admitted))
+    }
+
+    /// Gives a call's place back.
+    pub fn release(&mut self, admitted: Admitted) {
+        if let Some(trunk) = self.trunks.get_mut(&*admitted.trunk) {
+            trunk.calls = trunk.calls.saturating_sub(1);
+        }
+    }
+
+    /// The trunk whose access list contains the source: of several the narrowest entry's.
+    fn owner(&self, remote: SocketAddr) -> Option<Arc<TrunkConfig>> {
+        let entries = self.trunks.values().flat_map(|trunk| {
+            let matching = trunk
+                .config
+                .sources
+                .iter()
+                .filter(|source| source.contains(remote));
+            matching.map(|source| (source.narrowness(), &trunk.config))
+        });
+        entries
+            .max_by_key(|(narrowness, _)| *narrowness)
+            .map(|(_, config)| config.clone())
+    }
+
+    /// Whether some endpoint, or a trunk known by its credentials alone, may be at this address.
+    fn endpoint_may_be_at(&self, remote: SocketAddr) -> bool {
+        let roaming =
+            |trunk: &Trunk| trunk.config.sources.is_empty() && trunk.config.inbound.is_some();
+        let proves = |endpoint: &&Arc<EndpointConfig>| endpoint.secrets.is_some();
+        self.endpoints
+            .values()
+            .filter(proves)
+            .any(|endpoint| endpoint.may_be_at(remote))
+            || self.trunks.values().any(roaming)
+    }
+
+    fn stranger(&self, flow: Flow) -> Refusal {
+        let policy = self
+            .strangers
+            .get(&flow.listener.0)
+            .copied()
+            .unwrap_or_default();
+        let silent = match policy {
+            Strangers::SilentOnUdp => flow.transport == Transport::Udp,
+            Strangers::Silent => true,
+            Strangers::Forbidden => false,
+        };
+        let entries = self.trunks.values().flat_map(|trunk| {
+            let near = |&entry: &Source| Some((entry.nearness(flow.remote)?, &trunk.config, entry));
+            trunk.config.sources.iter().filter_map(near)
+        });
+        let nearest = entries
+            .max_by_key(|(bits, ..)| *bits)
+            .map(|(_, trunk, entry)| Nearest {
+                trunk: trunk.name.clone(),
+                entry,
+            });
+        Refusal::UnknownSource {
+            source: flow.remote,
+            nearest,
+            silent,
+        }
+    }
+
+    fn trunk_call(
+        &mut self,
+        now: Now,
+        trunk: &Arc<TrunkConfig>,
+        request: &Message,
+    ) -> Result<Admission, Refusal> {
+        let called = trunk.numbers.received(&called(request)?);
+        let caller = trunk
+            .numbers
+            .received(&caller(request, trunk.trust_identity)?);
+        let admitted = match request.method() {
+            Some(Method::Invite) => Some(self.take_call(now, trunk)?),
+            _ => None,
+        };
+        Ok(Admission::Trunk(TrunkCall {
+            trunk: trunk.clone(),
+            admitted,
+            caller,
+            called,
+        }))
+    }
+
+    /// Both caps or none: a call refused for one takes nothing of the other.
+    fn take_call(&mut self, now: Now, config: &Arc<TrunkConfig>) -> Result<Admitted, Refusal> {
+        let trunk = || config.name.clone();
+        let Some(state) = self.trunks.get_mut(&config.name) else {
+            return Err(Refusal::NoSuchTrunk { trunk: trunk() });
+        };
+        if let Some(limit) = config.calls.filter(|&limit| state.calls >= limit) {
+            return Err(Refusal::CallLimit {
+                trunk: trunk(),
+                limit,
+            });
+        }
+        if let Some(rate) = &mut state.rate
+            && !rate.take(now)
+        {
+            let limit = rate.per_second();
+            return Err(Refusal::CallRate {
+                trunk: trunk(),
+                limit,
+            });
+        }
+        state.calls += 1;
+        let trunk = config.name.as_str().into();
+        Ok(Admitted { trunk })
+    }
+
+    fn proven_trunk_call(
+        &mut self,
+        now: Now,
+        trunk: &Arc<TrunkConfig>,
+        request: &Message,
+        flow: Flow,
+    ) -> Result<Admission, Refusal> {
+        match self.prove(now, request, flow)? {
+            Ok(Proven::Trunk(proven)) if proven.name == trunk.name => {
+                self.trunk_call(now, trunk, request)
+            }
+            Ok(_) => Ok(self.challenge(now, flow, "", None)),
+            Err(challenge) => Ok(challenge),
+        }
+    }
+
+    fn user_request(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+    ) -> Result<Admission, Refusal> {
+        let register = request.method() == Some(Method::Register);
+        let endpoint = match self.prove(now, request, flow)? {
+            Ok(Proven::Endpoint(endpoint)) => endpoint,
+            Ok(Proven::Trunk(trunk)) if !register && trunk.sources.is_empty() => {
+                return self.trunk_call(now, &trunk, request);
+            }
+            Ok(Proven::Trunk(_)) => return Ok(self.challenge(now, flow, "", None)),
+            Err(challenge) => return Ok(challenge),
+        };
+        if !endpoint.may_be_at(flow.remote) {
+            return Err(Refusal::SourceNotAllowed {
+                endpoint: endpoint.name.clone(),
+                source: flow.remote.ip().to_canonical(),
+                allowed: endpoint.sources.clone(),
+            });
+        }
+        if register {
+            let claimed = address_of_record(request)?;
+            if claimed != endpoint.name {
+                let endpoint = endpoint.name.clone();
+                return Err(Refusal::NotYourAddress { endpoint, claimed });
+            }
+        }
+        let called = called(request)?;
+        Ok(Admission::Endpoint(EndpointCall { endpoint, called }))
+    }
+
+    /// Verifies the credentials for our realm; without good ones the inner result is a challenge.
+    fn prove(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+    ) -> Result<Result<Proven, Admission>, Refusal> {
+        let mut ours = None;
+        for value in request.headers(Name::Authorization) {
+            let header = AuthorizationHeader::parse(value).map_err(|fault| Refusal::Malformed {
+                header: "Authorization",
+                fault: fault.to_string(),
+            })?;
+            if header.realm == self.digest.realm() {
+                ours = Some(header);
+                break;
+            }
+        }
+        let Some(header) = ours else {
+            let claimed = claimed_user(request);
+            return Ok(Err(self.challenge(now, flow, &claimed, None)));
+        };
+        let method = request.method_str().unwrap_or_default();
+        let (endpoints, trunks) = (&self.endpoints, &self.trunks);
+        let lookup = |user: &str, algorithm: Algorithm| match endpoints.get(user) {
+            Some(endpoint) => endpoint.secrets.as_ref()?.hash(algorithm),
+            None => inbound_of(trunks, user)?
+                .inbound
+                .as_ref()?
+                .1
+                .hash(algorithm),
+        };
+        let ip = flow.remote.ip();
+        match self
+            .digest
+            .verify(now, ip, &header, (method, request.body()), lookup)
+        {
+            Ok(proven) => match self.endpoints.get(&proven.user) {
+                Some(endpoint) => Ok(Ok(Proven::Endpoint(endpoint.clone()))),
+                None => match inbound_of(&self.trunks, &proven.user) {
+                    Some(trunk) => Ok(Ok(Proven::Trunk(trunk.clone()))),
+                    None => Ok(Err(self.challenge(now, flow, &proven.user, None))),
+                },
+            },
+            Err(denied) => Ok(Err(self.challenge(
+                now,
+                flow,
+                &header.username,
+                Some(denied),
+            ))),
+        }
+    }
+
+    /// One challenge per algorithm of the user that is claimed, known or not.
+    fn challenge(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        claimed: &str,
+        denied: Option<Denied>,
+    ) -> Admission {
+        let known = self
+            .endpoints
+            .get(claimed)
+            .and_then(|endpoint| endpoint.secrets.as_ref());
+        let inbound = inbound_of(&self.trunks, claimed).and_then(|trunk| trunk.inbound.as_ref());
+        let secrets = known.or(inbound.map(|(_, secrets)| secrets));
+        let digests = secrets.map_or(self.digests, |secrets| secrets.digests());
+        let stale = denied.is_some_and(|denied| denied.stale);
+        let header = |&algorithm: &Algorithm| {
+            let value = self
+                .digest
+                .challenge(now, flow.remote.ip(), algorithm, stale);
+            ("WWW-Authenticate".to_owned(), value)
+        };
+        Admission::Challenge(Challenge {
+            status: 401,
+            headers: digests.algorithms().iter().map(header).collect(),
+            denied,
+        })
+    }
+}
+
+/// The trunk whose inbound user that is.
+fn inbound_of<'a>(trunks: &'a BTreeMap<String, Trunk>, user: &str) -> Option<&'a Arc<TrunkConfig>> {
+    let named = |trunk: &&Trunk| {
+        trunk
+            .config
+            .inbound
+            .as_ref()
+            .is_some_and(|(name, _)| name == user)
+    };
+    trunks.values().find(named).map(|trunk| &trunk.config)
+}
+
+/// Who a request without credentials claims to come from: the address it registers, or its From.
+fn claimed_user(request: &Message) -> String {
+    let register = request.method() == Some(Method::Register);
+    let address = if register {
+        request.to()
+    } else {
+        request.from()
+    };
+    address
+        .ok()
+        .and_then(|address| user_of(&address.uri))
+        .unwrap_or_default()
+}
+
+/// The user part of To: the address that a REGISTER binds (RFC 3261 §10.2).
+fn address_of_record(request: &Message) -> Result<String, Refusal> {
+    let to = request.to().map_err(|error| Refusal::Malformed {
+        header: "To",
+        fault: error.to_string(),
+    })?;
+    Ok(user_of(&to.uri).unwrap_or_default())
+}
+
+/// The user part of the Request-URI; empty where it has none.
+fn called(request: &Message) -> Result<String, Refusal> {
+    let uri = Uri::parse(request.request_uri().unwrap_or_default());
+    let uri = uri.map_err(|error| Refusal::Malformed {
+        header: "Request-URI",
+        fault: error.to_string(),
+    })?;
+    Ok(user_of(&uri).unwrap_or_default())
+}
+
+/// Whom the trunk says the caller is: P-Asserted-Identity where it is trusted, else From.
+fn caller(request: &Message, trust_identity: bool) -> Result<String, Refusal> {
+    let asserted = request.asserted_identities().filter_map(Result::ok);
+    let asserted = asserted
+        .filter(|_| trust_identity)
+        .find_map(|address| user_of(&address.uri));
+    if let Some(user) = asserted {
+        return Ok(user);
+    }
+    let from = request.from().map_err(|error| Refusal::Malformed {
+        header: "From",
+        fault: error.to_string(),
+    })?;
+    Ok(user_of(&from.uri).unwrap_or_default())
+}
+
+/// The user part without the parameters that some carriers put into it (`+331…;npdi`).
+fn user_of(uri: &Uri<'_>) -> Option<String> {
+    let user = uri.user_name()?;
+    let number = user.split_once(';').map_or(&*user, |(number, _)| number);
+    Some(number.to_owned())
+}

@@ -1,0 +1,595 @@
+//! The registrar (RFC 3261 §10.3): where endpoints are now, and the flow on which they can be rung.
+//!
+//! Pure: [`Registrar::handle`] is told a REGISTER that was admitted and returns the reply; changes for
+//! the store and for the centre are polled; [`Registrar::handle_timeout`] expires what is due. What it
+//! holds is bounded by the configured endpoints and their contacts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use clock::{Duration, Now};
+use sip::message::{Message, NameAddr, Uri};
+use sip::transport::{Flow, ListenerId, Transport};
+use std::net::SocketAddr;
+
+use super::contact::{Contact, Target, Way, same_uri};
+use super::file::EndpointConfig;
+
+/// How long registrations last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistrarConfig {
+    /// What a phone that asks for less is told by a 423.
+    pub expires_min: Duration,
+    /// What a phone gets that asks for nothing.
+    pub expires_default: Duration,
+    /// What a phone gets that asks for more.
+    pub expires_max: Duration,
+}
+
+impl Default for RegistrarConfig {
+    fn default() -> Self {
+        Self {
+            expires_min: Duration::from_secs(30),
+            expires_default: Duration::from_secs(600),
+            expires_max: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// The answer to a REGISTER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// 200, 400, 403, 423 or 500.
+    pub status: u16,
+    /// `Contact` for each binding after a 200; `Min-Expires` with a 423.
+    pub headers: Vec<(String, String)>,
+    /// Why it failed, for the log; empty after a 200.
+    pub why: &'static str,
+}
+
+/// A binding as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whose.
+    pub endpoint: String,
+    /// The contact's URI, as written; with `endpoint` the row's key.
+    pub contact: String,
+    /// How long it still lasts; the store turns it into wall time and back.
+    pub expires_in: Duration,
+    /// Preference in thousandths.
+    pub q: u16,
+    /// The Call-ID of the REGISTER.
+    pub call_id: String,
+    /// Its CSeq.
+    pub cseq: u32,
+    /// The transport it came by.
+    pub transport: Transport,
+    /// The listener it came to.
+    pub listener: ListenerId,
+    /// The true source it came from.
+    pub remote: SocketAddr,
+    /// What the device calls itself.
+    pub user_agent: String,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A binding was made or renewed: keep it.
+    Bound(Row),
+    /// A binding is gone: forget it.
+    Unbound {
+        /// Whose.
+        endpoint: String,
+        /// The contact's URI.
+        contact: String,
+    },
+    /// An endpoint can be rung, or no longer.
+    Reachable {
+        /// Which.
+        endpoint: String,
+        /// Whether.
+        yes: bool,
+    },
+}
+
+/// Where endpoints are registered.
+#[derive(Clone, Debug)]
+pub struct Registrar {
+    config: RegistrarConfig,
+    /// Only endpoints with bindings are here.
+    bindings: BTreeMap<String, Vec<Binding>>,
+    statics: BTreeMap<String, Contact>,
+    by_expiry: BTreeSet<(Now, u64, String)>,
+    next_id: u64,
+    changes: VecDeque<Change>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Binding {
+    id: u64,
+    contact: String,
+    flow: Flow,
+    expires_at: Now,
+    q: u16,
+    call_id: String,
+    cseq: u32,
+    user_agent: String,
+}
+
+/// What a REGISTER asks for one contact.
+struct Wanted<'a> {
+    uri: Uri<'a>,
+    expires: Duration,
+    q: u16,
+}
+
+impl Registrar {
+    /// A registrar that knows nobody yet.
+    pub fn new(config: RegistrarConfig) -> Self {
+        Self {
+            config,
+            bindings: BTreeMap::new(),
+            statics: BTreeMap::new(),
+            by_expiry: BTreeSet::new(),
+            next_id: 0,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Takes the endpoints in force: their static contacts, and who is none any more.
+    pub fn configure<'a>(&mut self, endpoints: impl IntoIterator<Item = &'a EndpointConfig>) {
+        let before: BTreeSet<String> = self.reachable().map(str::to_owned).collect();
+        let mut known = BTreeSet::new();
+        self.statics.clear();
+        for endpoint in endpoints {
+            known.insert(endpoint.name.as_str());
+            if let Some((uri, target)) = &endpoint.contact {
+                let contact = Contact {
+                    uri: uri.clone(),
+                    way: Way::Address(*target),
+                    q: 1_000,
+                };
+                self.statics.insert(endpoint.name.clone(), contact);
+            }
+        }
+        let unknown = |name: &&String| !known.contains(name.as_str());
+        let gone: Vec<String> = self.bindings.keys().filter(unknown).cloned().collect();
+        for endpoint in gone {
+            self.replace(&endpoint, Vec::new());
+        }
+        let after: BTreeSet<String> = self.reachable().map(str::to_owned).collect();
+        for endpoint in after.difference(&before) {
+            self.tell_reachable(endpoint, true);
+        }
+        // Those that lost their bindings above were told there.
+        let told = |endpoint: &&String| known.contains(endpoint.as_str());
+        for endpoint in before.difference(&after).filter(told) {
+            self.tell_reachable(endpoint, false);
+        }
+    }
+
+    /// Takes a binding back from the store. One that came by a connection is dropped unless its
+    /// contact names an address: the connection did not outlive the server.
+    pub fn restore(&mut self, now: Now, row: Row) {
+        let remote = if row.transport.is_reliable() {
+            let uri = Uri::parse(&row.contact).ok();
+            uri.and_then(|uri| Target::of_uri(&uri))
+                .map(|target| target.address)
+        } else {
+            Some(row.remote)
+        };
+        let Some(remote) = remote.filter(|_| row.expires_in > Duration::ZERO) else {
+            let (endpoint, contact) = (row.endpoint, row.contact);
+            self.changes
+                .push_back(Change::Unbound { endpoint, contact });
+            return;
+        };
+        let id = self.id();
+        let mut bindings = self
+            .bindings
+            .get(&row.endpoint)
+            .cloned()
+            .unwrap_or_default();
+        bindings.push(Binding {
+            id,
+            contact: row.contact,
+            flow: Flow {
+                transport: row.transport,
+                listener: row.listener,
+                remote,
+                connection: None,
+            },
+            expires_at: now + row.expires_in,
+            q: row.q,
+            call_id: row.call_id,
+            cseq: row.cseq,
+            user_agent: row.user_agent,
+        });
+        self.store(&row.endpoint, bindings);
+    }
+
+    /// Answers a REGISTER of `endpoint`, who proved itself, for its own address.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        endpoint: &EndpointConfig,
+        request: &Message,
+        flow: Flow,
+    ) -> Reply {
+        self.expire(now);
+        let result = if request.is_contact_star() {
+            self.remove_all(endpoint, request)
+        } else {
+            self.update(now, endpoint, request, flow)
+        };
+        match result {
+            Ok(()) => Reply {
+                status: 200,
+                headers: self.contact_headers(now, &endpoint.name),
+                why: "",
+            },
+            Err(reply) => reply,
+        }
+    }
+
+    /// The places to ring, the preferred first; of equal ones the latest registered first.
+    pub fn contacts(&self, now: Now, endpoint: &str) -> Vec<Contact> {
+        let bindings = self
+            .bindings
+            .get(endpoint)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut live: Vec<&Binding> = bindings
+            .iter()
+            .filter(|binding| binding.expires_at > now)
+            .collect();
+        live.sort_by_key(|binding| std::cmp::Reverse((binding.q, binding.id)));
+        let registered = live.into_iter().map(|binding| Contact {
+            uri: binding.contact.clone(),
+            way: Way::Flow(binding.flow),
+            q: binding.q,
+        });
+        registered
+            .chain(self.statics.get(endpoint).cloned())
+            .collect()
+    }
+
+    /// Whether the endpoint has any contact.
+    pub fn is_reachable(&self, endpoint: &str) -> bool {
+        self.bindings.contains_key(endpoint) || self.statics.contains_key(endpoint)
+    }
+
+    /// How many bindings there are.
+    pub fn len(&self) -> usize {
+        self.by_expiry.len()
+    }
+
+    /// Whether nobody is registered.
+    pub fn is_empty(&self) -> bool {
+        self.by_expiry.is_empty()
+    }
+
+    /// A connection closed or failed: who registered on it cannot be rung any more. A datagram that
+    /// was not delivered says nothing; the registration stands until it expires.
+    pub fn flow_failed(&mut self, _now: Now, flow: Flow) {
+        let Some(lost) = flow.connection else {
+            return;
+        };
+        let on_it = |binding: &Binding| binding.flow.connection == Some(lost);
+        let hit = self
+            .bindings
+            .iter()
+            .filter(|(_, bindings)| bindings.iter().any(on_it));
+        let endpoints: Vec<String> = hit.map(|(endpoint, _)| endpoint.clone()).collect();
+        for endpoint in endpoints {
+            self.keep(&endpoint, |binding| !on_it(binding));
+        }
+    }
+
+    /// Removes what expired.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.expire(now);
+    }
+
+    /// When the next binding expires.
+    pub fn deadline(&self) -> Option<Now> {
+        self.by_expiry.first().map(|(at, ..)| *at)
+    }
+
+    /// The next change.
+    pub fn poll_output(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// `Contact: *` (§10.3, sixth step): alone, and with `Expires: 0`.
+    fn remove_all(&mut self, endpoint: &EndpointConfig, request: &Message) -> Result<(), Reply> {
+        if request.expires() != Ok(Some(0)) {
+            return Err(failed(400, "Contact: * without Expires: 0"));
+        }
+        let (call_id, cseq) = sequence(request)?;
+        let bindings = self
+            .bindings
+            .get(&endpoint.name)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if bindings
+            .iter()
+            .any(|binding| outrun(binding, call_id, cseq))
+        {
+            return Err(OUT_OF_ORDER);
+        }
+        self.replace(&endpoint.name, Vec::new());
+        Ok(())
+    }
+
+    /// Every contact of the request or none (§10.3, seventh step).
+    fn update(
+        &mut self,
+        now: Now,
+        endpoint: &EndpointConfig,
+        request: &Message,
+        flow: Flow,
+    ) -> Result<(), Reply> {
+        let wanted = self.wanted(request)?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (call_id, cseq) = sequence(request)?;
+        let mut bindings = self
+            .bindings
+            .get(&endpoint.name)
+            .cloned()
+            .unwrap_or_default();
+        for want in &wanted {
+            let known = bindings.iter().position(|binding| {
+                Uri::parse(&binding.contact).is_ok_and(|uri| same_uri(&uri, &want.uri))
+            });
+            if let Some(index) = known {
+                let binding = bindings.remove(index);
+                if outrun(&binding, call_id, cseq) {
+                    return Err(OUT_OF_ORDER);
+                }
+            }
+            if want.expires > Duration::ZERO {
+                bindings.push(Binding {
+                    id: self.id(),
+                    contact: want.uri.as_str().to_owned(),
+                    flow,
+                    expires_at: now + want.expires,
+                    q: want.q,
+                    call_id: call_id.to_owned(),
+                    cseq,
+                    user_agent: user_agent(request),
+                });
+            }
+        }
+        if wanted.len() > endpoint.contacts_max {
+            return Err(failed(403, "more contacts than the endpoint may have"));
+        }
+        // A phone that restarts behind a NAT leaves a stale contact each time: the oldest makes room.
+        let surplus = bindings.len().saturating_sub(endpoint.contacts_max);
+        bindings.drain(..surplus);
+        self.store_renewed(now, &endpoint.name, bindings);
+        Ok(())
+    }
+
+    /// The contacts that a request names, each with its time; too short a time is a 423.
+    fn wanted<'a>(&self, request: &'a Message) -> Result<Vec<Wanted<'a>>, Reply> {
+        let header = request.expires().ok().flatten();
+        let mut wanted: Vec<Wanted<'a>> = Vec::new();
+        for contact in request.contacts() {
+            let Ok(contact) = contact else {
+                return Err(failed(
+                    400,
+                    "a Contact that cannot be read, or * beside others",
+                ));
+            };
+            if wanted.len() == CONTACTS_READ_MAX || contact.uri.as_str().len() > CONTACT_MAX {
+                return Err(failed(403, "too many or too long contacts"));
+            }
+            let expires = self.expires(&contact, header)?;
+            let q = contact
+                .params
+                .get("q")
+                .and_then(thousandths)
+                .unwrap_or(1_000);
+            wanted.push(Wanted {
+                uri: contact.uri,
+                expires,
+                q,
+            });
+        }
+        Ok(wanted)
+    }
+
+    /// The `expires` parameter, else the header, else our default; zero removes.
+    fn expires(&self, contact: &NameAddr<'_>, header: Option<u32>) -> Result<Duration, Reply> {
+        let parameter = contact.params.get("expires").and_then(seconds);
+        let Some(asked) = parameter.or(header) else {
+            return Ok(self.config.expires_default);
+        };
+        let asked = Duration::from_secs(asked.into());
+        if asked > Duration::ZERO && asked < self.config.expires_min {
+            let least = self.config.expires_min.as_secs().to_string();
+            return Err(Reply {
+                status: 423,
+                headers: vec![("Min-Expires".to_owned(), least)],
+                why: "asked for less than the shortest registration",
+            });
+        }
+        Ok(asked.min(self.config.expires_max))
+    }
+
+    fn contact_headers(&self, now: Now, endpoint: &str) -> Vec<(String, String)> {
+        let bindings = self
+            .bindings
+            .get(endpoint)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let header = |binding: &Binding| {
+            let left = binding.expires_at.since(now).as_secs();
+            let q = match binding.q {
+                1_000 => String::new(),
+                q => format!(";q=0.{q:03}"),
+            };
+            let value = format!("<{}>;expires={left}{q}", binding.contact);
+            ("Contact".to_owned(), value)
+        };
+        bindings.iter().map(header).collect()
+    }
+
+    fn expire(&mut self, now: Now) {
+        while let Some((at, _, endpoint)) = self.by_expiry.first().cloned() {
+            if at > now {
+                return;
+            }
+            self.keep(&endpoint, |binding| binding.expires_at > now);
+        }
+    }
+
+    fn keep(&mut self, endpoint: &str, wanted: impl Fn(&Binding) -> bool) {
+        let bindings = self.bindings.get(endpoint).cloned().unwrap_or_default();
+        self.replace(
+            endpoint,
+            bindings
+                .into_iter()
+                .filter(|binding| wanted(binding))
+                .collect(),
+        );
+    }
+
+    /// As [`Registrar::replace`], and tells the store of what was made or renewed.
+    fn store_renewed(&mut self, now: Now, endpoint: &str, bindings: Vec<Binding>) {
+        let before = self.bindings.get(endpoint).cloned().unwrap_or_default();
+        let rows: Vec<Row> = bindings
+            .iter()
+            .filter(|binding| !before.contains(binding))
+            .map(|binding| binding.row(now, endpoint))
+            .collect();
+        self.replace(endpoint, bindings);
+        self.changes.extend(rows.into_iter().map(Change::Bound));
+    }
+
+    /// Puts `bindings` in the place of the endpoint's and tells what is gone and who can be rung.
+    fn replace(&mut self, endpoint: &str, bindings: Vec<Binding>) {
+        let before = self.bindings.get(endpoint).cloned().unwrap_or_default();
+        for gone in &before {
+            if !bindings
+                .iter()
+                .any(|binding| binding.contact == gone.contact)
+            {
+                self.changes.push_back(Change::Unbound {
+                    endpoint: endpoint.to_owned(),
+                    contact: gone.contact.clone(),
+                });
+            }
+        }
+        self.store(endpoint, bindings);
+    }
+
+    fn store(&mut self, endpoint: &str, bindings: Vec<Binding>) {
+        let was = self.is_reachable(endpoint);
+        for old in self.bindings.remove(endpoint).unwrap_or_default() {
+            self.by_expiry
+                .remove(&(old.expires_at, old.id, endpoint.to_owned()));
+        }
+        for new in &bindings {
+            self.by_expiry
+                .insert((new.expires_at, new.id, endpoint.to_owned()));
+        }
+        if !bindings.is_empty() {
+            self.bindings.insert(endpoint.to_owned(), bindings);
+        }
+        let is = self.is_reachable(endpoint);
+        if was != is {
+            self.tell_reachable(endpoint, is);
+        }
+    }
+
+    fn tell_reachable(&mut self, endpoint: &str, yes: bool) {
+        let endpoint = endpoint.to_owned();
+        self.changes.push_back(Change::Reachable { endpoint, yes });
+    }
+
+    fn reachable(&self) -> impl Iterator<Item = &str> {
+        self.bindings
+            .keys()
+            .chain(self.statics.keys())
+            .map(String::as_str)
+    }
+
+    const fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+impl Binding {
+    fn row(&self, now: Now, endpoint: &str) -> Row {
+        Row {
+            endpoint: endpoint.to_owned(),
+            contact: self.contact.clone(),
+            expires_in: self.expires_at.since(now),
+            q: self.q,
+            call_id: self.call_id.clone(),
+            cseq: self.cseq,
+            transport: self.flow.transport,
+            listener: self.flow.listener,
+            remote: self.flow.remote,
+            user_agent: self.user_agent.clone(),
+        }
+    }
+}
+
+/// Whether a request of this sequence comes too late for the binding: same Call-ID, CSeq not higher.
+fn outrun(binding: &Binding, call_id: &str, cseq: u32) -> bool {
+    binding.call_id == call_id && binding.cseq >= cseq
+}
+
+fn sequence(request: &Message) -> Result<(&str, u32), Reply> {
+    match (request.call_id(), request.cseq()) {
+        (Ok(call_id), Ok(cseq)) => Ok((call_id, cseq.number)),
+        _ => Err(failed(400, "Call-ID or CSeq cannot be read")),
+    }
+}
+
+const fn failed(status: u16, why: &'static str) -> Reply {
+    Reply {
+        status,
+        headers: Vec::new(),
+        why,
+    }
+}
+
+/// Seconds in digits; a number beyond 32 bits counts as the largest (RFC 3261 §10.2.1.1).
+fn seconds(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+/// `q` in thousandths: `1`, `0.5`, `0.125` (RFC 3261 §20.10).
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let part: u16 = format!("{part:0<3}").parse().ok()?;
+    match (whole, part) {
+        ("0", part) => Some(part),
+        ("1", 0) => Some(1_000),
+        _ => None,
+    }
+}
+
+/// What the device calls itself, 128 characters at most.
+fn user_agent(request: &Message) -> String {
+    let name = request.header_named("User-Agent").unwrap_or_default();
+    name.chars().take(128).collect()
+}
+
+/// The binding was renewed by a later request of the same Call-ID (§10.3, seventh step).
+const OUT_OF_ORDER: Reply = failed(500, "CSeq is not higher than the binding's");
+/// Contacts read from one request: more than any endpoint may have.
+const CONTACTS_READ_MAX: usize = 64;
+/// The longest contact URI that is kept, in bytes.
+const CONTACT_MAX: usize = 1_024;

@@ -1,0 +1,1 @@
+//! Tables and properties; see the files beside this one.
