@@ -82,6 +82,27 @@ impl fmt::Display for NameAddr<'_> {
     }
 }
 
+/// Writes an address: the display name quoted and escaped (left out if empty), the URI in brackets.
+///
+/// Control characters are left out of the name: a header has no use for them.
+pub fn name_addr(display: &str, uri: &str) -> String {
+    let mut out = String::with_capacity(display.len() + uri.len() + 5);
+    if !display.is_empty() {
+        out.push('"');
+        for c in display.chars().filter(|c| !c.is_control()) {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out.push_str("\" ");
+    }
+    out.push('<');
+    out.push_str(uri);
+    out.push('>');
+    out
+}
+
 /// Takes a display name, if one stands here; what it leaves is a bracket, or no name-addr at all.
 fn take_display<'a>(scan: &mut Scan<'a>) -> Result<&'a str, ParseError> {
     if scan.peek() == Some(b'"') {

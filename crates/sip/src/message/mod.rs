@@ -26,7 +26,7 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-pub use address::NameAddr;
+pub use address::{NameAddr, name_addr};
 pub use build::{BuildError, Builder, refusal_of};
 pub use check::{Accepts, Cause, Refusal};
 pub use error::{ErrorKind, ParseError};

@@ -175,3 +175,6 @@ fn too_large(offset: usize, head: Bytes) -> FrameError {
         head,
     }
 }
+
+#[cfg(test)]
+mod tests;
