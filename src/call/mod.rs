@@ -5,8 +5,16 @@
 //! tells by [`Notice`]s, and reaches SIP and media through commands that its owner carries out.
 
 mod action;
+mod bridging;
 mod cause;
 mod cdr;
+mod dialing;
+mod ending;
+mod leg;
+mod machine;
+mod record;
+mod sound;
+mod transfer;
 
 pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
@@ -14,3 +22,9 @@ pub use action::{
 };
 pub use cause::Cause;
 pub use cdr::{Cdr, Direction};
+pub use leg::Label;
+pub use machine::{Call, Incoming, LegMedia, Output, SipCommand, Target};
+pub use sound::ClipRequest;
+
+#[cfg(test)]
+mod tests;

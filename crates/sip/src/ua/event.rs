@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 /// Names one INVITE session, from the INVITE to its end. Never used twice by one user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub(super) u64);
+pub struct SessionId(pub u64);
 
 /// Names one request other than INVITE: one that came and awaits a response, or one that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub(super) u64);
+pub struct RequestId(pub u64);
 
 /// Something for the outside to do.
 #[derive(Clone, Debug)]

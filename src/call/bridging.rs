@@ -1,0 +1,173 @@
+//! Bridging and hold: who hears whom, and what the one who waits hears.
+
+use bytes::Bytes;
+use media::port::{PortPlan, PortUpdate, Remote};
+use media::worker::PortCommand;
+use sip::sdp::Agreed;
+
+use super::LegId;
+use super::action::Prompt;
+use super::leg::{Leg, PortState};
+use super::machine::{Call, SipCommand};
+use super::sound::Purpose;
+
+impl Call {
+    /// Bridges the caller and `leg`.
+    pub(super) fn join(&mut self, leg: LegId) {
+        let bridge = self.bridge;
+        for leg in [LegId::CALLER, leg] {
+            if let Some(port) = self.open_port_of(leg) {
+                self.port(PortCommand::Bridge { port, bridge });
+            }
+        }
+    }
+
+    /// Takes `leg` out of the bridge.
+    pub(super) fn part(&mut self, leg: LegId) {
+        if let Some(port) = self.open_port_of(leg) {
+            self.port(PortCommand::Unbridge { port });
+        }
+    }
+
+    pub(super) fn open_port_of(&self, leg: LegId) -> Option<media::port::PortId> {
+        let port = &self.legs.get(&leg)?.port;
+        (port.state == PortState::Open).then_some(port.id)
+    }
+
+    /// The leg at the other side of the bridge.
+    pub(super) fn other(&self, leg: LegId) -> Option<LegId> {
+        let partner = self.partner?;
+        if leg == LegId::CALLER {
+            Some(partner)
+        } else {
+            (leg == partner).then_some(LegId::CALLER)
+        }
+    }
+
+    /// The peer re-offers: hold, resume, a new address, or (without a body) asks for our offer.
+    pub(super) fn on_offered(&mut self, leg: LegId, body: Option<Bytes>) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        let Some(offer) = body else {
+            return match it.negotiation.offer() {
+                Ok(offer) => self.sip(leg, SipCommand::AnswerOffer(Some(offer))),
+                Err(error) => self.sip(leg, SipCommand::RefuseOffer(error.status())),
+            };
+        };
+        match it.negotiation.answer(&offer) {
+            Ok(answer) => {
+                self.sip(leg, SipCommand::AnswerOffer(Some(answer)));
+                self.update_port(leg);
+                self.follow_hold(leg);
+            }
+            Err(error) => {
+                self.note(format!("a re-offer was refused: {error}"));
+                self.sip(leg, SipCommand::RefuseOffer(error.status()));
+            }
+        }
+    }
+
+    /// Plays hold music to the one who was put on hold, and stops it on resume.
+    pub(super) fn follow_hold(&mut self, leg: LegId) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        let holds = it.agreed().is_some_and(|agreed| agreed.peer_holds);
+        if holds == it.held_by_peer {
+            return;
+        }
+        it.held_by_peer = holds;
+        let Some(other) = self.other(leg) else { return };
+        if holds {
+            let music = vec![Prompt::Music("default".to_owned())];
+            self.start_playing(other, Purpose::Hold, music, true);
+        } else {
+            self.stop_purpose(other, Purpose::Hold);
+        }
+    }
+
+    pub(super) fn send_digits(&mut self, leg: LegId, digits: &str) {
+        let Some(port) = self.open_port_of(leg) else {
+            return;
+        };
+        let digits: Box<[media::Digit]> =
+            digits.chars().filter_map(media::Digit::from_char).collect();
+        self.port(PortCommand::SendDigits {
+            port,
+            digits,
+            duration_ms: 100,
+        });
+    }
+}
+
+impl Leg {
+    /// What the worker needs to open the port.
+    pub(super) fn port_plan(&self) -> PortPlan {
+        let update = self.port_update();
+        PortPlan {
+            remote: update.remote,
+            payload_type: update.payload_type,
+            dtmf_payload_type: update.dtmf_payload_type,
+            cn_payload_type: update.cn_payload_type,
+            send: update.send,
+            receive: update.receive,
+            rtcp_mux: update.rtcp_mux,
+            ptime_ms: update.ptime_ms,
+            inband_dtmf: self.port.inband_dtmf,
+            ..PortPlan::new(
+                self.port.id,
+                self.port.local,
+                update.codec,
+                self.port.random,
+            )
+        }
+    }
+
+    /// What the worker needs to follow what was agreed last.
+    pub(super) fn port_update(&self) -> PortUpdate {
+        self.port_update_from(self.agreed())
+    }
+
+    /// The same for an agreement that may not last (early media). Without one the port stays deaf.
+    pub(super) fn port_update_from(&self, agreed: Option<&Agreed>) -> PortUpdate {
+        let Some(agreed) = agreed else {
+            let codec = media::codec::Codec::Pcmu;
+            return PortUpdate {
+                port: self.port.id,
+                remote: None,
+                codec,
+                payload_type: 0,
+                dtmf_payload_type: None,
+                cn_payload_type: None,
+                send: true,
+                receive: true,
+                rtcp_mux: false,
+                ptime_ms: 20,
+            };
+        };
+        PortUpdate {
+            port: self.port.id,
+            remote: Some(Remote {
+                rtp: agreed.remote_rtp,
+                rtcp: agreed.remote_rtcp,
+            }),
+            codec: media_codec(agreed.codec),
+            payload_type: agreed.payload_type,
+            dtmf_payload_type: agreed.dtmf_payload_type,
+            cn_payload_type: agreed.cn,
+            send: agreed.send,
+            receive: agreed.receive,
+            rtcp_mux: agreed.rtcp_mux,
+            ptime_ms: agreed.ptime_ms,
+        }
+    }
+}
+
+/// The worker's name of a negotiated codec.
+fn media_codec(codec: sip::sdp::Codec) -> media::codec::Codec {
+    match codec {
+        sip::sdp::Codec::Pcmu => media::codec::Codec::Pcmu,
+        sip::sdp::Codec::Pcma => media::codec::Codec::Pcma,
+    }
+}

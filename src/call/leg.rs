@@ -1,0 +1,122 @@
+//! One leg: our end of one signalling relation, its offer/answer and its port.
+
+use bytes::Bytes;
+use media::port::PortId;
+use sip::sdp::{Agreed, Negotiation, OfferError};
+
+use super::sound::Playing;
+use super::{Cause, LegId};
+
+/// Where a leg's signalling stands.
+#[derive(Clone, Debug)]
+pub(super) enum LegState {
+    /// Their INVITE waits for our final answer.
+    Incoming {
+        /// What answers their offer; `None` when they made none and we offer in our 200.
+        answer: Option<Bytes>,
+        /// Whether a 183 has carried that answer, so that the leg hears.
+        early: bool,
+    },
+    /// Our 200 is out; their ACK is not in.
+    Accepted,
+    /// Our INVITE is out.
+    Outgoing {
+        /// The offer/answer as a 183 left it, if one carried an answer.
+        early: bool,
+    },
+    /// Answered and confirmed.
+    Up,
+    /// We have asked for the end; the SIP machine tells when it is done.
+    Ending,
+    /// Nothing is left of the signalling.
+    Ended,
+}
+
+/// Who is at the other end, as records and the centre name them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Label {
+    /// The number, user or URI.
+    pub address: String,
+    /// The endpoint that is rung, if it is one of ours.
+    pub endpoint: Option<String>,
+    /// The trunk the leg goes through.
+    pub trunk: Option<String>,
+}
+
+/// One leg of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    pub(super) id: LegId,
+    pub(super) state: LegState,
+    pub(super) negotiation: Negotiation,
+    pub(super) port: LegPort,
+    pub(super) label: Label,
+    /// What plays into this leg.
+    pub(super) playing: Option<Playing>,
+    /// Whether the peer has put us on hold.
+    pub(super) held_by_peer: bool,
+}
+
+/// A leg's port, from reservation to the worker's word that it is closed.
+#[derive(Clone, Debug)]
+pub(super) struct LegPort {
+    pub(super) id: PortId,
+    pub(super) local: std::net::SocketAddr,
+    pub(super) state: PortState,
+    /// Drawn once per leg: SSRC, first sequence number and first timestamp.
+    pub(super) random: u64,
+    /// Whether tones in the audio are looked for.
+    pub(super) inband_dtmf: bool,
+}
+
+/// How far a port has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PortState {
+    /// Its sockets are bound; the worker does not know it.
+    Reserved,
+    /// The worker serves it.
+    Open,
+    /// The worker has been told to close it.
+    Closing,
+    /// Given back.
+    Closed,
+}
+
+impl Leg {
+    /// Whether the peer would hear what we play.
+    pub(super) fn hears(&self) -> bool {
+        match self.state {
+            LegState::Accepted | LegState::Up => true,
+            LegState::Incoming { early, .. } => early,
+            LegState::Outgoing { .. } | LegState::Ending | LegState::Ended => false,
+        }
+    }
+
+    /// Whether the far side has answered, or we have answered it.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.state, LegState::Accepted | LegState::Up)
+    }
+
+    /// Whether signalling goes on.
+    pub(super) fn is_alive(&self) -> bool {
+        !matches!(self.state, LegState::Ending | LegState::Ended)
+    }
+
+    /// Whether nothing is left of it: neither signalling nor port.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.state, LegState::Ended) && self.port.state == PortState::Closed
+    }
+
+    /// What both sides have agreed on, if they have.
+    pub(super) fn agreed(&self) -> Option<&Agreed> {
+        self.negotiation.agreed()
+    }
+}
+
+/// The cause of a leg whose offer or answer could not be taken.
+pub(super) fn offer_cause(error: &OfferError) -> Cause {
+    match error.status() {
+        488 | 606 => Cause::IncompatibleMedia,
+        _ => Cause::Failure,
+    }
+}

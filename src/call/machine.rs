@@ -1,0 +1,536 @@
+//! The call machine: legs in, commands out.
+//!
+//! ```text
+//!              Do(Answer)            Do(Dial) … Answered
+//!   incoming ─────────────▶ answered ───────────────────▶ bridged ──▶ answered (callee gone)
+//!      │                       │                             │
+//!      └───────────────────────┴──────── caller gone, ───────┘
+//!                                        Do(Hangup)            ──▶ ending ──▶ finished (one CDR)
+//! ```
+//!
+//! Feed it (`on_sip`, `on_media`, `ask`, …), then drain [`Call::poll_output`], then sleep until
+//! [`Call::deadline`]. The last output is [`Output::Finished`]; after it the call is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clock::Now;
+use media::bridge::BridgeId;
+use media::port::PortId;
+use media::tap::TapFrame;
+use media::worker::{PortCommand, PortEvent, Refusal, Reserved};
+use rtrb::Consumer;
+use sip::sdp::{LocalMedia, Negotiation};
+use sip::ua::{Event, RequestId};
+
+use super::dialing::Dialing;
+use super::ending::Ending;
+use super::leg::{Label, Leg, LegPort, LegState, PortState, offer_cause};
+use super::record::Recording;
+use super::sound::ClipRequest;
+use super::transfer::Transfer;
+use super::{Action, CallId, Cause, Cdr, Destination, DialToken, LegId, Notice};
+
+/// A call whose INVITE has just come.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The caller's number or user.
+    pub from: String,
+    /// What was called.
+    pub to: String,
+    /// Who the caller is to us.
+    pub label: Label,
+    /// The SDP of the INVITE, if it carried one.
+    pub offer: Option<Bytes>,
+    /// Our side of the caller's media.
+    pub media: LegMedia,
+}
+
+/// What a leg needs for its media.
+#[derive(Clone, Debug)]
+pub struct LegMedia {
+    /// What we offer and accept.
+    pub local: LocalMedia,
+    /// The sockets that wait for it; all legs of a call are on one worker.
+    pub reserved: Reserved,
+    /// Random: SSRC, first sequence number, first timestamp and the SDP session id.
+    pub random: u64,
+    /// Whether tones in the audio are looked for.
+    pub inband_dtmf: bool,
+}
+
+/// One contact to ring, resolved by whoever owns the call.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Who is rung.
+    pub label: Label,
+    /// How to reach it; opaque here.
+    pub route: Box<sip::ua::Invite>,
+    /// Our side of its media.
+    pub media: LegMedia,
+}
+
+/// What the SIP machine is to do with a leg's session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SipCommand {
+    /// A provisional answer to their INVITE.
+    Progress {
+        /// 180 or 183.
+        status: u16,
+        /// The answer to their offer, for early media.
+        body: Option<Bytes>,
+    },
+    /// 200 to their INVITE.
+    Accept(Option<Bytes>),
+    /// The end, whatever the state: refusal, CANCEL or BYE.
+    End(Cause),
+    /// The ACK of a 200 that carried an offer.
+    Acknowledge(Option<Bytes>),
+    /// 200 to their re-INVITE or UPDATE.
+    AnswerOffer(Option<Bytes>),
+    /// A refusal of their re-INVITE or UPDATE.
+    RefuseOffer(u16),
+    /// The answer to a request within the dialog.
+    Respond(RequestId, u16),
+    /// A NOTIFY of a transfer's progress (RFC 3515 §2.4.4).
+    NotifyTransfer {
+        /// The status line's code in the `message/sipfrag` body.
+        status: u16,
+        /// Whether the subscription ends with it.
+        last: bool,
+    },
+}
+
+/// What a call wants done. Drain after each input.
+#[derive(Debug)]
+pub enum Output {
+    /// A command for a leg's SIP session.
+    Sip(LegId, SipCommand),
+    /// A new leg's INVITE.
+    Invite(LegId, Box<sip::ua::Invite>),
+    /// A command for the call's worker.
+    Port(PortCommand),
+    /// A reserved port that was never opened goes back.
+    Release(PortId),
+    /// Destinations to be turned into [`Target`]s: answer by [`Call::resolved`].
+    Resolve {
+        /// Which dialling.
+        token: DialToken,
+        /// Who is to be rung.
+        to: Vec<Destination>,
+        /// The number to show, if not the caller's.
+        caller_id: Option<String>,
+    },
+    /// Clips to be fetched: answer by [`Call::clips_loaded`].
+    LoadClips(ClipRequest),
+    /// A recording begins: its frames come out of the ring.
+    Record(Consumer<TapFrame>),
+    /// The recording is over: no more frames come.
+    RecordEnded,
+    /// A word to whoever drives the call.
+    Tell(Notice),
+    /// A word to the operator: something went wrong that the caller may notice.
+    Note(String),
+    /// The end. Nothing comes after it.
+    Finished(Box<Cdr>),
+}
+
+/// One call. Plain data; one owner.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) id: CallId,
+    pub(super) worker: u8,
+    pub(super) bridge: BridgeId,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) legs: BTreeMap<LegId, Leg>,
+    pub(super) next_leg: u32,
+    pub(super) next_play: u64,
+    pub(super) dialing: Option<Dialing>,
+    pub(super) partner: Option<LegId>,
+    /// The dialling whose bridge this is, and whether the plan has let go of the call.
+    pub(super) bridged_by: Option<(DialToken, bool)>,
+    pub(super) transfer: Option<Transfer>,
+    pub(super) recording: Recording,
+    pub(super) ending: Option<Ending>,
+    pub(super) started: Now,
+    pub(super) answered: Option<Now>,
+    pub(super) bridged: Option<Now>,
+    pub(super) finished: bool,
+    pub(super) outputs: VecDeque<Output>,
+}
+
+impl Call {
+    /// A call from its INVITE. An offer that cannot be answered ends it at once, by 488.
+    pub fn incoming(id: CallId, bridge: BridgeId, now: Now, incoming: Incoming) -> Self {
+        let Incoming {
+            from,
+            to,
+            label,
+            offer,
+            media,
+        } = incoming;
+        let mut call = Self {
+            id,
+            worker: media.reserved.worker,
+            bridge,
+            from,
+            to,
+            legs: BTreeMap::new(),
+            next_leg: 1,
+            next_play: 1,
+            dialing: None,
+            partner: None,
+            bridged_by: None,
+            transfer: None,
+            recording: Recording::Off,
+            ending: None,
+            started: now,
+            answered: None,
+            bridged: None,
+            finished: false,
+            outputs: VecDeque::new(),
+        };
+        let mut leg = Leg::new(LegId::CALLER, label, media);
+        let answer = offer
+            .map(|offer| leg.negotiation.answer(&offer))
+            .transpose();
+        let refused = answer
+            .as_ref()
+            .err()
+            .map(|error| (offer_cause(error), error.to_string()));
+        leg.state = LegState::Incoming {
+            answer: answer.ok().flatten(),
+            early: false,
+        };
+        call.legs.insert(LegId::CALLER, leg);
+        if let Some((cause, why)) = refused {
+            call.note(format!("the caller's offer was refused: {why}"));
+            call.hang_up(now, cause);
+        }
+        call
+    }
+
+    /// Carries out what the dialplan, the centre or the API asks. A call that ends obeys nothing more.
+    pub fn ask(&mut self, now: Now, action: Action) {
+        if self.ending.is_some() {
+            return;
+        }
+        match action {
+            Action::Ring => self.ring(),
+            Action::Answer => self.answer(now),
+            Action::Play {
+                play,
+                items,
+                repeat,
+            } => self.play_asked(play, items, repeat),
+            Action::StopPlay(play) => {
+                self.stop_purpose(LegId::CALLER, super::sound::Purpose::Asked(play));
+            }
+            Action::Dial(dial) => self.dial(now, dial),
+            Action::CancelDial(token) => self.cancel_dial(token),
+            Action::Record(on) => self.record(on),
+            Action::SendDigits(digits) => self.send_digits(LegId::CALLER, &digits),
+            Action::Hangup(cause) => self.hang_up(now, cause),
+        }
+    }
+
+    /// Takes one event of a leg's SIP session.
+    pub fn on_sip(&mut self, now: Now, leg: LegId, event: Event) {
+        match event {
+            Event::Progressed { status, body, .. } => self.on_progress(leg, status, body),
+            Event::Answered {
+                body, needs_answer, ..
+            } => {
+                self.on_answered(now, leg, body, needs_answer);
+            }
+            Event::Refused { status, q850, .. } => self.on_refused(now, leg, status, q850),
+            Event::Confirmed { body, .. } => self.on_confirmed(now, leg, body),
+            Event::Offered { body, .. } => self.on_offered(leg, body),
+            Event::InDialog {
+                request_id,
+                request,
+                ..
+            } => {
+                self.on_request(now, leg, request_id, &request);
+            }
+            Event::Ended {
+                by, status, q850, ..
+            } => self.on_ended(now, leg, by, status, q850),
+            Event::OfferAnswered { .. }
+            | Event::InDialogResponse { .. }
+            | Event::Invited { .. }
+            | Event::Requested { .. }
+            | Event::Response { .. } => {}
+        }
+    }
+
+    /// Takes one event of a leg's port.
+    pub fn on_media(&mut self, now: Now, event: PortEvent) {
+        match event {
+            PortEvent::Digit {
+                port, digit, how, ..
+            } => {
+                let via = match how {
+                    media::worker::DtmfVia::Rfc4733 => super::DtmfVia::Rfc4733,
+                    media::worker::DtmfVia::InBand => super::DtmfVia::InBand,
+                };
+                if self.leg_of(port) == Some(LegId::CALLER) {
+                    self.tell(Notice::Digit {
+                        digit: digit.as_char(),
+                        via,
+                    });
+                }
+            }
+            PortEvent::Played { port, play, .. } => {
+                if let Some(leg) = self.leg_of(port) {
+                    self.on_played(leg, play);
+                }
+            }
+            PortEvent::Closed { port, .. } => self.on_port_closed(now, port),
+            PortEvent::Refused { port, why } => {
+                self.note(format!(
+                    "the media worker refused a command for port {}: {why}",
+                    port.0
+                ));
+                if matches!(why, Refusal::PortExists | Refusal::PortsFull) {
+                    self.on_port_closed(now, port);
+                    self.hang_up(now, Cause::Congestion);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Acts on what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.give_up_at <= now)
+        {
+            self.give_up(now);
+        }
+        if self
+            .dialing
+            .as_ref()
+            .is_some_and(|dialing| dialing.until <= now)
+        {
+            self.dial_timed_out();
+        }
+        if self
+            .transfer
+            .as_ref()
+            .is_some_and(|transfer| transfer.until <= now)
+        {
+            self.transfer_failed(now, 408);
+        }
+    }
+
+    /// When [`Call::handle_timeout`] is next due.
+    pub fn deadline(&self) -> Option<Now> {
+        let ending = self.ending.as_ref().map(|ending| ending.give_up_at);
+        let dialing = self.dialing.as_ref().map(|dialing| dialing.until);
+        let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
+        ending.into_iter().chain(dialing).chain(transfer).min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Which call.
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// The media worker that serves all its ports.
+    pub fn worker(&self) -> u8 {
+        self.worker
+    }
+
+    /// The caller and the called, as they came.
+    pub fn parties(&self) -> (&str, &str) {
+        (&self.from, &self.to)
+    }
+
+    /// When it began, was answered, and was first bridged.
+    pub fn times(&self) -> (Now, Option<Now>, Option<Now>) {
+        (self.started, self.answered, self.bridged)
+    }
+
+    /// Whether caller and callee hear each other now.
+    pub fn is_bridged(&self) -> bool {
+        self.partner.is_some()
+    }
+
+    /// Whether it is on its way out.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Whether the plan has let go of the call: a blind dialling rings or is bridged.
+    pub fn is_handed_on(&self) -> bool {
+        self.dialing.as_ref().is_some_and(|dialing| dialing.blind)
+            || self.bridged_by.is_some_and(|(_, blind)| blind)
+    }
+
+    /// Who is bridged to the caller.
+    pub fn partner(&self) -> Option<&Label> {
+        self.partner
+            .and_then(|leg| self.legs.get(&leg))
+            .map(|leg| &leg.label)
+    }
+
+    fn ring(&mut self) {
+        let caller = self.legs.get(&LegId::CALLER).map(|leg| &leg.state);
+        if let Some(LegState::Incoming { early: false, .. }) = caller {
+            self.sip(
+                LegId::CALLER,
+                SipCommand::Progress {
+                    status: 180,
+                    body: None,
+                },
+            );
+        }
+    }
+
+    /// Answers the caller. With their offer the answer is ready; else ours goes out in the 200.
+    pub(super) fn answer(&mut self, now: Now) {
+        let Some(leg) = self.legs.get_mut(&LegId::CALLER) else {
+            return;
+        };
+        let LegState::Incoming { answer, .. } = &leg.state else {
+            return;
+        };
+        let (body, late) = match answer.clone() {
+            Some(answer) => (answer, false),
+            None => match leg.negotiation.offer() {
+                Ok(offer) => (offer, true),
+                Err(error) => return self.refuse_media(LegId::CALLER, error.to_string()),
+            },
+        };
+        leg.state = LegState::Accepted;
+        self.open_port(LegId::CALLER);
+        self.sip(LegId::CALLER, SipCommand::Accept(Some(body)));
+        self.answered = Some(now);
+        if !late {
+            self.tell(Notice::Answered);
+        }
+    }
+
+    fn on_confirmed(&mut self, now: Now, leg: LegId, body: Option<Bytes>) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        if !it.is_answered() {
+            return;
+        }
+        let first = matches!(it.state, LegState::Accepted);
+        it.state = LegState::Up;
+        let waits = it.negotiation.awaits_answer();
+        if !waits {
+            return;
+        }
+        let taken = body.map_or_else(
+            || Err("the ACK brought no answer to our offer".to_owned()),
+            |answer| {
+                it.negotiation
+                    .take_answer(&answer)
+                    .map_err(|error| error.to_string())
+            },
+        );
+        match taken {
+            Ok(()) => {
+                self.update_port(leg);
+                if first && leg == LegId::CALLER {
+                    self.tell(Notice::Answered);
+                }
+            }
+            Err(why) => {
+                self.note(why);
+                self.leg_failed(now, leg, Cause::IncompatibleMedia);
+            }
+        }
+    }
+
+    /// The leg's port opens with what is agreed so far.
+    pub(super) fn open_port(&mut self, leg: LegId) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        if it.port.state != PortState::Reserved {
+            return;
+        }
+        it.port.state = PortState::Open;
+        let plan = it.port_plan();
+        self.port(PortCommand::Open(Box::new(plan)));
+    }
+
+    /// The leg's port learns what was agreed anew.
+    pub(super) fn update_port(&mut self, leg: LegId) {
+        let Some(it) = self.legs.get(&leg) else {
+            return;
+        };
+        if it.port.state == PortState::Open {
+            let update = it.port_update();
+            self.port(PortCommand::Update(Box::new(update)));
+        }
+    }
+
+    pub(super) fn add_leg(&mut self, label: Label, media: LegMedia) -> LegId {
+        let id = LegId(self.next_leg);
+        self.next_leg += 1;
+        self.legs.insert(id, Leg::new(id, label, media));
+        id
+    }
+
+    pub(super) fn leg_of(&self, port: PortId) -> Option<LegId> {
+        self.legs
+            .values()
+            .find(|leg| leg.port.id == port)
+            .map(|leg| leg.id)
+    }
+
+    pub(super) fn sip(&mut self, leg: LegId, command: SipCommand) {
+        self.outputs.push_back(Output::Sip(leg, command));
+    }
+
+    pub(super) fn port(&mut self, command: PortCommand) {
+        self.outputs.push_back(Output::Port(command));
+    }
+
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Tell(notice));
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        self.outputs.push_back(Output::Note(text));
+    }
+}
+
+impl Leg {
+    fn new(id: LegId, label: Label, media: LegMedia) -> Self {
+        Self {
+            id,
+            // An outgoing leg until its maker says otherwise.
+            state: LegState::Outgoing { early: false },
+            negotiation: Negotiation::new(media.local, media.random >> 2),
+            port: LegPort {
+                id: media.reserved.port,
+                local: media.reserved.rtp,
+                state: PortState::Reserved,
+                random: media.random,
+                inband_dtmf: media.inband_dtmf,
+            },
+            label,
+            playing: None,
+            held_by_peer: false,
+        }
+    }
+}
+
+/// How long a bridge partner's ringing for a transfer may take.
+pub(super) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,67 @@
+//! Stereo recording: armed by the plan, running while caller and callee hear each other.
+//!
+//! The tap sits on the caller's port (left: what the caller says, right: what the caller hears) and
+//! starts at the bridge, so a recording never holds the queue's music. It ends with the bridge's
+//! last party or when asked.
+
+use media::tap::Tap;
+use media::worker::PortCommand;
+
+use super::LegId;
+use super::machine::{Call, Output};
+
+/// Where a call's recording stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recording {
+    /// Not wanted.
+    Off,
+    /// Wanted; starts at the bridge.
+    Armed,
+    /// Frames flow.
+    On,
+}
+
+/// Frames of 20 ms between worker and writer: 10 s, so that a slow disk loses nothing.
+const TAP_FRAMES: usize = 500;
+
+impl Call {
+    pub(super) fn record(&mut self, on: bool) {
+        match (on, self.recording) {
+            (true, Recording::Off) => {
+                self.recording = Recording::Armed;
+                if self.partner.is_some() {
+                    self.recording_bridged();
+                }
+            }
+            (false, Recording::On) => self.stop_recording(),
+            (false, _) => self.recording = Recording::Off,
+            (true, _) => {}
+        }
+    }
+
+    /// The bridge stands: an armed recording begins.
+    pub(super) fn recording_bridged(&mut self) {
+        if self.recording != Recording::Armed {
+            return;
+        }
+        let Some(port) = self.open_port_of(LegId::CALLER) else {
+            return;
+        };
+        let (tap, frames) = Tap::new(TAP_FRAMES);
+        self.recording = Recording::On;
+        self.port(PortCommand::Tap { port, tap });
+        self.outputs.push_back(Output::Record(frames));
+    }
+
+    /// Ends a running recording; the file is whole once the writer has drained the ring.
+    pub(super) fn stop_recording(&mut self) {
+        if self.recording != Recording::On {
+            return;
+        }
+        self.recording = Recording::Off;
+        if let Some(port) = self.open_port_of(LegId::CALLER) {
+            self.port(PortCommand::Untap { port });
+        }
+        self.outputs.push_back(Output::RecordEnded);
+    }
+}
