@@ -284,7 +284,7 @@ const HOP: usize = 40;
 const HOP_DURATION: Duration = Duration::from_millis(5);
 const OVERLAP: usize = WINDOW - HOP;
 
-/// Windows of one key that make a press: 40 ms of tone show at least five, 20 ms two at most.
+/// Windows of one key that make a press: 40 ms of tone show at least five, 20 ms three at most.
 const HITS: u32 = 4;
 
 /// Windows without a key that end its press: a break of 10 ms costs five at most, 40 ms nine.

@@ -105,7 +105,6 @@ struct Stream {
     sequences: SequenceExtender,
     times: TimeExtender,
     delay: Delay,
-    first_at: Now,
     /// The lowest sequence that may still be played.
     cursor: i64,
     /// Where playout stands on the sender's clock, once it has begun.
@@ -334,7 +333,6 @@ impl JitterBuffer {
         Stream {
             ssrc: header.ssrc,
             delay: Delay::new(now, self.transit(now, times.peek(header.time))),
-            first_at: now,
             cursor: sequences.highest(),
             sequences,
             times,
@@ -379,17 +377,15 @@ impl JitterBuffer {
 impl JitterBuffer {
     fn step(&mut self, now: Now, stream: &mut Stream) -> Step {
         let target = stream.delay.target(&self.config);
-        let play = match stream.play {
-            Some(play) => play,
-            None if now_nanos(now) - now_nanos(stream.first_at) < target => return Step::Hold,
-            None => match self.first_audio(stream) {
-                Some(time) => time,
-                None => return Step::Hold,
-            },
+        let Some(play) = stream.play.or_else(|| self.first_audio(stream)) else {
+            return Step::Hold;
         };
+        let excess = self.delay_at(now, stream, play) - target;
+        if stream.play.is_none() && excess < 0 {
+            return Step::Hold;
+        }
         stream.play = Some(play);
         stream.stretch_pause = stream.stretch_pause.saturating_sub(1);
-        let excess = self.delay_at(now, stream, play) - target;
         self.note_excess(stream, excess);
         let half = self.frame_nanos() / 2;
         match self.find(stream, play) {

@@ -176,11 +176,12 @@ fn fade_in(frame: &mut Frame) {
     }
 }
 
-/// The lag at which the last 10 ms are most like what was played before, by normalised correlation.
+/// The lag at which the last 10 ms are most like what was played before, by normalised correlation:
+/// the shortest that is nearly the best, lest a multiple of the period be taken for it.
 fn pitch(history: &[i16; HISTORY]) -> usize {
-    let mut best = (0.0_f32, LAG_MAX);
+    let mut scores = [0.0_f32; LAG_MAX - LAG_MIN + 1];
     let newest = history.get(HISTORY - MATCH..).unwrap_or_default();
-    for lag in LAG_MIN..=LAG_MAX {
+    for (lag, score) in (LAG_MIN..).zip(&mut scores) {
         let older = history
             .get(HISTORY - MATCH - lag..HISTORY - lag)
             .unwrap_or_default();
@@ -190,17 +191,25 @@ fn pitch(history: &[i16; HISTORY]) -> usize {
             cross += a * b;
             energy += b * b;
         }
-        let score = if cross > 0.0 {
+        *score = if cross > 0.0 {
             cross * cross / energy
         } else {
             0.0
         };
-        // A tenth better than a shorter lag, lest a multiple of the period be taken for it.
-        if score > best.0 * 1.1 || best.0 == 0.0 && score > 0.0 {
-            best = (score, lag);
-        }
     }
-    best.1
+    let best = scores.iter().copied().fold(0.0, f32::max);
+    let is_peak = |&(i, &score): &(usize, &f32)| {
+        let near = scores
+            .get(i.saturating_sub(1)..(i + 2).min(scores.len()))
+            .unwrap_or_default();
+        score >= best * 0.85 && near.iter().all(|&other| other <= score)
+    };
+    let peak = scores
+        .iter()
+        .enumerate()
+        .find(is_peak)
+        .filter(|_| best > 0.0);
+    peak.map_or(LAG_MAX, |(i, _)| LAG_MIN + i)
 }
 
 /// `(whole - part)` shares of `from` and `part` of `to`; both counts are at most a frame.
