@@ -414,7 +414,7 @@ impl JitterBuffer {
                     return self.play_at(stream, time);
                 }
                 stream.play = Some(time.min(play + self.frame_ticks()));
-                self.fill(stream, lost)
+                Self::fill(stream, lost)
             }
             Found::Nothing { told } => {
                 // Too early by our own fault: wait here, so that what comes late is still in time.
@@ -423,7 +423,7 @@ impl JitterBuffer {
                 } else {
                     stream.play = Some(play + self.frame_ticks());
                 }
-                self.fill(stream, !told)
+                Self::fill(stream, !told)
             }
         }
     }
@@ -434,11 +434,11 @@ impl JitterBuffer {
             Found::Here(sequence) => self.play_slot(stream, sequence, play),
             Found::Later { time, lost } => {
                 stream.play = Some(time.min(play + self.frame_ticks()));
-                self.fill(stream, lost)
+                Self::fill(stream, lost)
             }
             Found::Nothing { told } => {
                 stream.play = Some(play);
-                self.fill(stream, !told)
+                Self::fill(stream, !told)
             }
         }
     }
@@ -457,7 +457,7 @@ impl JitterBuffer {
         } else if self.join(stream, play) {
             Place::Joined
         } else {
-            return self.fill(stream, true);
+            return Self::fill(stream, true);
         };
         stream.empty_run = 0;
         Step::Frame {
@@ -468,7 +468,7 @@ impl JitterBuffer {
 
     /// Gathers one frame from several packets; `false` when less than half of it is there. A hole
     /// at its end is filled with the mirror of what is before it, which joins without a step.
-    fn join(&mut self, stream: &mut Stream, play: i64) -> bool {
+    fn join(&mut self, stream: &Stream, play: i64) -> bool {
         let frame = self.frame_bytes();
         let mut filled = 0;
         while filled < frame {
@@ -505,7 +505,7 @@ impl JitterBuffer {
         true
     }
 
-    fn fill(&mut self, stream: &mut Stream, lost: bool) -> Step {
+    fn fill(stream: &mut Stream, lost: bool) -> Step {
         stream.empty_run = stream.empty_run.saturating_add(1);
         if lost && stream.empty_run <= CONCEAL_RUN_MAX {
             Step::Conceal

@@ -193,7 +193,9 @@ pub fn round_trip(ntp: NtpTime, block: &ReportBlock) -> Option<Duration> {
     let units = away
         .checked_sub(block.delay_since_last_sr)
         .filter(|&u| u < ROUND_TRIP_MAX)?;
-    Some(Duration::from_nanos(u64::from(units) * 1_000_000_000 >> 16))
+    Some(Duration::from_nanos(
+        (u64::from(units) * 1_000_000_000) >> 16,
+    ))
 }
 
 /// Arrival less timestamp, in ticks; only differences of it mean anything.

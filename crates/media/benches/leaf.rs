@@ -1,0 +1,107 @@
+//! What one frame of 20 ms costs in each leaf of the audio core.
+#![allow(
+    missing_docs,
+    reason = "criterion's macro makes an undocumented function"
+)]
+
+use std::hint::black_box;
+
+use clock::{Duration, Now};
+use criterion::{Criterion, criterion_group, criterion_main};
+use media::codec::{Decoder, Encoder};
+use media::dsp::{DtmfDetector, DtmfTone, HalfRate, Tone, ToneMeter, TwiceRate, mix};
+use media::jitter::{Concealer, JitterBuffer, JitterConfig, Popped};
+use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
+use media::{Codec, Digit, FRAME, FRAME_16K, SILENCE};
+
+fn header(i: u32) -> Header {
+    Header {
+        marker: false,
+        payload_type: 0,
+        sequence: Sequence(i as u16),
+        time: RtpTime(i.wrapping_mul(FRAME as u32)),
+        ssrc: 1,
+    }
+}
+
+fn packets(c: &mut Criterion) {
+    let mut packet = [0; HEADER_LEN + FRAME];
+    c.bench_function("rtp/write", |b| {
+        b.iter(|| write_header(black_box(&header(7)), &mut packet).map(|rest| rest.len()))
+    });
+    c.bench_function("rtp/parse", |b| {
+        b.iter(|| Packet::parse(black_box(&packet)).map(|packet| packet.payload().len()))
+    });
+    let frame = Tone::new(440.0, -10.0).frame();
+    for codec in Codec::ALL {
+        let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
+        let (mut payload, mut samples) = ([0; FRAME], SILENCE);
+        c.bench_function(&format!("codec/encode/{}", codec.name()), |b| {
+            b.iter(|| encoder.encode(black_box(&frame), &mut payload))
+        });
+        c.bench_function(&format!("codec/decode/{}", codec.name()), |b| {
+            b.iter(|| decoder.decode(black_box(&payload), &mut samples))
+        });
+    }
+}
+
+fn playout(c: &mut Criterion) {
+    let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
+    let (mut now, mut i) = (Now::from_nanos(1_000_000_000), 0);
+    c.bench_function("jitter/insert+pop", |b| {
+        b.iter(|| {
+            now += Duration::from_millis(20);
+            i += 1;
+            let _ = jitter.insert(now, &header(i), black_box(&[7; FRAME]));
+            matches!(jitter.pop(now), Popped::Frame { .. })
+        })
+    });
+    let mut concealer = Concealer::new();
+    let mut tone = Tone::new(150.0, -10.0);
+    c.bench_function("jitter/real+invented", |b| {
+        b.iter(|| {
+            let mut frame = tone.frame();
+            concealer.real(&mut frame, false);
+            concealer.invent(&mut frame);
+            frame
+        })
+    });
+}
+
+fn signals(c: &mut Criterion) {
+    let mut key = [0; FRAME];
+    DtmfTone::new(Digit::ZERO, -10.0).fill(&mut key);
+    let mut detector = DtmfDetector::new();
+    c.bench_function("dsp/dtmf/key", |b| {
+        b.iter(|| detector.listen(black_box(&key)))
+    });
+    let mut detector = DtmfDetector::new();
+    c.bench_function("dsp/dtmf/silence", |b| {
+        b.iter(|| detector.listen(black_box(&SILENCE)))
+    });
+    let mut meter = ToneMeter::new(&[440.0, 620.0, 1_000.0, 1_700.0], -40.0);
+    c.bench_function("dsp/meter/4", |b| b.iter(|| meter.measure(black_box(&key))));
+    let (mut up, mut down) = (TwiceRate::new(), HalfRate::new());
+    let (mut wide, mut narrow) = ([0; FRAME_16K], SILENCE);
+    c.bench_function("dsp/8to16", |b| {
+        b.iter(|| up.convert(black_box(&key), &mut wide))
+    });
+    c.bench_function("dsp/16to8", |b| {
+        b.iter(|| down.convert(black_box(&wide), &mut narrow))
+    });
+    let frames = [key; 10];
+    c.bench_function("dsp/mix/10", |b| {
+        b.iter(|| {
+            let mut sum = [0; FRAME];
+            frames.iter().for_each(|frame| mix::add(&mut sum, frame));
+            let mut heard = [SILENCE; 10];
+            for (heard, own) in heard.iter_mut().zip(black_box(&frames)) {
+                mix::minus_own(heard, &sum, own);
+            }
+            heard
+        })
+    });
+}
+
+criterion_group!(benches, packets, playout, signals);
+criterion_main!(benches);
