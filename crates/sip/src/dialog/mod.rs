@@ -181,3 +181,6 @@ fn is_private(ip: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ impl<T: Copy> Outbox<T> {
         first
     }
 }
+
+#[cfg(test)]
+mod tests;

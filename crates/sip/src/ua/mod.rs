@@ -11,9 +11,22 @@
 //!   bytes ◄─── Transmit ────┴───────────────────────┴──── invite · accept · end · reinvite …
 //! ```
 
+mod client_invite;
 mod config;
+mod draft;
+mod ending;
 mod event;
+mod in_dialog;
+mod layer;
+mod offers;
+mod outside;
 mod reason;
+mod receive;
+mod server_invite;
+mod session;
+mod slab;
+mod timers;
+mod tokens;
 
 pub use config::{Limits, Listener, UserAgentConfig};
 pub use event::{
@@ -22,49 +35,80 @@ pub use event::{
 pub use reason::q850;
 
 use crate::message::Method;
+use crate::transaction::Wheel;
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::Now;
-use std::collections::VecDeque;
+use layer::{ClientTx, ServerTx, Timer};
+use session::Session;
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
+use tokens::{Seeded, Tokens};
 
 /// The SIP machine of one control shard, or of one synthetic phone.
 #[derive(Debug)]
 pub struct UserAgent {
     config: UserAgentConfig,
+    tokens: Tokens,
+    wheel: Wheel<Timer>,
     outputs: VecDeque<Output>,
     counts: Counts,
+    /// How many requests our user sent: the source of their names.
+    sent: u64,
+    clients: Slab<ClientTx>,
+    servers: Slab<ServerTx>,
+    sessions: Slab<Session>,
+    /// Our requests by branch and method. No map is ever walked, so their order cannot be seen.
+    branches: HashMap<(u64, Method), u64, Seeded>,
+    /// The peer's requests by transaction key.
+    requests: HashMap<Box<str>, u64, Seeded>,
+    /// The peer's requests without a To tag, by what merged copies of one share.
+    initials: HashMap<Box<str>, u64, Seeded>,
+    /// Sessions by our tag.
+    tags: HashMap<u64, SessionId, Seeded>,
 }
 
 impl UserAgent {
     /// Makes a user agent. `seed` must be unpredictable in production: tags, branches and Call-IDs
     /// come from it.
     pub fn new(config: UserAgentConfig, seed: u64) -> Self {
-        let _ = seed;
+        let tokens = Tokens::new(seed);
+        let hasher = tokens.hasher();
         Self {
             config,
+            tokens,
+            wheel: Wheel::new(),
             outputs: VecDeque::new(),
             counts: Counts::default(),
+            sent: 0,
+            clients: Slab::new(),
+            servers: Slab::new(),
+            sessions: Slab::new(),
+            branches: HashMap::with_hasher(hasher),
+            requests: HashMap::with_hasher(hasher),
+            initials: HashMap::with_hasher(hasher),
+            tags: HashMap::with_hasher(hasher),
         }
     }
 
     /// Takes one message as it came on `flow`. A malformed one is counted, and answered when `trusted`.
     pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
-        let _ = (now, flow, bytes, trusted);
+        self.on_bytes(now, flow, bytes, trusted);
     }
 
     /// Learns that a connection was refused or lost, or a datagram bounced: requests on it fail now.
     pub fn flow_failed(&mut self, now: Now, flow: Flow) {
-        let _ = (now, flow);
+        self.on_flow_failed(now, flow);
     }
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        self.on_timeout(now);
     }
 
     /// When to call [`UserAgent::handle_timeout`]; it may ask to be woken a little early.
     pub fn deadline(&self) -> Option<Now> {
-        None
+        self.wheel.deadline()
     }
 
     /// Takes the next thing to do, `None` when there is nothing left to do now.
@@ -77,13 +121,12 @@ impl UserAgent {
     /// # Errors
     /// [`Busy`]: a limit is reached, or something in `invite` cannot be written.
     pub fn invite(&mut self, now: Now, invite: Invite) -> Result<SessionId, Busy> {
-        let _ = (now, invite, &self.config);
-        Err(Busy::Full)
+        self.place(now, invite)
     }
 
     /// Sends a provisional response, 101 to 199, to an INVITE that came.
     pub fn progress(&mut self, now: Now, session: SessionId, status: u16, body: Option<Bytes>) {
-        let _ = (now, session, status, body);
+        self.on_progress(now, session, status, body);
     }
 
     /// Answers an INVITE that came with a 200, sent again until its ACK comes. `body` is the answer,
@@ -95,34 +138,34 @@ impl UserAgent {
         body: Option<Bytes>,
         headers: &[(String, String)],
     ) {
-        let _ = (now, session, body, headers);
+        self.on_accept(now, session, body, headers);
     }
 
     /// Ends a session whatever its state: refuses an INVITE that came, cancels one of ours, or hangs
     /// up. [`Event::Ended`] by [`EndedBy::Us`] follows at once; what the protocol still owes (waiting
     /// for a provisional before CANCEL, acknowledging a 200 that crossed it, BYE) is done silently.
     pub fn end(&mut self, now: Now, session: SessionId, ending: Ending) {
-        let _ = (now, session, ending);
+        self.on_end(now, session, ending);
     }
 
     /// Sends the ACK that an answer with an offer in it waits for; `body` is our answer.
     pub fn acknowledge(&mut self, now: Now, session: SessionId, body: Option<Bytes>) {
-        let _ = (now, session, body);
+        self.on_acknowledge(now, session, body);
     }
 
     /// Sends a re-INVITE; without a `body` it asks for an offer. [`Event::OfferAnswered`] follows.
     pub fn reinvite(&mut self, now: Now, session: SessionId, body: Option<Bytes>) {
-        let _ = (now, session, body);
+        self.on_reinvite(now, session, body);
     }
 
     /// Answers a re-INVITE or UPDATE of the peer with 200.
     pub fn answer_offer(&mut self, now: Now, session: SessionId, body: Option<Bytes>) {
-        let _ = (now, session, body);
+        self.on_answer_offer(now, session, body);
     }
 
     /// Refuses a re-INVITE or UPDATE of the peer: 488 and the like. The session goes on as it was.
     pub fn refuse_offer(&mut self, now: Now, session: SessionId, status: u16) {
-        let _ = (now, session, status);
+        self.on_refuse_offer(now, session, status);
     }
 
     /// Sends a request in the dialog: INFO, REFER, NOTIFY, MESSAGE, OPTIONS.
@@ -137,8 +180,7 @@ impl UserAgent {
         headers: &[(String, String)],
         body: Option<(String, Bytes)>,
     ) -> Result<RequestId, Busy> {
-        let _ = (now, session, method, headers, body);
-        Err(Busy::NotNow)
+        self.send_in(now, session, method, headers, body)
     }
 
     /// Answers [`Event::InDialog`] with a final status.
@@ -158,8 +200,7 @@ impl UserAgent {
     /// # Errors
     /// [`Busy`]: a limit, or something that cannot be written.
     pub fn request(&mut self, now: Now, request: OutOfDialog) -> Result<RequestId, Busy> {
-        let _ = (now, request);
-        Err(Busy::Full)
+        self.send_outside(now, request)
     }
 
     /// Answers [`Event::Requested`] with a final status.
@@ -171,11 +212,24 @@ impl UserAgent {
         headers: &[(String, String)],
         body: Option<(String, Bytes)>,
     ) {
-        let _ = (now, request, status, headers, body);
+        self.on_respond(now, request, status, headers, body);
     }
 
     /// What it holds and has done.
     pub fn counts(&self) -> Counts {
-        self.counts
+        Counts {
+            transactions: self.clients.len() + self.servers.len(),
+            dialogs: self.sessions.iter().map(Session::dialogs).sum(),
+            sessions: self.sessions.len(),
+            timers: self.wheel.len(),
+            ..self.counts
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Requests in a dialog that are neither offers nor its end: INFO, REFER, NOTIFY, MESSAGE, OPTIONS.
+
+use super::UserAgent;
+use super::draft::{Draft, MAX_FORWARDS};
+use super::event::{Busy, EndedBy, Ending, Event, RequestId, SessionId};
+use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::session::{Fate, Phase, Session};
+use crate::dialog::Dialog;
+use crate::message::{Message, Method, Name};
+use crate::transport::Flow;
+use bytes::Bytes;
+use clock::Now;
+use std::sync::Arc;
+
+impl UserAgent {
+    /// A request of ours in a session's dialog (§12.2.1.1).
+    pub(super) fn draft_in(&self, session: &Session, method: Method, cseq: u32) -> Option<Draft> {
+        let dialog = session.dialog.as_ref()?;
+        let (uri, routes) = dialog.request_line();
+        Some(Draft {
+            method,
+            uri,
+            routes,
+            from: dialog.local.clone(),
+            to: dialog.remote.clone(),
+            call_id: Arc::clone(&session.call_id),
+            cseq,
+            contact: Some(session.contact.clone()),
+            max_forwards: MAX_FORWARDS,
+            proofs: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        })
+    }
+
+    pub(super) fn send_in(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        method: Method,
+        headers: &[(String, String)],
+        body: Option<(String, Bytes)>,
+    ) -> Result<RequestId, Busy> {
+        if !self.has_room() {
+            return Err(Busy::Full);
+        }
+        let request_id = self.next_request_id();
+        let sent = self.with_session(id, |ua, session| {
+            let sent = ua.send_in_dialog(now, session, (id, request_id), (method, headers, body));
+            (Fate::Stays, Some(sent))
+        });
+        sent.unwrap_or(Err(Busy::NotNow)).map(|_| request_id)
+    }
+
+    fn send_in_dialog(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        (id, request_id): (SessionId, RequestId),
+        (method, headers, body): (Method, &[(String, String)], Option<(String, Bytes)>),
+    ) -> Result<u64, Busy> {
+        if session.is_told() {
+            return Err(Busy::NotNow);
+        }
+        if !matches!(
+            method,
+            Method::Info
+                | Method::Refer
+                | Method::Notify
+                | Method::Message
+                | Method::Options
+                | Method::Subscribe
+        ) {
+            return Err(Busy::Malformed);
+        }
+        let cseq = session.next_cseq();
+        let mut draft = self.draft_in(session, method, cseq).ok_or(Busy::NotNow)?;
+        let hop = session.flow().ok_or(Busy::NotNow)?;
+        draft.headers.push((
+            Name::UserAgent.as_str().to_owned(),
+            self.config.user_agent.clone(),
+        ));
+        draft.headers.extend_from_slice(headers);
+        draft.body = body;
+        let owner = ClientOwner::InDialog(id, request_id);
+        let credentials = session.credentials.clone();
+        self.start(now, Box::new(draft), hop, owner, credentials)
+    }
+
+    /// The final response to a request of ours in a dialog.
+    pub(super) fn on_in_dialog_outcome(
+        &mut self,
+        now: Now,
+        (id, request_id): (SessionId, RequestId),
+        outcome: Outcome,
+    ) {
+        self.change(id, |ua, session| {
+            let (status, response) = (outcome.status, outcome.response.clone());
+            if matches!(status, 401 | 407) && !session.is_told() {
+                let cseq = session.next_cseq();
+                if ua.with_credentials(now, outcome, cseq).is_some() {
+                    return Fate::Stays;
+                }
+            }
+            ua.event(Event::InDialogResponse {
+                session: id,
+                request_id,
+                status,
+                response,
+            });
+            if status == 481 && matches!(session.phase, Phase::Established) {
+                // The dialog is unknown at their end; silence would only concern this request
+                // (RFC 5057 §5.1).
+                let ending = Ending::default();
+                return ua.hang_up(now, id, session, ending, EndedBy::FlowFailed, Some(481));
+            }
+            Fate::Stays
+        });
+    }
+
+    /// The final response to our BYE.
+    pub(super) fn on_bye_outcome(&mut self, now: Now, id: SessionId, outcome: Outcome) {
+        self.change(id, |ua, session| {
+            if matches!(outcome.status, 401 | 407) {
+                let cseq = session.next_cseq();
+                if ua.with_credentials(now, outcome, cseq).is_some() {
+                    return Fate::Stays;
+                }
+            }
+            Fate::Gone
+        });
+    }
+
+    /// A request with a To tag, other than ACK and CANCEL (§12.2.2).
+    pub(super) fn on_request_in_dialog(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+        key: Box<str>,
+    ) {
+        let method = request.method().unwrap_or(Method::Other);
+        let Some(id) = self.session_of(request) else {
+            let tx = self.begin(now, request, flow, (key, None), ServerOwner::Core);
+            return self.reply(now, tx, &Reply::new(481));
+        };
+        let tx = self.begin(now, request, flow, (key, None), ServerOwner::Core);
+        let number = request.cseq().map_or(0, |cseq| cseq.number);
+        let in_order = self.with_session(id, |_, session| {
+            let accepted = dialog_of(session, request).is_some_and(|dialog| {
+                let in_order = dialog.accept_cseq(number);
+                if in_order {
+                    dialog.flow = flow;
+                }
+                in_order
+            });
+            (Fate::Stays, accepted)
+        });
+        if !in_order {
+            return self.reply(now, tx, &Reply::new(500));
+        }
+        if method != Method::Bye
+            && let Some(refusal) = refusal_of_require(request)
+        {
+            return self.reply(now, tx, &refusal);
+        }
+        match method {
+            Method::Bye => self.on_bye_request(now, id, tx, request),
+            Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
+            Method::Prack => self.reply(now, tx, &Reply::new(481)),
+            Method::Info
+            | Method::Refer
+            | Method::Notify
+            | Method::Message
+            | Method::Options
+            | Method::Subscribe => self.deliver_in_dialog(now, id, tx, request),
+            Method::Register | Method::Publish => {
+                let reply = Reply::new(405).with(Name::Allow, super::draft::ALLOW);
+                self.reply(now, tx, &reply);
+            }
+            _ => self.reply(
+                now,
+                tx,
+                &Reply::new(501).with(Name::Allow, super::draft::ALLOW),
+            ),
+        }
+    }
+
+    fn on_bye_request(&mut self, now: Now, id: SessionId, tx: u64, request: &Message) {
+        let is_early = self
+            .sessions
+            .get(id.0)
+            .is_some_and(|session| matches!(session.phase, Phase::Inviting { .. }));
+        if is_early {
+            // The callee must not end an early dialog this way (§15).
+            return self.reply(now, tx, &Reply::new(481));
+        }
+        self.reply(now, tx, &Reply::new(200));
+        self.on_bye(now, id, request);
+    }
+
+    fn deliver_in_dialog(&mut self, now: Now, id: SessionId, tx: u64, request: &Message) {
+        let is_told = self.sessions.get(id.0).is_none_or(Session::is_told);
+        if is_told {
+            return self.reply(now, tx, &Reply::new(481));
+        }
+        if let Some(tx) = self.servers.get_mut(tx) {
+            tx.owner = ServerOwner::User;
+        }
+        self.event(Event::InDialog {
+            session: id,
+            request_id: RequestId(tx),
+            request: request.clone(),
+        });
+    }
+
+    /// The session whose dialog a request belongs to: by our tag, then Call-ID and the peer's tag.
+    pub(super) fn session_of(&mut self, request: &Message) -> Option<SessionId> {
+        let tag = super::tokens::from_hex(request.to().ok()?.tag()?)?;
+        let id = *self.tags.get(&tag)?;
+        let session = self.sessions.get_mut(id.0)?;
+        if &*session.call_id != request.call_id().ok()? {
+            return None;
+        }
+        dialog_of(session, request).map(|_| id)
+    }
+}
+
+/// The dialog of a session that a request of the peer belongs to.
+fn dialog_of<'a>(session: &'a mut Session, request: &Message) -> Option<&'a mut Dialog> {
+    let tag = request.from().ok()?.tag().unwrap_or_default();
+    session
+        .dialog
+        .iter_mut()
+        .chain(&mut session.forks)
+        .find(|dialog| dialog.remote_tag == tag)
+}
+
+/// Names what we must understand and do not (§8.2.2.3).
+pub(super) fn refusal_of_require(request: &Message) -> Option<Reply> {
+    let unknown: Vec<&str> = request
+        .values(Name::Require)
+        .filter(|option| !option.eq_ignore_ascii_case("timer"))
+        .collect();
+    (!unknown.is_empty()).then(|| Reply::new(420).with(Name::Unsupported, unknown.join(", ")))
+}

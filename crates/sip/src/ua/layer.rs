@@ -1,0 +1,569 @@
+//! The transaction layer: the tables of both roles, and the wires between machines, bytes and sessions.
+
+use super::draft::{Draft, phrase};
+use super::event::{Busy, RequestId, SessionId};
+use super::{Output, UserAgent, tokens};
+use crate::auth::Credentials;
+use crate::message::{Builder, Message, Method, Name};
+use crate::transaction::TimerId;
+use crate::transaction::{
+    Client, ClientInput, ClientOutput, InviteClient, InviteServer, Server, ServerInput,
+    ServerOutput, Timing,
+};
+use crate::transport::{Flow, Transport};
+use bytes::Bytes;
+use clock::Now;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A request of ours.
+#[derive(Debug)]
+pub(super) struct ClientTx {
+    machine: ClientMachine,
+    pub(super) token: u64,
+    pub(super) method: Method,
+    pub(super) flow: Flow,
+    /// What to send again: the request, later the ACK of a refusal.
+    wire: Bytes,
+    /// Until the final response.
+    pub(super) draft: Option<Box<Draft>>,
+    pub(super) owner: ClientOwner,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    /// How often credentials were sent.
+    pub(super) tries: u8,
+    /// The ACKs of 2xx responses, by the tag of the dialog.
+    acks: Vec<(String, Flow, Bytes)>,
+    timer: Option<(TimerId, Now)>,
+}
+
+#[derive(Debug)]
+enum ClientMachine {
+    Invite(InviteClient),
+    Other(Client),
+}
+
+impl ClientTx {
+    /// The timer fired: there is none to cancel.
+    pub(super) fn forget_timer(&mut self) {
+        self.timer = None;
+    }
+}
+
+/// Who learns of the outcome of a request of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientOwner {
+    /// The INVITE that began a session.
+    Invite(SessionId),
+    /// A re-INVITE or UPDATE with an offer of our user.
+    Offer(SessionId),
+    /// A refresh of the session timer.
+    Refresh(SessionId),
+    /// The BYE of a session.
+    Bye(SessionId),
+    /// A request of our user in a dialog.
+    InDialog(SessionId, RequestId),
+    /// A request of our user outside any dialog.
+    Outside(RequestId),
+    /// Nobody: CANCEL, and the BYE of a dialog that nobody wanted.
+    Nobody,
+}
+
+/// The end of a request of ours.
+pub(super) struct Outcome {
+    pub(super) tx: u64,
+    pub(super) owner: ClientOwner,
+    pub(super) draft: Box<Draft>,
+    pub(super) flow: Flow,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) tries: u8,
+    pub(super) status: u16,
+    /// `None`: silence (408) or a failed flow (503).
+    pub(super) response: Option<Message>,
+}
+
+/// A request of the peer.
+#[derive(Debug)]
+pub(super) struct ServerTx {
+    machine: ServerMachine,
+    key: Box<str>,
+    merge: Option<Box<str>>,
+    reply: Flow,
+    source: SocketAddr,
+    /// Until the final response.
+    pub(super) request: Option<Message>,
+    response: Bytes,
+    /// Our tag in responses, where the request has none.
+    tag: u64,
+    pub(super) owner: ServerOwner,
+    timer: Option<(TimerId, Now)>,
+}
+
+#[derive(Debug)]
+enum ServerMachine {
+    Invite(InviteServer),
+    Other(Server),
+}
+
+impl ServerTx {
+    /// The timer fired: there is none to cancel.
+    pub(super) fn forget_timer(&mut self) {
+        self.timer = None;
+    }
+
+    /// Where responses go.
+    pub(super) fn reply_flow(&self) -> Flow {
+        self.reply
+    }
+}
+
+/// Whose answer a request of the peer awaits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerOwner {
+    /// The INVITE that began a session.
+    Invite(SessionId),
+    /// A re-INVITE or UPDATE.
+    Offer(SessionId),
+    /// The user's, by request id.
+    User,
+    /// Answered at once by the user agent itself.
+    Core,
+}
+
+/// What may stand in a response besides what it copies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<(String, Bytes)>,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with(mut self, name: Name, value: impl Into<String>) -> Self {
+        self.headers.push((name.as_str().to_owned(), value.into()));
+        self
+    }
+}
+
+/// What waits on the wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    Client(u64),
+    Server(u64),
+    Session(u64),
+}
+
+impl UserAgent {
+    /// Starts a request of ours.
+    pub(super) fn start(
+        &mut self,
+        now: Now,
+        draft: Box<Draft>,
+        flow: Flow,
+        owner: ClientOwner,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Result<u64, Busy> {
+        let token = self.tokens.next();
+        self.start_as(now, token, draft, flow, owner, (credentials, 0))
+    }
+
+    /// Starts a request whose branch is given, after `tries` with credentials.
+    pub(super) fn start_as(
+        &mut self,
+        now: Now,
+        token: u64,
+        draft: Box<Draft>,
+        flow: Flow,
+        owner: ClientOwner,
+        (credentials, tries): (Option<Arc<Credentials>>, u8),
+    ) -> Result<u64, Busy> {
+        let via = self.config.via(&flow, token).ok_or(Busy::NoListener)?;
+        let message = draft.build(&via).map_err(|_| Busy::Malformed)?;
+        let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
+        let method = draft.method;
+        let machine = match method {
+            Method::Invite => ClientMachine::Invite(InviteClient::new(now, timing)),
+            _ => ClientMachine::Other(Client::new(now, timing)),
+        };
+        let id = self.clients.insert(ClientTx {
+            machine,
+            token,
+            method,
+            flow,
+            wire: message.bytes().clone(),
+            draft: Some(draft),
+            owner,
+            credentials,
+            tries,
+            acks: Vec::new(),
+            timer: None,
+        });
+        self.branches.insert((token, method), id);
+        self.settle_client(now, id, None);
+        Ok(id)
+    }
+
+    /// Feeds one input to a request of ours, and its outcome to its owner.
+    pub(super) fn drive_client(
+        &mut self,
+        now: Now,
+        id: u64,
+        input: ClientInput,
+        response: Option<&Message>,
+    ) {
+        let Some(tx) = self.clients.get_mut(id) else {
+            return;
+        };
+        match &mut tx.machine {
+            ClientMachine::Invite(machine) => machine.handle(now, input),
+            ClientMachine::Other(machine) => machine.handle(now, input),
+        }
+        self.settle_client(now, id, response);
+    }
+
+    /// Forgets a request of ours without a word to its owner.
+    pub(super) fn abandon_client(&mut self, id: u64) {
+        if let Some(tx) = self.clients.remove(id) {
+            self.branches.remove(&(tx.token, tx.method));
+            if let Some((timer, _)) = tx.timer {
+                self.wheel.cancel(timer);
+            }
+        }
+    }
+
+    /// Keeps the ACK of a 2xx to be sent for each retransmission, and sends it.
+    pub(super) fn acknowledge_2xx(&mut self, id: u64, tag: &str, flow: Flow, wire: Bytes) {
+        self.transmit(flow, wire.clone());
+        if let Some(tx) = self.clients.get_mut(id) {
+            tx.acks.push((tag.to_owned(), flow, wire));
+        }
+    }
+
+    /// Whether a CANCEL may be sent for this INVITE now.
+    pub(super) fn may_cancel(&self, id: u64) -> bool {
+        self.clients.get(id).is_some_and(
+            |tx| matches!(&tx.machine, ClientMachine::Invite(machine) if machine.may_cancel()),
+        )
+    }
+
+    fn settle_client(&mut self, now: Now, id: u64, response: Option<&Message>) {
+        let mut outcome = None;
+        loop {
+            let Some(tx) = self.clients.get_mut(id) else {
+                return;
+            };
+            let output = match &mut tx.machine {
+                ClientMachine::Invite(machine) => machine.poll_output(),
+                ClientMachine::Other(machine) => machine.poll_output(),
+            };
+            match output {
+                None => break,
+                Some(ClientOutput::SendRequest) => {
+                    let (flow, wire) = (tx.flow, tx.wire.clone());
+                    self.transmit(flow, wire);
+                }
+                Some(ClientOutput::SendAck) => self.send_ack(id, response),
+                Some(ClientOutput::Deliver) => {
+                    outcome = Some(response.and_then(Message::status).unwrap_or(500));
+                }
+                Some(ClientOutput::TimedOut) => outcome = Some(408),
+                Some(ClientOutput::TransportFailed) => outcome = Some(503),
+            }
+        }
+        let Some(status) = outcome else {
+            return self.arm_client(id);
+        };
+        if let (100..=199, Some(response)) = (status, response) {
+            let owner = self.clients.get(id).map(|tx| tx.owner);
+            self.arm_client(id);
+            if let Some(ClientOwner::Invite(session)) = owner {
+                self.on_provisional(now, session, id, response);
+            }
+            return;
+        }
+        let Some(tx) = self.clients.get_mut(id) else {
+            return;
+        };
+        let Some(draft) = tx.draft.take() else {
+            // A 2xx after the first: the same again, or another fork's.
+            self.arm_client(id);
+            if let Some(response) = response {
+                self.on_further_2xx(now, id, response);
+            }
+            return;
+        };
+        let outcome = Outcome {
+            tx: id,
+            owner: tx.owner,
+            draft,
+            flow: tx.flow,
+            credentials: tx.credentials.take(),
+            tries: tx.tries,
+            status,
+            response: response.cloned(),
+        };
+        if tx.method != Method::Invite || status < 300 {
+            tx.wire = Bytes::new();
+        }
+        self.arm_client(id);
+        self.on_outcome(now, outcome);
+    }
+
+    fn send_ack(&mut self, id: u64, response: Option<&Message>) {
+        let Some(tx) = self.clients.get_mut(id) else {
+            return;
+        };
+        if let (Some(draft), Some(response)) = (&tx.draft, response) {
+            let ack = self.config.via(&tx.flow, tx.token).and_then(|via| {
+                let message = draft.ack(response).build(&via).ok()?;
+                Some(message.bytes().clone())
+            });
+            tx.wire = ack.unwrap_or_default();
+        }
+        let (flow, wire) = (tx.flow, tx.wire.clone());
+        self.transmit(flow, wire);
+    }
+
+    /// Sends the ACK of a 2xx again; `false` when there is none for this tag yet.
+    pub(super) fn repeat_ack(&mut self, id: u64, tag: &str) -> bool {
+        let Some(tx) = self.clients.get(id) else {
+            return false;
+        };
+        let Some((_, flow, wire)) = tx.acks.iter().find(|(known, _, _)| known == tag) else {
+            return false;
+        };
+        let (flow, wire) = (*flow, wire.clone());
+        self.transmit(flow, wire);
+        true
+    }
+
+    fn arm_client(&mut self, id: u64) {
+        let Some(tx) = self.clients.get_mut(id) else {
+            return;
+        };
+        let (over, deadline) = match &tx.machine {
+            ClientMachine::Invite(machine) => (machine.is_terminated(), machine.deadline()),
+            ClientMachine::Other(machine) => (machine.is_terminated(), machine.deadline()),
+        };
+        if over {
+            return self.abandon_client(id);
+        }
+        arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Client(id));
+    }
+
+    /// Begins a transaction for a request of the peer.
+    pub(super) fn begin(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+        (key, merge): (Box<str>, Option<Box<str>>),
+        owner: ServerOwner,
+    ) -> u64 {
+        let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
+        let machine = match request.method() {
+            Some(Method::Invite) => ServerMachine::Invite(InviteServer::new(timing)),
+            _ => ServerMachine::Other(Server::new(now, timing)),
+        };
+        let id = self.servers.insert(ServerTx {
+            machine,
+            key: key.clone(),
+            merge: merge.clone(),
+            reply: reply_flow(request, flow),
+            source: flow.remote,
+            request: Some(request.clone()),
+            response: Bytes::new(),
+            tag: self.tokens.next(),
+            owner,
+            timer: None,
+        });
+        self.requests.insert(key, id);
+        if let Some(merge) = merge {
+            self.initials.insert(merge, id);
+        }
+        self.arm_server(id);
+        id
+    }
+
+    /// Responds to a request of the peer. A final response given already stands.
+    pub(super) fn reply(&mut self, now: Now, id: u64, reply: &Reply) {
+        let Some(tx) = self.servers.get_mut(id) else {
+            return;
+        };
+        let Some(request) = &tx.request else { return };
+        let tag = tokens::hex(tx.tag);
+        let Some(message) =
+            write_response(request, reply, tx.source, &tag, &self.config.user_agent)
+        else {
+            // A header of the user cannot be written: the peer still gets its answer.
+            let plain = Reply::new(reply.status);
+            if !reply.headers.is_empty() || reply.body.is_some() {
+                self.reply(now, id, &plain);
+            }
+            return;
+        };
+        tx.response = message.bytes().clone();
+        if reply.status >= 200 {
+            tx.request = None;
+        }
+        self.drive_server(now, id, ServerInput::Respond(reply.status));
+    }
+
+    /// Responds to a request that gets no transaction.
+    pub(super) fn reply_stateless(&mut self, request: &Message, flow: Flow, reply: &Reply) {
+        if request.method() == Some(Method::Ack) {
+            return;
+        }
+        // The same tag for the same request, without remembering it (§8.2.7).
+        let call = request.call_id().unwrap_or_default();
+        let tag = tokens::hex(self.tokens.stateless(call.as_bytes()));
+        let source = flow.remote;
+        if let Some(message) = write_response(request, reply, source, &tag, &self.config.user_agent)
+        {
+            self.transmit(reply_flow(request, flow), message.bytes().clone());
+        }
+    }
+
+    /// Sends a 2xx to an INVITE again (§13.3.1.4).
+    pub(super) fn repeat_2xx(&mut self, now: Now, id: u64) {
+        self.drive_server(now, id, ServerInput::Respond(200));
+    }
+
+    /// Feeds one input to a request of the peer.
+    pub(super) fn drive_server(&mut self, now: Now, id: u64, input: ServerInput) {
+        let Some(tx) = self.servers.get_mut(id) else {
+            return;
+        };
+        match &mut tx.machine {
+            ServerMachine::Invite(machine) => machine.handle(now, input),
+            ServerMachine::Other(machine) => machine.handle(now, input),
+        }
+        loop {
+            let Some(tx) = self.servers.get_mut(id) else {
+                return;
+            };
+            let output = match &mut tx.machine {
+                ServerMachine::Invite(machine) => machine.poll_output(),
+                ServerMachine::Other(machine) => machine.poll_output(),
+            };
+            match output {
+                None => break,
+                Some(ServerOutput::SendResponse) => {
+                    let (flow, wire) = (tx.reply, tx.response.clone());
+                    self.transmit(flow, wire);
+                }
+                // The ACK's dialog is found by whoever received it; a failure leaves nothing to send.
+                Some(ServerOutput::DeliverAck | ServerOutput::Failed) => {}
+            }
+        }
+        self.arm_server(id);
+    }
+
+    /// Whether the INVITE still awaits its final response.
+    pub(super) fn is_open_invite(&self, id: u64) -> bool {
+        self.servers.get(id).is_some_and(
+            |tx| matches!(&tx.machine, ServerMachine::Invite(machine) if machine.is_proceeding()),
+        )
+    }
+
+    /// The tag that our responses to a request carry.
+    pub(super) fn tag_of(&self, id: u64) -> Option<u64> {
+        self.servers.get(id).map(|tx| tx.tag)
+    }
+
+    fn arm_server(&mut self, id: u64) {
+        let Some(tx) = self.servers.get_mut(id) else {
+            return;
+        };
+        let (over, deadline) = match &tx.machine {
+            ServerMachine::Invite(machine) => (machine.is_terminated(), machine.deadline()),
+            ServerMachine::Other(machine) => (machine.is_terminated(), machine.deadline()),
+        };
+        if !over {
+            return arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Server(id));
+        }
+        if let Some(tx) = self.servers.remove(id) {
+            self.requests.remove(&tx.key);
+            if let Some(merge) = tx.merge {
+                self.initials.remove(&merge);
+            }
+            if let Some((timer, _)) = tx.timer {
+                self.wheel.cancel(timer);
+            }
+        }
+    }
+
+    pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.outputs.push_back(Output::Transmit { flow, bytes });
+        }
+    }
+}
+
+/// Moves a timer to a new deadline.
+pub(super) fn arm(
+    wheel: &mut crate::transaction::Wheel<Timer>,
+    timer: &mut Option<(TimerId, Now)>,
+    deadline: Option<Now>,
+    key: Timer,
+) {
+    if timer.map(|(_, at)| at) == deadline {
+        return;
+    }
+    if let Some((old, _)) = timer.take() {
+        wheel.cancel(old);
+    }
+    *timer = deadline.map(|at| (wheel.schedule(at, key), at));
+}
+
+fn write_response(
+    request: &Message,
+    reply: &Reply,
+    source: SocketAddr,
+    tag: &str,
+    server: &str,
+) -> Option<Message> {
+    let mut builder =
+        Builder::response(request, reply.status, phrase(reply.status)).received(source);
+    if reply.status > 100 {
+        builder = builder.to_tag(tag);
+        if reply.status < 300 {
+            // Dialogs take their route from any response that may make one (§12.1.1).
+            builder = builder.copy(request, Name::RecordRoute);
+        }
+    }
+    for (name, value) in &reply.headers {
+        builder = builder.header(name, value);
+    }
+    builder = builder.header(Name::Server, server);
+    match &reply.body {
+        Some((content_type, body)) => builder.body(content_type, body.clone()),
+        None => builder,
+    }
+    .build()
+    .ok()
+}
+
+/// Where responses go (§18.2.2, RFC 3581 §4): back on the connection; on UDP to the source address,
+/// at the source port when the request asks for `rport`, else at the port its Via names.
+fn reply_flow(request: &Message, flow: Flow) -> Flow {
+    if flow.transport != Transport::Udp {
+        return flow;
+    }
+    match request.via() {
+        Ok(via) if via.rport().is_none() => {
+            let port = via.port.unwrap_or(Transport::Udp.default_port());
+            Flow {
+                remote: SocketAddr::new(flow.remote.ip(), port),
+                ..flow
+            }
+        }
+        _ => flow,
+    }
+}

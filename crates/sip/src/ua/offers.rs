@@ -1,0 +1,407 @@
+//! Offers in a standing dialog: re-INVITE and UPDATE, sent and received, and glare between them
+//! (RFC 3261 §14, RFC 3311, RFC 4028 §10).
+
+use super::client_invite::sdp_of;
+use super::draft::{Draft, SDP};
+use super::event::{EndedBy, Ending, Event, SessionId};
+use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::session::{Fate, Offer, Phase, Session, Waiting};
+use super::{UserAgent, q850};
+use crate::dialog::{SessionTimer, agree_as_caller};
+use crate::message::{Message, Method, Name};
+use bytes::Bytes;
+use clock::{Duration, Now};
+
+impl UserAgent {
+    pub(super) fn on_reinvite(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {
+        self.change(id, |ua, session| {
+            let is_free = matches!(session.phase, Phase::Established)
+                && matches!(session.offer, Offer::None)
+                && session.waiting.is_none();
+            if !is_free || !ua.send_reinvite(now, id, session, body, false) {
+                let result = Err(491);
+                ua.event(Event::OfferAnswered {
+                    session: id,
+                    result,
+                });
+            }
+            Fate::Stays
+        });
+    }
+
+    fn send_reinvite(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        session: &mut Session,
+        body: Option<Bytes>,
+        is_refresh: bool,
+    ) -> bool {
+        let owner = if is_refresh {
+            ClientOwner::Refresh(id)
+        } else {
+            ClientOwner::Offer(id)
+        };
+        if body.is_some() {
+            session.local_sdp.clone_from(&body);
+        }
+        self.send_offer(now, session, (Method::Invite, owner), body)
+    }
+
+    fn send_offer(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        (method, owner): (Method, ClientOwner),
+        body: Option<Bytes>,
+    ) -> bool {
+        let cseq = session.next_cseq();
+        let (Some(mut draft), Some(hop)) = (self.draft_in(session, method, cseq), session.flow())
+        else {
+            return false;
+        };
+        draft.headers = self.capabilities(&session.session_timer, session.min_se);
+        draft.body = body.map(|body| (SDP.to_owned(), body));
+        let credentials = session.credentials.clone();
+        let sent = self
+            .start(now, Box::new(draft), hop, owner, credentials)
+            .is_ok();
+        if sent {
+            session.offer = Offer::Ours;
+        }
+        sent
+    }
+
+    /// Refreshes the session: by UPDATE when the peer takes it, else by our last SDP again.
+    pub(super) fn send_refresh(&mut self, now: Now, id: SessionId, session: &mut Session) -> bool {
+        if session.peer_takes_update {
+            return self.send_offer(
+                now,
+                session,
+                (Method::Update, ClientOwner::Refresh(id)),
+                None,
+            );
+        }
+        let body = session.local_sdp.clone();
+        self.send_reinvite(now, id, session, body, true)
+    }
+
+    /// The final response to a re-INVITE, UPDATE or refresh of ours.
+    pub(super) fn on_offer_outcome(&mut self, now: Now, id: SessionId, outcome: Outcome) {
+        let is_refresh = matches!(outcome.owner, ClientOwner::Refresh(_));
+        self.change(id, |ua, session| {
+            if session.is_told() {
+                // The call ended meanwhile; a 2xx still wants its ACK.
+                if outcome.status < 300 && outcome.draft.method == Method::Invite {
+                    session.proofs.clone_from(&outcome.draft.proofs);
+                    ua.send_2xx_ack(session, outcome.tx, outcome.draft.cseq, None);
+                }
+                return Fate::Stays;
+            }
+            session.offer = Offer::None;
+            match (outcome.status, outcome.response.clone()) {
+                (200..=299, Some(response)) => {
+                    ua.on_offer_accepted(now, id, session, &outcome, &response);
+                    Fate::Stays
+                }
+                (401 | 407, Some(_)) => {
+                    let (status, cseq) = (outcome.status, session.next_cseq());
+                    match ua.with_credentials(now, outcome, cseq) {
+                        Some(_) => session.offer = Offer::Ours,
+                        None if is_refresh => {}
+                        None => ua.offer_refused(id, status),
+                    }
+                    Fate::Stays
+                }
+                (422, Some(_)) => {
+                    match ua.with_longer_interval(now, session, outcome) {
+                        Some(_) => session.offer = Offer::Ours,
+                        None if is_refresh => {}
+                        None => ua.offer_refused(id, 422),
+                    }
+                    Fate::Stays
+                }
+                (491, _) => {
+                    let until = now + ua.back_off(session.is_caller);
+                    let body = outcome.draft.body.map(|(_, body)| body);
+                    session.waiting = Some(Waiting {
+                        until,
+                        body,
+                        is_refresh,
+                    });
+                    Fate::Stays
+                }
+                (408 | 481 | 503, _) => {
+                    // The dialog is gone at their end (§12.2.1.2, RFC 4028 §10).
+                    let by = if is_refresh {
+                        EndedBy::SessionTimer
+                    } else {
+                        EndedBy::FlowFailed
+                    };
+                    let reason = Some(q850(41, "Dialog lost"));
+                    let ending = Ending {
+                        reason,
+                        ..Ending::default()
+                    };
+                    ua.hang_up(now, id, session, ending, by, Some(outcome.status))
+                }
+                (405 | 501, _) if is_refresh && outcome.draft.method == Method::Update => {
+                    session.peer_takes_update = false;
+                    ua.send_refresh(now, id, session);
+                    Fate::Stays
+                }
+                _ if is_refresh => Fate::Stays,
+                (status, _) => {
+                    ua.offer_refused(id, status);
+                    Fate::Stays
+                }
+            }
+        });
+    }
+
+    fn offer_refused(&mut self, session: SessionId, status: u16) {
+        self.event(Event::OfferAnswered {
+            session,
+            result: Err(status),
+        });
+    }
+
+    fn on_offer_accepted(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        session: &mut Session,
+        outcome: &Outcome,
+        response: &Message,
+    ) {
+        if let Some(dialog) = &mut session.dialog {
+            dialog.refresh_target(response);
+        }
+        session.session_timer = SessionTimer::start(now, agree_as_caller(response));
+        let (is_invite, body) = (outcome.draft.method == Method::Invite, sdp_of(response));
+        let is_refresh = matches!(outcome.owner, ClientOwner::Refresh(_));
+        if is_invite {
+            session.proofs.clone_from(&outcome.draft.proofs);
+            if outcome.draft.body.is_none() && body.is_some() && !is_refresh {
+                session.offer = Offer::Unanswered {
+                    tx: outcome.tx,
+                    cseq: outcome.draft.cseq,
+                };
+            } else {
+                self.send_2xx_ack(session, outcome.tx, outcome.draft.cseq, None);
+            }
+        }
+        if !is_refresh {
+            self.event(Event::OfferAnswered {
+                session: id,
+                result: Ok(body),
+            });
+        }
+    }
+
+    /// Sends what a 491 put off.
+    pub(super) fn retry_offer(&mut self, now: Now, id: SessionId, session: &mut Session) {
+        let Some(waiting) = session.waiting.take() else {
+            return;
+        };
+        if !matches!(session.offer, Offer::None) {
+            let until = now + self.back_off(session.is_caller);
+            session.waiting = Some(Waiting { until, ..waiting });
+            return;
+        }
+        let sent = match waiting.is_refresh {
+            true => self.send_refresh(now, id, session),
+            false => self.send_reinvite(now, id, session, waiting.body, false),
+        };
+        if !sent && !waiting.is_refresh {
+            self.offer_refused(id, 491);
+        }
+    }
+
+    /// How long to wait after a 491 (§14.1): the owner of the Call-ID 2.1 to 4 s, the other up to 2 s.
+    fn back_off(&mut self, owns_call_id: bool) -> Duration {
+        let tens = match owns_call_id {
+            true => 210 + self.tokens.below(191),
+            false => self.tokens.below(201),
+        };
+        Duration::from_millis(tens * 10)
+    }
+
+    /// A re-INVITE or UPDATE of the peer; its CSeq is in order.
+    pub(super) fn on_peer_offer(&mut self, now: Now, id: SessionId, tx: u64, request: &Message) {
+        self.change(id, |ua, session| {
+            if let Some(refusal) = ua.refusal_of_offer(session, request) {
+                ua.reply(now, tx, &refusal);
+                return Fate::Stays;
+            }
+            if let Some(dialog) = &mut session.dialog {
+                dialog.refresh_target(request);
+            }
+            session.peer_takes_update |= request.allows(Method::Update);
+            let (is_invite, body) = (request.method() == Some(Method::Invite), sdp_of(request));
+            if !is_invite && body.is_none() {
+                // A refresh: nothing for the user to decide.
+                let reply = ua.reply_2xx(session, request, None);
+                ua.reply(now, tx, &reply);
+                if matches!(session.phase, Phase::Established) {
+                    ua.agree(now, session, request);
+                }
+                return Fate::Stays;
+            }
+            if is_invite {
+                ua.reply(now, tx, &Reply::new(100));
+            }
+            if let Some(tx) = ua.servers.get_mut(tx) {
+                tx.owner = ServerOwner::Offer(id);
+            }
+            session.offer = Offer::Theirs {
+                tx,
+                is_invite,
+                had_body: body.is_some(),
+            };
+            ua.event(Event::Offered { session: id, body });
+            Fate::Stays
+        });
+    }
+
+    /// Why an offer of the peer cannot be put to the user now (§14.2, RFC 3311 §5.2).
+    fn refusal_of_offer(&mut self, session: &Session, request: &Message) -> Option<Reply> {
+        let has_offer = request.method() == Some(Method::Invite) || sdp_of(request).is_some();
+        let later = (1 + self.tokens.below(10)).to_string();
+        match (&session.phase, &session.offer) {
+            _ if session.is_told() => return Some(Reply::new(481)),
+            (Phase::Established, Offer::None) => {}
+            (_, Offer::Ours | Offer::Unanswered { .. }) if has_offer => {
+                return Some(Reply::new(491));
+            }
+            (_, Offer::Theirs { .. }) if has_offer => {
+                return Some(Reply::new(500).with(Name::RetryAfter, later));
+            }
+            (Phase::Inviting { .. } | Phase::Answering { .. }, _) if has_offer => {
+                return Some(Reply::new(491));
+            }
+            (Phase::Ringing { .. }, _) if has_offer => {
+                return Some(Reply::new(500).with(Name::RetryAfter, later));
+            }
+            _ => {}
+        }
+        if has_offer && session.unacked.iter().any(|ack| ack.has_offer) {
+            return Some(Reply::new(491));
+        }
+        self.refusal_of_invite(request)
+    }
+
+    pub(super) fn on_answer_offer(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {
+        self.change(id, |ua, session| {
+            let Offer::Theirs {
+                tx,
+                is_invite,
+                had_body,
+            } = session.offer
+            else {
+                return Fate::Stays;
+            };
+            session.offer = Offer::None;
+            let request = ua.servers.get(tx).and_then(|tx| tx.request.clone());
+            let Some(request) = request else {
+                return Fate::Stays;
+            };
+            let reply = ua.reply_2xx(session, &request, body.clone());
+            ua.reply(now, tx, &reply);
+            ua.agree(now, session, &request);
+            if is_invite {
+                let has_offer = !had_body && body.is_some();
+                ua.await_ack(now, session, tx, &request, (false, has_offer));
+            }
+            session.local_sdp = body.or(session.local_sdp.take());
+            Fate::Stays
+        });
+    }
+
+    pub(super) fn on_refuse_offer(&mut self, now: Now, id: SessionId, status: u16) {
+        self.change(id, |ua, session| {
+            if let Offer::Theirs { tx, .. } = session.offer {
+                session.offer = Offer::None;
+                let status = if (300..700).contains(&status) {
+                    status
+                } else {
+                    488
+                };
+                ua.reply(now, tx, &Reply::new(status));
+            }
+            Fate::Stays
+        });
+    }
+
+    /// Sends an INVITE or UPDATE again with the interval that a 422 demands (RFC 4028 §7.4).
+    pub(super) fn with_longer_interval(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        outcome: Outcome,
+    ) -> Option<u64> {
+        let least = outcome.response.as_ref()?.min_se().ok().flatten()?;
+        let least = Duration::from_secs(least.into());
+        if least <= session.min_se {
+            // It was told that already: a peer that repeats itself would have us repeat for ever.
+            return None;
+        }
+        session.min_se = least;
+        let cseq = session.next_cseq();
+        let mut draft = outcome.draft;
+        draft.cseq = cseq;
+        let interval = self.config.session_expires.max(least).as_secs().to_string();
+        for (name, value) in &mut draft.headers {
+            match Name::from_text(name) {
+                Name::MinSe => *value = least.as_secs().to_string(),
+                Name::SessionExpires => value.clone_from(&interval),
+                _ => {}
+            }
+        }
+        let token = self.tokens.next();
+        let again = (outcome.credentials, outcome.tries);
+        self.start_as(now, token, draft, outcome.flow, outcome.owner, again)
+            .ok()
+    }
+
+    /// Sends a request again with credentials (§22.2, §22.3): at most twice, and only when a challenge
+    /// can be answered. `cseq` is its new number.
+    pub(super) fn with_credentials(
+        &mut self,
+        now: Now,
+        outcome: Outcome,
+        cseq: u32,
+    ) -> Option<u64> {
+        let credentials = outcome.credentials?;
+        let response = outcome.response?;
+        if outcome.tries >= CREDENTIALS_TRIES {
+            return None;
+        }
+        let (asks, proves) = match outcome.status {
+            401 => (Name::WwwAuthenticate, Name::Authorization),
+            _ => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
+        };
+        let challenges: Vec<_> = response
+            .headers(asks)
+            .filter_map(|value| crate::auth::Challenge::parse(value).ok())
+            .take(CHALLENGES_MAX)
+            .collect();
+        let mut draft: Box<Draft> = outcome.draft;
+        draft.cseq = cseq;
+        let body = draft.body.as_ref().map_or(&[][..], |(_, body)| body);
+        let request = (draft.method.as_str(), draft.uri.as_str(), body);
+        let cnonce = super::tokens::hex(self.tokens.next());
+        let proof = crate::auth::answer(&challenges, &credentials, request, &cnonce, 1)?;
+        draft.proofs.retain(|(name, _)| *name != proves);
+        draft.proofs.push((proves, proof));
+        let token = self.tokens.next();
+        let again = (Some(credentials), outcome.tries + 1);
+        self.start_as(now, token, draft, outcome.flow, outcome.owner, again)
+            .ok()
+    }
+}
+
+/// How often one request is sent with credentials: the second time for a nonce that was stale.
+const CREDENTIALS_TRIES: u8 = 2;
+/// Challenges of one response that are looked at: one per algorithm and then some.
+const CHALLENGES_MAX: usize = 8;

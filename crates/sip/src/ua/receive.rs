@@ -1,0 +1,231 @@
+//! What arrives: parsed, matched to its transaction, and handed to who must answer (RFC 3261 §8.1.3,
+//! §8.2, §9.2, §17.1.3, §17.2.3, §18.1.2, §18.2.1).
+
+use super::in_dialog::refusal_of_require;
+use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::{UserAgent, tokens};
+use crate::message::{MAGIC_COOKIE, Message, Method, Name, ParseError, TransactionKey, refusal_of};
+use crate::transaction::{ClientInput, ServerInput};
+use crate::transport::Flow;
+use bytes::Bytes;
+use clock::Now;
+
+impl UserAgent {
+    pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
+        let read =
+            Message::parse(bytes.clone()).and_then(|message| check(&message).map(|()| message));
+        match read {
+            Ok(message) if message.is_request() => self.on_request(now, flow, &message),
+            Ok(message) => self.on_response(now, flow, &message),
+            Err(error) => self.on_malformed(flow, &bytes, &error, trusted),
+        }
+    }
+
+    fn on_malformed(&mut self, flow: Flow, bytes: &[u8], error: &ParseError, trusted: bool) {
+        self.counts.malformed += 1;
+        if !trusted {
+            return;
+        }
+        let tag = tokens::hex(self.tokens.stateless(bytes));
+        if let Some(refusal) = refusal_of(bytes, error, &tag) {
+            self.transmit(flow, refusal);
+        }
+    }
+
+    fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
+        let Some(status) = response.status() else {
+            return;
+        };
+        let found = match response.transaction_key() {
+            Ok(TransactionKey::Client { branch, method }) => branch
+                .strip_prefix(MAGIC_COOKIE)
+                .and_then(tokens::from_hex)
+                .and_then(|token| {
+                    self.branches
+                        .get(&(token, Method::from_text(method)))
+                        .copied()
+                }),
+            _ => None,
+        };
+        // More than one Via: a response that some proxy lost on its way (§8.1.3.3).
+        let Some(id) = found.filter(|_| response.vias().nth(1).is_none()) else {
+            return self.stray(response);
+        };
+        if let Some(tx) = self.clients.get_mut(id)
+            && flow.connection.is_some()
+        {
+            tx.flow = flow;
+        }
+        self.drive_client(now, id, ClientInput::Response(status), Some(response));
+    }
+
+    /// The final response to a request of ours, or the lack of one, goes to who sent it.
+    pub(super) fn on_outcome(&mut self, now: Now, outcome: Outcome) {
+        match outcome.owner {
+            ClientOwner::Invite(id) => self.on_invite_outcome(now, id, outcome),
+            ClientOwner::Offer(id) | ClientOwner::Refresh(id) => {
+                self.on_offer_outcome(now, id, outcome);
+            }
+            ClientOwner::Bye(id) => self.on_bye_outcome(now, id, outcome),
+            ClientOwner::InDialog(id, request) => {
+                self.on_in_dialog_outcome(now, (id, request), outcome);
+            }
+            ClientOwner::Outside(request) => self.on_outside_outcome(now, request, outcome),
+            ClientOwner::Nobody => {}
+        }
+    }
+
+    fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
+        let Ok(key) = request.transaction_key() else {
+            return;
+        };
+        let key: Box<str> = key.to_string().into();
+        let known = self.requests.get(&key).copied();
+        match request.method() {
+            Some(Method::Ack) => self.on_ack_request(now, known, request),
+            Some(Method::Cancel) => self.on_cancel_request(now, flow, request, known, key),
+            _ => match known {
+                Some(tx) => {
+                    self.counts.retransmissions += 1;
+                    self.drive_server(now, tx, ServerInput::Request);
+                }
+                None => self.on_new_request(now, flow, request, key),
+            },
+        }
+    }
+
+    fn on_ack_request(&mut self, now: Now, known: Option<u64>, request: &Message) {
+        if let Some(tx) = known {
+            self.drive_server(now, tx, ServerInput::Ack);
+        }
+        match self.session_of(request) {
+            Some(session) => self.on_ack(now, session, request),
+            None if known.is_none() => self.stray(request),
+            None => {}
+        }
+    }
+
+    /// A CANCEL is answered by itself, then ends the INVITE it names (§9.2).
+    fn on_cancel_request(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        known: Option<u64>,
+        key: Box<str>,
+    ) {
+        if let Some(tx) = known {
+            self.counts.retransmissions += 1;
+            return self.drive_server(now, tx, ServerInput::Request);
+        }
+        let invite = invite_key(request).and_then(|key| self.requests.get(&*key).copied());
+        let Some(invite) = invite else {
+            return self.reply_stateless(request, flow, &Reply::new(481));
+        };
+        let tx = self.begin(now, request, flow, (key, None), ServerOwner::Core);
+        self.reply(now, tx, &Reply::new(200));
+        self.on_cancel(now, invite, request);
+    }
+
+    fn on_new_request(&mut self, now: Now, flow: Flow, request: &Message, key: Box<str>) {
+        let method = request.method().unwrap_or(Method::Other);
+        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
+        let is_full = self.servers.len() >= self.config.limits.transactions;
+        // A BYE frees more than it takes.
+        if is_full && !(in_dialog && method == Method::Bye) {
+            return self.refuse_full(request, flow);
+        }
+        if in_dialog {
+            return self.on_request_in_dialog(now, request, flow, key);
+        }
+        let merge = merge_key(request);
+        if merge
+            .as_ref()
+            .is_some_and(|merge| self.initials.contains_key(merge))
+        {
+            // The same request by another way (§8.2.2.2).
+            return self.reply_stateless(request, flow, &Reply::new(482));
+        }
+        if let Some(refusal) = refusal_of_require(request) {
+            let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
+            return self.reply(now, tx, &refusal);
+        }
+        match method {
+            Method::Invite => self.on_new_invite(now, request, flow, (key, merge)),
+            _ => self.on_request_outside(now, request, flow, (key, merge)),
+        }
+    }
+}
+
+/// What every message must have before anybody acts on it (§8.1.1, §8.2).
+fn check(message: &Message) -> Result<(), ParseError> {
+    message.via()?;
+    message.from()?;
+    message.to()?;
+    message.call_id()?;
+    let cseq = message.cseq()?;
+    if message
+        .method_str()
+        .is_some_and(|method| method != cseq.method_str)
+    {
+        // Whatever it is, the response would match no request of its sender.
+        return Err(mismatch(message));
+    }
+    message.max_forwards()?;
+    Ok(())
+}
+
+/// A CSeq that names another method than the first line.
+fn mismatch(message: &Message) -> ParseError {
+    ParseError {
+        kind: crate::message::ErrorKind::Value(Name::CSeq),
+        offset: 0,
+        found: None,
+        expected: "the method of the request line",
+        answer: (message.method() != Some(Method::Ack)).then_some(400),
+    }
+}
+
+/// The key of the INVITE that a CANCEL names.
+fn invite_key(cancel: &Message) -> Option<String> {
+    let key = match cancel.transaction_key().ok()? {
+        TransactionKey::Server {
+            branch, sent_by, ..
+        } => TransactionKey::Server {
+            branch,
+            sent_by,
+            method: "INVITE",
+        },
+        TransactionKey::Legacy {
+            uri,
+            from_tag,
+            call_id,
+            cseq,
+            via,
+            ..
+        } => TransactionKey::Legacy {
+            uri,
+            from_tag,
+            call_id,
+            cseq,
+            via,
+            method: "INVITE",
+        },
+        TransactionKey::Client { .. } => return None,
+    };
+    Some(key.to_string())
+}
+
+/// What two copies of one request share, whatever way they came.
+fn merge_key(request: &Message) -> Option<Box<str>> {
+    let (from, cseq) = (request.from().ok()?, request.cseq().ok()?);
+    let tag = from.tag()?;
+    let call_id = request.call_id().ok()?;
+    Some(
+        format!(
+            "{call_id}\u{1}{tag}\u{1}{}\u{1}{}",
+            cseq.number, cseq.method_str
+        )
+        .into(),
+    )
+}

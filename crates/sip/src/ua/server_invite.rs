@@ -1,0 +1,295 @@
+//! The callee's side: an INVITE that came, its provisional and final responses (RFC 3261 §13.3).
+
+use super::client_invite::sdp_of;
+use super::draft::{ALLOW, SDP};
+use super::event::{EndedBy, Ending, Event, SessionId};
+use super::layer::{Reply, ServerOwner};
+use super::session::{Fate, Offer, Phase, Session, Unacked};
+use super::{UserAgent, tokens};
+use crate::dialog::{Agreement, Dialog, SessionTimer, agree_as_callee};
+use crate::message::{Message, Method, Name};
+use crate::transport::Flow;
+use bytes::Bytes;
+use clock::{Duration, Now};
+use std::sync::Arc;
+
+impl UserAgent {
+    /// An INVITE that begins a session.
+    pub(super) fn on_new_invite(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+        keys: (Box<str>, Option<Box<str>>),
+    ) {
+        if self.sessions.len() >= self.config.limits.dialogs {
+            self.refuse_full(request, flow);
+            return;
+        }
+        let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
+        if let Some(refusal) = self.refusal_of_invite(request) {
+            self.reply(now, tx, &refusal);
+            return;
+        }
+        let tag = self.tag_of(tx).unwrap_or_default();
+        let Ok(dialog) = Dialog::of_callee(request, flow, &tokens::hex(tag)) else {
+            self.reply(now, tx, &Reply::new(400));
+            return;
+        };
+        let contact = self.contact_for(request, &flow);
+        let id = SessionId(self.sessions.insert(Session {
+            phase: Phase::Ringing {
+                tx,
+                latest: None,
+                repeat_at: None,
+            },
+            is_caller: false,
+            call_id: Arc::from(request.call_id().unwrap_or_default()),
+            local_tag: tag,
+            // An arbitrary start (§12.1.1), low enough never to reach the end.
+            cseq: (self.tokens.next() >> 40) as u32,
+            contact,
+            credentials: None,
+            proofs: Vec::new(),
+            dialog: Some(dialog),
+            forks: Vec::new(),
+            unacked: Vec::new(),
+            offer: Offer::None,
+            waiting: None,
+            session_timer: SessionTimer::Off,
+            min_se: self.config.min_se,
+            local_sdp: None,
+            peer_takes_update: request.allows(Method::Update),
+            timer: None,
+        }));
+        self.tags.insert(tag, id);
+        if let Some(tx) = self.servers.get_mut(tx) {
+            tx.owner = ServerOwner::Invite(id);
+        }
+        self.reply(now, tx, &Reply::new(100));
+        self.event(Event::Invited {
+            session: id,
+            request: request.clone(),
+            flow,
+            offer: sdp_of(request),
+        });
+    }
+
+    /// Our Contact in the answer to a request: the user it asked for, at our address.
+    fn contact_for(&self, request: &Message, flow: &Flow) -> String {
+        let uri = request
+            .request_uri()
+            .and_then(|uri| crate::message::Uri::parse(uri).ok());
+        let user = uri
+            .filter(|uri| uri.is_sip())
+            .and_then(|uri| uri.user)
+            .unwrap_or_default();
+        self.config.contact(flow, user).unwrap_or_default()
+    }
+
+    /// Why an INVITE cannot even be offered to the user (§8.2.2, §8.2.3, RFC 4028 §9).
+    pub(super) fn refusal_of_invite(&self, request: &Message) -> Option<Reply> {
+        if request.max_forwards().is_ok_and(|hops| hops == Some(0)) {
+            return Some(Reply::new(483));
+        }
+        if let Some(refusal) = refusal_of_body(request) {
+            return Some(refusal);
+        }
+        let ours = self.config.session_expires;
+        match agree_as_callee(request, ours, self.config.min_se) {
+            Ok(_) => None,
+            Err(_) => {
+                let least = self.config.min_se.as_secs().to_string();
+                Some(Reply::new(422).with(Name::MinSe, least))
+            }
+        }
+    }
+
+    pub(super) fn on_progress(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        status: u16,
+        body: Option<Bytes>,
+    ) {
+        self.change(id, |ua, session| {
+            let contact = session.contact.clone();
+            let Phase::Ringing {
+                tx,
+                latest,
+                repeat_at,
+            } = &mut session.phase
+            else {
+                return Fate::Stays;
+            };
+            let mut reply = Reply::new(status.clamp(101, 199)).with(Name::Contact, contact);
+            reply.body = body.clone().map(|body| (SDP.to_owned(), body));
+            *latest = Some((status, body));
+            *repeat_at = Some(now + REPEAT_PROVISIONAL);
+            ua.reply(now, *tx, &reply);
+            Fate::Stays
+        });
+    }
+
+    pub(super) fn on_accept(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        body: Option<Bytes>,
+        headers: &[(String, String)],
+    ) {
+        self.change(id, |ua, session| {
+            let Phase::Ringing { tx, .. } = session.phase else {
+                return Fate::Stays;
+            };
+            let request = ua.servers.get(tx).and_then(|tx| tx.request.clone());
+            let Some(request) = request else {
+                return Fate::Stays;
+            };
+            let mut reply = ua.reply_2xx(session, &request, body.clone());
+            reply.headers.extend_from_slice(headers);
+            ua.reply(now, tx, &reply);
+            session.phase = Phase::Established;
+            let has_offer = sdp_of(&request).is_none() && body.is_some();
+            ua.await_ack(now, session, tx, &request, (true, has_offer));
+            ua.agree(now, session, &request);
+            session.local_sdp = body;
+            Fate::Stays
+        });
+    }
+
+    /// The 2xx to an INVITE or UPDATE of the peer.
+    pub(super) fn reply_2xx(
+        &self,
+        session: &Session,
+        request: &Message,
+        body: Option<Bytes>,
+    ) -> Reply {
+        let mut reply = Reply::new(200)
+            .with(Name::Contact, session.contact.as_str())
+            .with(Name::Allow, ALLOW)
+            .with(Name::Supported, "timer");
+        if let Some(agreed) = self.agreement(request) {
+            reply = reply.with(Name::SessionExpires, agreed.response_value());
+            if agreed.peer_supports {
+                reply = reply.with(Name::Require, "timer");
+            }
+        }
+        reply.body = body.map(|body| (SDP.to_owned(), body));
+        reply
+    }
+
+    fn agreement(&self, request: &Message) -> Option<Agreement> {
+        agree_as_callee(request, self.config.session_expires, self.config.min_se).ok()
+    }
+
+    /// Starts the session timer that our 2xx agreed to.
+    pub(super) fn agree(&self, now: Now, session: &mut Session, request: &Message) {
+        session.session_timer = SessionTimer::start(now, self.agreement(request));
+    }
+
+    /// Sends our 2xx again until its ACK comes (§13.3.1.4), on every transport.
+    pub(super) fn await_ack(
+        &self,
+        now: Now,
+        session: &mut Session,
+        tx: u64,
+        request: &Message,
+        (is_first, has_offer): (bool, bool),
+    ) {
+        session.unacked.push(Unacked {
+            tx,
+            cseq: request.cseq().map_or(0, |cseq| cseq.number),
+            is_first,
+            has_offer,
+            repeat_at: now + self.config.t1,
+            interval: self.config.t1,
+            give_up_at: now + self.config.t1 * 64,
+        });
+    }
+
+    /// An ACK for a 2xx of ours.
+    pub(super) fn on_ack(&mut self, now: Now, id: SessionId, request: &Message) {
+        let Ok(cseq) = request.cseq() else { return };
+        self.change(id, |ua, session| {
+            let Some(at) = session
+                .unacked
+                .iter()
+                .position(|ack| ack.cseq == cseq.number)
+            else {
+                return Fate::Stays;
+            };
+            let ack = session.unacked.swap_remove(at);
+            if !session.is_told() && (ack.is_first || ack.has_offer) {
+                let body = sdp_of(request);
+                ua.event(Event::Confirmed { session: id, body });
+            }
+            ua.end_if_overdue(now, id, session)
+        });
+    }
+
+    /// A CANCEL for an INVITE of the peer (§9.2): its own 200 was sent by the caller of this.
+    pub(super) fn on_cancel(&mut self, now: Now, tx: u64, cancel: &Message) {
+        if !self.is_open_invite(tx) {
+            return;
+        }
+        let Some(owner) = self.servers.get(tx).map(|tx| tx.owner) else {
+            return;
+        };
+        self.reply(now, tx, &Reply::new(487));
+        match owner {
+            ServerOwner::Invite(id) => self.change(id, |ua, _| {
+                ua.ended(id, EndedBy::Cancelled, Some(487), Some(cancel));
+                Fate::Gone
+            }),
+            ServerOwner::Offer(id) => self.change(id, |_, session| {
+                session.offer = Offer::None;
+                Fate::Stays
+            }),
+            ServerOwner::User | ServerOwner::Core => {}
+        }
+    }
+
+    /// Refuses an INVITE that awaits our answer.
+    pub(super) fn refuse(&mut self, now: Now, id: SessionId, tx: u64, ending: Ending) {
+        let status = if (300..700).contains(&ending.status) {
+            ending.status
+        } else {
+            603
+        };
+        let mut reply = Reply::new(status);
+        if let Some(reason) = ending.reason {
+            reply = reply.with(Name::Reason, reason);
+        }
+        reply.headers.extend(ending.headers);
+        self.reply(now, tx, &reply);
+        self.ended(id, EndedBy::Us, Some(status), None);
+    }
+
+    /// Turns a request away because a limit is reached.
+    pub(super) fn refuse_full(&mut self, request: &Message, flow: Flow) {
+        self.counts.refused_full += 1;
+        let reply = Reply::new(503).with(Name::RetryAfter, RETRY_AFTER_SECS);
+        self.reply_stateless(request, flow, &reply);
+    }
+}
+
+/// Why the body of a request cannot be read (§8.2.3).
+fn refusal_of_body(request: &Message) -> Option<Reply> {
+    if request.body().is_empty() {
+        return None;
+    }
+    let encoding = request.header(Name::ContentEncoding);
+    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Some(Reply::new(415).with(Name::AcceptEncoding, "identity"));
+    }
+    match request.content_type() {
+        Ok(Some(kind)) if kind.is("application", "sdp") => None,
+        _ => Some(Reply::new(415).with(Name::Accept, SDP)),
+    }
+}
+
+/// A provisional response is repeated this often, lest a proxy give up (§13.3.1.1).
+pub(super) const REPEAT_PROVISIONAL: Duration = Duration::from_secs(60);
+/// How long a caller turned away by a limit should wait.
+const RETRY_AFTER_SECS: &str = "5";

@@ -1,0 +1,211 @@
+//! One INVITE session: plain data. What happens to it is in the files beside this one.
+//!
+//! ```text
+//!   caller   Inviting ──2xx──► Established        Inviting ──end──► Abandoned ──final──► gone
+//!              │ 2xx with an offer   ▲                                 │ 2xx crossed
+//!              └──► Answering ──ACK──┘                                 ▼
+//!   callee   Ringing ──accept──► Established ──end──► Closing ──BYE answered──► gone
+//!              └──end, CANCEL──► gone           BYE of the peer ──► gone
+//! ```
+//!
+//! In Abandoned and Closing the user has been told the end; only the protocol is not done.
+
+use super::event::{Ending, SessionId};
+use super::layer::Timer;
+use super::{UserAgent, layer};
+use crate::auth::Credentials;
+use crate::dialog::{Dialog, SessionTimer};
+use crate::message::Name;
+use crate::transaction::TimerId;
+use crate::transport::Flow;
+use bytes::Bytes;
+use clock::{Duration, Now};
+use std::sync::Arc;
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) phase: Phase,
+    /// We sent the INVITE, hence chose the Call-ID (§14.1).
+    pub(super) is_caller: bool,
+    pub(super) call_id: Arc<str>,
+    pub(super) local_tag: u64,
+    /// The CSeq of our latest request, over all forks: gaps are legal.
+    pub(super) cseq: u32,
+    pub(super) contact: String,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    /// The proofs of our INVITE, which the ACK of its 2xx repeats (§13.2.2.4).
+    pub(super) proofs: Vec<(Name, String)>,
+    /// The dialog of the call; while we ring, the callee's early one.
+    pub(super) dialog: Option<Dialog>,
+    /// The caller's early dialogs, in order of appearance.
+    pub(super) forks: Vec<Dialog>,
+    /// 2xx responses to INVITEs of the peer that await their ACK.
+    pub(super) unacked: Vec<Unacked>,
+    pub(super) offer: Offer,
+    /// An offer of ours that met theirs, until its back-off is over.
+    pub(super) waiting: Option<Waiting>,
+    pub(super) session_timer: SessionTimer,
+    /// The least interval a 422 taught us.
+    pub(super) min_se: Duration,
+    /// Our SDP as last sent: a refresh by re-INVITE repeats it.
+    pub(super) local_sdp: Option<Bytes>,
+    pub(super) peer_takes_update: bool,
+    pub(super) timer: Option<(TimerId, Now)>,
+}
+
+/// Where a session stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Our INVITE is on its way.
+    Inviting { tx: u64 },
+    /// Given up before an answer. `give_up_at` is set once the CANCEL was sent (§9.1).
+    Abandoned {
+        tx: u64,
+        ending: Ending,
+        give_up_at: Option<Now>,
+    },
+    /// Their 2xx carried an offer that awaits our answer.
+    Answering { tx: u64, cseq: u32 },
+    /// Their INVITE awaits our answer; the latest provisional is repeated each minute (§13.3.1.1).
+    Ringing {
+        tx: u64,
+        latest: Option<(u16, Option<Bytes>)>,
+        repeat_at: Option<Now>,
+    },
+    /// The call stands; on the callee's side perhaps before its ACK.
+    Established,
+    /// The end is told. A BYE is on its way, or waits for the ACK of our 2xx (§15).
+    Closing { bye: Option<Ending> },
+}
+
+/// The one offer that may be open in a dialog.
+#[derive(Debug)]
+pub(super) enum Offer {
+    None,
+    /// Our re-INVITE, UPDATE or refresh awaits its final response.
+    Ours,
+    /// Their 2xx to our re-INVITE carried an offer that awaits our answer.
+    Unanswered {
+        tx: u64,
+        cseq: u32,
+    },
+    /// Their re-INVITE or UPDATE awaits our response.
+    Theirs {
+        tx: u64,
+        is_invite: bool,
+        had_body: bool,
+    },
+}
+
+/// A 2xx to an INVITE of the peer, sent again until its ACK comes (§13.3.1.4).
+#[derive(Debug)]
+pub(super) struct Unacked {
+    pub(super) tx: u64,
+    pub(super) cseq: u32,
+    /// The INVITE that began the session.
+    pub(super) is_first: bool,
+    /// The 2xx carried our offer: the ACK carries the answer.
+    pub(super) has_offer: bool,
+    pub(super) repeat_at: Now,
+    pub(super) interval: Duration,
+    pub(super) give_up_at: Now,
+}
+
+/// A request of ours that got 491 and is sent again (§14.1).
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) until: Now,
+    pub(super) body: Option<Bytes>,
+    pub(super) is_refresh: bool,
+}
+
+/// Whether a session goes on after an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Stays,
+    Gone,
+}
+
+impl Session {
+    /// When the session itself has something to do.
+    pub(super) fn deadline(&self) -> Option<Now> {
+        let phase = match &self.phase {
+            Phase::Abandoned { give_up_at, .. } => *give_up_at,
+            Phase::Ringing { repeat_at, .. } => *repeat_at,
+            _ => None,
+        };
+        let acks = self
+            .unacked
+            .iter()
+            .map(|ack| ack.repeat_at.min(ack.give_up_at))
+            .min();
+        let live = matches!(self.phase, Phase::Established);
+        let waiting = self
+            .waiting
+            .as_ref()
+            .filter(|_| live)
+            .map(|waiting| waiting.until);
+        let timer = self.session_timer.deadline().filter(|_| live);
+        [phase, acks, waiting, timer].into_iter().flatten().min()
+    }
+
+    /// The flow for our next request.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        self.dialog.as_ref().map(Dialog::next_hop)
+    }
+
+    /// Whether the user still believes in the session.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.phase, Phase::Abandoned { .. } | Phase::Closing { .. })
+    }
+
+    pub(super) fn next_cseq(&mut self) -> u32 {
+        self.cseq += 1;
+        self.cseq
+    }
+
+    pub(super) fn dialogs(&self) -> usize {
+        usize::from(self.dialog.is_some()) + self.forks.len()
+    }
+}
+
+impl UserAgent {
+    /// Lets `act` change a session, then moves its timer, or forgets it.
+    pub(super) fn with_session<T: Default>(
+        &mut self,
+        id: SessionId,
+        act: impl FnOnce(&mut Self, &mut Session) -> (Fate, T),
+    ) -> T {
+        let Some(mut session) = self.sessions.take(id.0) else {
+            return T::default();
+        };
+        let (fate, result) = act(self, &mut session);
+        if fate == Fate::Stays {
+            let deadline = session.deadline();
+            layer::arm(
+                &mut self.wheel,
+                &mut session.timer,
+                deadline,
+                Timer::Session(id.0),
+            );
+            self.sessions.put(id.0, session);
+        } else {
+            if let Some((timer, _)) = session.timer {
+                self.wheel.cancel(timer);
+            }
+            self.tags.remove(&session.local_tag);
+            self.sessions.remove(id.0);
+        }
+        result
+    }
+
+    /// As [`UserAgent::with_session`], for what returns nothing.
+    pub(super) fn change(
+        &mut self,
+        id: SessionId,
+        act: impl FnOnce(&mut Self, &mut Session) -> Fate,
+    ) {
+        self.with_session(id, |ua, session| (act(ua, session), ()));
+    }
+}

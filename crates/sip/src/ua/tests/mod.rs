@@ -1,0 +1,6 @@
+//! Stories of two user agents, and storms over a bad link.
+
+mod pair;
+mod stories;
+mod storm;
+mod strangers;

@@ -1,0 +1,355 @@
+//! Requests from a peer that is not one of us: what is wrong with them, and what they get.
+
+use super::pair::Side;
+use super::pair::address;
+use crate::message::{Message, Name};
+use crate::transport::{Flow, ListenerId, Transport};
+use crate::ua::*;
+use bytes::Bytes;
+use clock::{Duration, Now};
+
+fn ua() -> UserAgent {
+    let listener = Listener {
+        id: ListenerId(0),
+        transport: Transport::Udp,
+        advertised_host: "10.0.0.2".into(),
+        advertised_port: 5060,
+    };
+    UserAgent::new(UserAgentConfig::new(vec![listener], "us"), 9)
+}
+
+fn flow() -> Flow {
+    Flow {
+        transport: Transport::Udp,
+        listener: ListenerId(0),
+        remote: address(Side::A),
+        connection: None,
+    }
+}
+
+/// A request; `extra` are further header lines, each with its CRLF.
+fn request(method: &str, cseq: u32, branch: &str, to_tag: &str, extra: &str) -> String {
+    format!(
+        "{method} sip:bob@10.0.0.2 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 10.0.0.1:5060;branch={branch}\r\n\
+         From: <sip:alice@10.0.0.1>;tag=a\r\nTo: <sip:bob@10.0.0.2>{to_tag}\r\n\
+         Call-ID: call\r\nCSeq: {cseq} {method}\r\nContact: <sip:alice@10.0.0.1>\r\n{extra}\r\n"
+    )
+}
+
+/// Feeds a message, and returns what was sent and what was told.
+fn feed(ua: &mut UserAgent, text: &str) -> (Vec<Message>, Vec<Event>) {
+    ua.receive(
+        Now::ZERO,
+        flow(),
+        Bytes::copy_from_slice(text.as_bytes()),
+        true,
+    );
+    drain(ua)
+}
+
+fn drain(ua: &mut UserAgent) -> (Vec<Message>, Vec<Event>) {
+    let (mut sent, mut told) = (Vec::new(), Vec::new());
+    while let Some(output) = ua.poll_output() {
+        match output {
+            Output::Transmit { bytes, .. } => sent.push(Message::parse(bytes).unwrap()),
+            Output::Event(event) => told.push(event),
+        }
+    }
+    (sent, told)
+}
+
+fn statuses(sent: &[Message]) -> Vec<u16> {
+    sent.iter().filter_map(Message::status).collect()
+}
+
+fn sdp(length: usize, kind: &str) -> String {
+    format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n")
+}
+
+// covers: RFC 3261 §8.2.1, RFC 3261 §8.2.2.3, RFC 3261 §8.2.3, RFC 3261 §12.2.2, RFC 7332 §3
+#[test]
+fn what_cannot_be_served_is_refused_with_what_would_be() {
+    let invite = |extra: &str| request("INVITE", 1, "z9hG4bKx", "", extra);
+    let table = [
+        (
+            request("DANCE", 1, "z9hG4bKx", "", ""),
+            501,
+            Name::Allow,
+            "INVITE",
+        ),
+        (
+            invite("Require: 100rel, timer\r\n"),
+            420,
+            Name::Unsupported,
+            "100rel",
+        ),
+        (invite("Max-Forwards: 0\r\n"), 483, Name::Server, "us"),
+        (
+            invite(&sdp(0, "application/sdp")).replace("Length: 0", "Length: 1") + "x",
+            100,
+            Name::Server,
+            "us",
+        ),
+        (
+            invite(&sdp(1, "text/plain")) + "x",
+            415,
+            Name::Accept,
+            "application/sdp",
+        ),
+        (
+            invite(&("Content-Encoding: gzip\r\n".to_owned() + &sdp(1, "application/sdp"))) + "x",
+            415,
+            Name::AcceptEncoding,
+            "identity",
+        ),
+        (
+            invite("Supported: timer\r\nSession-Expires: 60\r\n"),
+            422,
+            Name::MinSe,
+            "90",
+        ),
+        (
+            request("BYE", 1, "z9hG4bKx", ";tag=none", ""),
+            481,
+            Name::Server,
+            "us",
+        ),
+        (
+            request("INVITE", 1, "z9hG4bKx", ";tag=0123456789abcdef", ""),
+            481,
+            Name::Server,
+            "us",
+        ),
+        (
+            request("UPDATE", 1, "z9hG4bKx", "", ""),
+            481,
+            Name::Server,
+            "us",
+        ),
+        (
+            request("CANCEL", 1, "z9hG4bKx", "", ""),
+            481,
+            Name::Server,
+            "us",
+        ),
+    ];
+    for (text, status, name, value) in table {
+        let (sent, told) = feed(&mut ua(), &text);
+        assert_eq!(statuses(&sent), [status], "{text}");
+        if status != 100 {
+            assert!(
+                sent[0].header(name).is_some_and(|v| v.contains(value)),
+                "{text}"
+            );
+            assert_eq!(told.len(), 0);
+        }
+    }
+}
+
+// covers: RFC 3261 §8.2.2.2
+#[test]
+fn the_same_call_by_another_way_is_a_482() {
+    let mut ua = ua();
+    assert_eq!(
+        statuses(&feed(&mut ua, &request("INVITE", 1, "z9hG4bKx", "", "")).0),
+        [100]
+    );
+    let (sent, told) = feed(&mut ua, &request("INVITE", 1, "z9hG4bKy", "", ""));
+    assert_eq!((statuses(&sent), told.len()), (vec![482], 0));
+}
+
+// covers: RFC 3261 §17.2.3
+#[test]
+fn a_retransmission_is_absorbed_by_branch_or_by_the_old_rules() {
+    for branch in ["z9hG4bKx", "1"] {
+        let mut ua = ua();
+        let invite = request("INVITE", 1, branch, "", "");
+        let (_, told) = feed(&mut ua, &invite);
+        let [Event::Invited { session, .. }] = told[..] else {
+            panic!()
+        };
+        assert_eq!(feed(&mut ua, &invite).1.len(), 0);
+        assert_eq!(ua.counts().retransmissions, 1);
+        ua.end(
+            Now::ZERO,
+            session,
+            Ending {
+                status: 486,
+                ..Ending::default()
+            },
+        );
+        let (sent, _) = drain(&mut ua);
+        let tag = format!(";tag={}", sent[0].to().unwrap().tag().unwrap());
+        assert_eq!(statuses(&feed(&mut ua, &invite).0), [486]);
+        feed(
+            &mut ua,
+            &request("INVITE", 1, branch, &tag, "").replace("INVITE", "ACK"),
+        );
+        // Confirmed: nothing is sent again, and after T4 nothing is left.
+        assert_eq!(feed(&mut ua, &invite).0.len(), 0);
+        ua.handle_timeout(Now::ZERO + Duration::from_secs(6));
+        assert_eq!(ua.counts().transactions, 0);
+    }
+}
+
+// covers: RFC 3261 §12.2.2
+#[test]
+fn gaps_in_cseq_are_legal_and_steps_back_are_not() {
+    let mut ua = ua();
+    let (_, told) = feed(&mut ua, &request("INVITE", 5, "z9hG4bKx", "", ""));
+    let [Event::Invited { session, .. }] = told[..] else {
+        panic!()
+    };
+    ua.accept(Now::ZERO, session, None, &[]);
+    let (sent, _) = drain(&mut ua);
+    let tag = format!(";tag={}", sent[0].to().unwrap().tag().unwrap());
+    let info = |cseq, branch: &str| request("INFO", cseq, branch, &tag, "");
+    let (sent, told) = feed(&mut ua, &info(50, "z9hG4bK1"));
+    assert_eq!((sent.len(), told.len()), (0, 1));
+    let (sent, told) = feed(&mut ua, &info(49, "z9hG4bK2"));
+    assert_eq!((statuses(&sent), told.len()), (vec![500], 0));
+    // Another's tag is another dialog.
+    let other = info(51, "z9hG4bK3").replace("tag=a", "tag=b");
+    assert_eq!(statuses(&feed(&mut ua, &other).0), [481]);
+}
+
+// covers: RFC 3261 §14.2
+#[test]
+fn a_second_offer_before_the_first_is_answered_gets_500_with_a_time() {
+    let mut ua = ua();
+    let (_, told) = feed(&mut ua, &request("INVITE", 1, "z9hG4bKx", "", ""));
+    let [Event::Invited { session, .. }] = told[..] else {
+        panic!()
+    };
+    ua.accept(Now::ZERO, session, None, &[]);
+    let (sent, _) = drain(&mut ua);
+    let tag = format!(";tag={}", sent[0].to().unwrap().tag().unwrap());
+    feed(&mut ua, &request("ACK", 1, "z9hG4bK0", &tag, ""));
+    let offer = |cseq, branch: &str| {
+        request("INVITE", cseq, branch, &tag, &sdp(1, "application/sdp")) + "x"
+    };
+    assert_eq!(feed(&mut ua, &offer(2, "z9hG4bK1")).1.len(), 1);
+    let (sent, _) = feed(&mut ua, &offer(3, "z9hG4bK2"));
+    assert_eq!(statuses(&sent), [500]);
+    assert!(sent[0].retry_after().unwrap().unwrap().seconds <= 10);
+    // An UPDATE without an offer is a mere refresh and passes.
+    let update = request("UPDATE", 4, "z9hG4bK3", &tag, "");
+    assert_eq!(statuses(&feed(&mut ua, &update).0), [200]);
+}
+
+// covers: RFC 3261 §12.1.1, RFC 3261 §12.2.1.1, RFC 3261 §16.12.1.2
+#[test]
+fn the_recorded_route_is_walked_loose_or_strict() {
+    let routes = "Record-Route: <sip:p1.example;lr>, <sip:p2.example>\r\n";
+    let table = [
+        (
+            routes.to_owned(),
+            "sip:alice@10.0.0.1",
+            "<sip:p1.example;lr> <sip:p2.example>",
+        ),
+        (
+            routes.replace(";lr", ""),
+            "sip:p1.example",
+            "<sip:p2.example> <sip:alice@10.0.0.1>",
+        ),
+    ];
+    for (routes, uri, wanted) in table {
+        let mut ua = ua();
+        let (_, told) = feed(&mut ua, &request("INVITE", 1, "z9hG4bKx", "", &routes));
+        let [Event::Invited { session, .. }] = told[..] else {
+            panic!()
+        };
+        ua.accept(Now::ZERO, session, None, &[]);
+        let (sent, _) = drain(&mut ua);
+        assert!(sent[0].header(Name::RecordRoute).is_some());
+        let tag = format!(";tag={}", sent[0].to().unwrap().tag().unwrap());
+        feed(&mut ua, &request("ACK", 1, "z9hG4bK0", &tag, ""));
+        ua.end(Now::ZERO, session, Ending::default());
+        let (sent, _) = drain(&mut ua);
+        assert_eq!(sent[0].request_uri(), Some(uri));
+        assert_eq!(
+            sent[0].values(Name::Route).collect::<Vec<_>>().join(" "),
+            wanted
+        );
+    }
+}
+
+// covers: RFC 3261 §18.2.2
+#[test]
+fn a_response_without_rport_goes_to_the_port_of_the_via() {
+    let mut ua = ua();
+    let text = request("OPTIONS", 1, "z9hG4bKx", ";tag=x", "").replace("10.0.0.1:5060", "h:5999");
+    ua.receive(Now::ZERO, flow(), text.into(), true);
+    let Some(Output::Transmit { flow, bytes }) = ua.poll_output() else {
+        panic!()
+    };
+    assert_eq!(flow.remote, "10.0.0.1:5999".parse().unwrap());
+    let response = Message::parse(bytes).unwrap();
+    assert_eq!(
+        response.via().unwrap().received(),
+        Some([10, 0, 0, 1].into())
+    );
+}
+
+#[test]
+fn a_malformed_request_is_answered_only_to_those_who_may_speak_to_us() {
+    let broken = request("INVITE", 1, "z9hG4bKx", "", "").replace("1 INVITE", "one INVITE");
+    for trusted in [true, false] {
+        let mut ua = ua();
+        ua.receive(Now::ZERO, flow(), Bytes::from(broken.clone()), trusted);
+        let (sent, told) = drain(&mut ua);
+        let wanted = if trusted { vec![400] } else { vec![] };
+        assert_eq!((statuses(&sent), told.len()), (wanted, 0));
+        assert_eq!((ua.counts().malformed, ua.counts().transactions), (1, 0));
+    }
+}
+
+// covers: RFC 3261 §8.1.3.3, RFC 3261 §18.1.2
+#[test]
+fn strays_are_counted_and_nothing_else() {
+    let mut ua = ua();
+    let response = request("INVITE", 1, "z9hG4bK0123456789abcdef", ";tag=x", "")
+        .replace("INVITE sip:bob@10.0.0.2 SIP/2.0", "SIP/2.0 200 OK");
+    for text in [response, request("ACK", 1, "z9hG4bKx", ";tag=x", "")] {
+        let (sent, told) = feed(&mut ua, &text);
+        assert_eq!((sent.len(), told.len()), (0, 0));
+    }
+    assert_eq!(
+        ua.counts(),
+        Counts {
+            strays: 2,
+            ..Counts::default()
+        }
+    );
+}
+
+// covers: RFC 3261 §21.5.4
+#[test]
+fn beyond_a_limit_a_call_gets_503_with_a_time_and_no_memory() {
+    let mut ua = ua();
+    ua.config.limits.dialogs = 1;
+    assert_eq!(
+        statuses(&feed(&mut ua, &request("INVITE", 1, "z9hG4bKx", "", "")).0),
+        [100]
+    );
+    let other = request("INVITE", 1, "z9hG4bKy", "", "").replace("Call-ID: call", "Call-ID: other");
+    let (sent, told) = feed(&mut ua, &other);
+    assert_eq!((statuses(&sent), told.len()), (vec![503], 0));
+    assert!(sent[0].header(Name::RetryAfter).is_some());
+    let counts = ua.counts();
+    assert_eq!(
+        (counts.transactions, counts.sessions, counts.refused_full),
+        (1, 1, 1)
+    );
+}
+
+// covers: RFC 4320 §4.2
+#[test]
+fn a_request_that_its_user_never_answers_is_forgotten_in_silence() {
+    let mut ua = ua();
+    let (sent, told) = feed(&mut ua, &request("OPTIONS", 1, "z9hG4bKx", "", ""));
+    assert_eq!((sent.len(), told.len()), (0, 1));
+    ua.handle_timeout(Now::ZERO + Duration::from_secs(33));
+    assert_eq!((drain(&mut ua).0.len(), ua.counts().transactions), (0, 0));
+}
