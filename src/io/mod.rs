@@ -4,3 +4,5 @@
 //! carried here and understood by `media`.
 
 pub mod net;
+
+pub mod record;
