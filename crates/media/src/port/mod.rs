@@ -160,12 +160,14 @@ pub struct PortStats {
     pub discarded: u32,
     /// Frames that had to be concealed.
     pub concealed: u32,
-    /// Packets the peer sent and we never saw (RFC 3550 A.3); may be negative with duplicates.
-    pub lost: i32,
-    /// Interarrival jitter in timestamp units (RFC 3550 A.8).
-    pub jitter: u32,
-    /// What the peer's last report said it lost of ours, in 1/256.
-    pub peer_fraction_lost: u8,
+    /// Packets the peer sent and we never saw (RFC 3550 A.3); negative when duplicates exceed them.
+    pub lost: i64,
+    /// Interarrival jitter (RFC 3550 A.8).
+    pub jitter: Duration,
+    /// The largest interarrival jitter so far.
+    pub jitter_max: Duration,
+    /// What the peer's last report said it lost of ours, in all.
+    pub peer_lost: i32,
     /// What the peer's last report said of our jitter, in timestamp units.
     pub peer_jitter: u32,
     /// Round-trip time from the peer's last report, if it allowed one.
@@ -174,6 +176,4 @@ pub struct PortStats {
     pub rtcp_received: u32,
     /// Frames a tap's ring had no room for.
     pub tap_dropped: u32,
-    /// Playback frames dropped because telephone events had the stream.
-    pub digits_sent: u32,
 }

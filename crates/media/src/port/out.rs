@@ -2,7 +2,7 @@
 //!
 //! Prompts, hold music, a mix and a relayed peer follow one another on one port; the listener must
 //! see one stream. So sequence numbers step by one and timestamps by what was sent, across every
-//! change of speaker; only real silence (nothing sent for 40 ms or more) lets the timestamp run on
+//! change of speaker; only real silence (nothing sent for 50 ms or more) lets the timestamp run on
 //! with the clock. The marker tells the listener's jitter buffer where a spurt begins (RFC 3551 §4.1).
 //!
 //! ```text
@@ -61,6 +61,7 @@ impl Outgoing {
     }
 
     /// The header of our next frame of 20 ms, to be sent now.
+    #[cfg(test)]
     pub(crate) fn local(&mut self, now: Now, payload_type: u8) -> Header {
         let (time, marker) = self.advance(now);
         self.header(payload_type, time, marker)
@@ -143,12 +144,6 @@ impl Outgoing {
         }
     }
 
-    /// Our timestamp at `now`, for a sender report (RFC 3550 §6.4.1).
-    pub(crate) fn time_at(&self, now: Now) -> RtpTime {
-        let since = self.last_at.map_or(Duration::ZERO, |at| now.since(at));
-        self.time.plus(ticks(since))
-    }
-
     pub(crate) fn ssrc(&self) -> u32 {
         self.ssrc
     }
@@ -158,8 +153,14 @@ impl Outgoing {
         let Some(last) = self.last_at else {
             return self.time;
         };
-        let frames = (now.since(last).as_nanos() / FRAME_DURATION.as_nanos()).max(1);
-        self.time.plus((frames as u32).wrapping_mul(FRAME as u32))
+        let half = FRAME_DURATION / 2;
+        let frames = (now.since(last) + half).as_nanos() / FRAME_DURATION.as_nanos();
+        let frames = if frames <= JOINED_FRAMES {
+            1
+        } else {
+            frames as u32
+        };
+        self.time.plus(frames.wrapping_mul(FRAME as u32))
     }
 
     fn anchor(&self, now: Now, from: &Header) -> Shift {
@@ -190,6 +191,10 @@ impl Shift {
             && (stepped <= 0 || passed.saturating_sub(stepped) <= SKEW)
     }
 }
+
+/// A pause no longer than this, rounded, is a change of speaker and not silence: the last frame of
+/// the one and the first packet of the other are each up to a frame off.
+const JOINED_FRAMES: u128 = 2;
 
 /// A jump of the sequence number that is a new stream (RFC 3550 A.1, MAX_DROPOUT), in packets.
 const DROPOUT: i32 = 3_000;

@@ -34,7 +34,7 @@ impl Worker {
             }
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
-            PortCommand::DetectTones { .. } => Ok(()),
+            PortCommand::DetectTones { port, on } => self.detect(port, on),
             PortCommand::Close { port } => self.close(port),
         };
         if let Err(why) = done {
@@ -236,6 +236,15 @@ impl Worker {
         Ok(())
     }
 
+    fn detect(&mut self, port: PortId, on: bool) -> Result<(), Refusal> {
+        let at = self.find(port)?;
+        if let Some(port) = self.port_mut(at) {
+            port.detect(on);
+        }
+        self.settle(at);
+        Ok(())
+    }
+
     fn close(&mut self, id: PortId) -> Result<(), Refusal> {
         let at = self.find(id)?;
         self.leave(at);
@@ -245,16 +254,13 @@ impl Worker {
             *place = None;
         }
         let port = self.slots.get_mut(at).and_then(|slot| slot.port.take());
-        let Some(Port {
-            plan,
-            player,
-            tap,
-            stats,
-            ..
-        }) = port
-        else {
+        let Some(port) = port else {
             return Err(Refusal::NoSuchPort);
         };
+        let stats = port.snapshot();
+        let Port {
+            plan, player, tap, ..
+        } = port;
         self.played(id, player, false);
         if let Some(tap) = tap {
             self.discard(Garbage::Tap(tap));
@@ -338,7 +344,7 @@ impl Worker {
             return;
         };
         let Some(port) = &mut slot.port else { return };
-        let listens = needed || port.tap.is_some();
+        let listens = needed || port.tap.is_some() || port.detector.is_some();
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);
             slot.concealer = Default::default();

@@ -180,3 +180,6 @@ impl Worker {
 fn tick_of(now: Now) -> u64 {
     now.as_nanos() / TICK.as_nanos() as u64
 }
+
+#[cfg(test)]
+mod tests;

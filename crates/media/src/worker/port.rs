@@ -4,12 +4,15 @@ use clock::{Duration, Now};
 
 use super::WorkerConfig;
 use crate::codec::{Decoder, Encoder};
+use crate::dsp::DtmfDetector;
 use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
 use crate::port::dial::Dialer;
 use crate::port::latch::Source;
 use crate::port::out::Outgoing;
 use crate::port::play::Player;
 use crate::port::{PortPlan, PortStats, PortUpdate};
+use crate::rtp::event::EventReceiver;
+use crate::rtp::stats::{Reception, Transmission};
 use crate::rtp::{RtpTime, Sequence};
 use crate::tap::Tap;
 use crate::{Codec, Frame, SILENCE};
@@ -43,12 +46,19 @@ pub(super) struct Port {
     pub(super) encoder: Encoder,
     pub(super) player: Option<Player>,
     pub(super) dialer: Dialer,
+    pub(super) keys: EventReceiver,
+    pub(super) detector: Option<DtmfDetector>,
     pub(super) tap: Option<Box<Tap>>,
     pub(super) bridge: Option<usize>,
     /// Whether what the peer says is decoded.
     pub(super) listens: bool,
     /// What the peer said in this frame.
     pub(super) said: Frame,
+    pub(super) reception: Option<Reception>,
+    /// Packets lost of the sources before the present one.
+    pub(super) lost_before: i64,
+    pub(super) transmission: Transmission,
+    /// What is not counted by the three above; see [`Port::snapshot`].
     pub(super) stats: PortStats,
     pub(super) care: Care,
 }
@@ -75,11 +85,16 @@ impl Port {
             decoder: Decoder::new(plan.codec),
             encoder: Encoder::new(plan.codec),
             player: None,
-            dialer: Dialer::new(),
+            dialer: Dialer::new(plan.codec),
+            keys: EventReceiver::new(plan.codec.clock_rate()),
+            detector: plan.inband_dtmf.then(DtmfDetector::new),
             tap: None,
             bridge: None,
             listens: false,
             said: SILENCE,
+            reception: None,
+            lost_before: 0,
+            transmission: Transmission::default(),
             stats: PortStats::default(),
             care: Care {
                 heard_at: now,
@@ -110,6 +125,13 @@ impl Port {
         plan.receive = update.receive;
         plan.rtcp_mux = update.rtcp_mux;
         plan.ptime_ms = update.ptime_ms;
+    }
+
+    /// Looks for tones in what the peer says, or ceases to.
+    pub(super) fn detect(&mut self, on: bool) {
+        if on != self.detector.is_some() {
+            self.detector = on.then(DtmfDetector::new);
+        }
     }
 
     /// Whether nothing but its partner speaks through this port, and both directions are open.

@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 
-use clock::Now;
+use clock::{Duration, Now};
 
 use super::event::EventQueue;
 use super::port::{Port, Slot};
 use super::{DtmfVia, Forward, Lane, PortEvent, Worker};
+use crate::Digit;
 use crate::bridge::Mode;
 use crate::jitter::Inserted;
 use crate::port::{PortId, PortPlan};
+use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, rewrite_header};
 
 /// What a payload type stands for on one port.
@@ -60,6 +62,7 @@ impl Worker {
         let slot = self.slots.get_mut(at)?;
         let open = slot.port.as_mut()?;
         if lane == Lane::Rtcp || (open.plan.rtcp_mux && muxed) {
+            open.receive_report(now, from, packet, self.config.ntp_at_zero);
             return None;
         }
         let taken = slot.take(now, from, packet, &mut self.events)?;
@@ -70,13 +73,7 @@ impl Worker {
     }
 
     /// Tells of a digit, and passes it on in a mixed bridge of two: there nobody relays its packets.
-    pub(super) fn pressed(
-        &mut self,
-        at: usize,
-        digit: crate::Digit,
-        how: DtmfVia,
-        duration_ms: u16,
-    ) {
+    pub(super) fn pressed(&mut self, at: usize, digit: Digit, how: DtmfVia, duration_ms: u16) {
         let Some(port) = self.port(at) else { return };
         let (id, bridge) = (
             port.plan.port,
@@ -113,9 +110,10 @@ impl Worker {
         if !rewrite_header(&header, packet) {
             return None;
         }
-        partner.stats.sent += 1;
+        partner
+            .transmission
+            .sent(now, header.time, taken.payload_len);
         partner.stats.relayed += 1;
-        partner.stats.sent_bytes += taken.payload_len as u64;
         Some(Forward {
             port: partner.plan.port,
             to,
@@ -130,7 +128,7 @@ struct Taken {
     kind: Kind,
     payload_len: usize,
     /// The key it ends, and how long that was held.
-    digit: Option<(crate::Digit, u16)>,
+    digit: Option<(Digit, u16)>,
 }
 
 impl Slot {
@@ -170,12 +168,16 @@ impl Slot {
             return None;
         }
         let payload = packet.payload();
-        port.count(now, &header, payload.len());
-        let mut digit = None;
+        port.count(now, &header, kind);
+        port.stats.received_bytes += payload.len() as u64;
         let inserted = match kind {
             Kind::Audio if port.listens => Some(jitter.insert(now, &header, payload)),
             Kind::Event | Kind::Noise if port.listens => Some(jitter.note_other(now, &header)),
             _ => None,
+        };
+        let digit = match kind {
+            Kind::Event => port.key(now, &header, payload),
+            Kind::Audio | Kind::Noise => None,
         };
         if inserted.is_some_and(|inserted| inserted != Inserted::Stored) {
             port.stats.discarded += 1;
@@ -190,10 +192,38 @@ impl Slot {
 }
 
 impl Port {
-    fn count(&mut self, now: Now, header: &Header, payload_len: usize) {
+    fn count(&mut self, now: Now, header: &Header, kind: Kind) {
         self.stats.received += 1;
-        self.stats.received_bytes += payload_len as u64;
+        match &mut self.reception {
+            Some(reception) if reception.ssrc() == header.ssrc => match kind {
+                Kind::Audio => reception.receive(now, header),
+                Kind::Event | Kind::Noise => reception.count(header),
+            },
+            other => {
+                self.lost_before += other.as_ref().map_or(0, Reception::lost);
+                *other = Some(Reception::new(now, header, self.plan.codec.clock_rate()));
+            }
+        }
     }
+
+    /// The key that a telephone-event ended, and for how many ms it was held.
+    fn key(&mut self, now: Now, header: &Header, payload: &[u8]) -> Option<(Digit, u16)> {
+        let heard = self.keys.receive(now, header, payload);
+        // A press whose only packet was its end is over at once.
+        heard
+            .released
+            .or_else(|| self.keys.handle_timeout(now).released)
+            .map(held_ms)
+    }
+
+    /// The key whose packets have stopped coming.
+    pub(super) fn key_timed_out(&mut self, now: Now) -> Option<(Digit, u16)> {
+        self.keys.handle_timeout(now).released.map(held_ms)
+    }
+}
+
+pub(super) fn held_ms((digit, held): (Digit, Duration)) -> (Digit, u16) {
+    (digit, u16::try_from(held.as_millis()).unwrap_or(u16::MAX))
 }
 
 /// The second byte of RTCP where it shares RTP's port (RFC 5761 §4).

@@ -3,12 +3,16 @@
 
 use std::net::SocketAddr;
 
-use clock::Now;
+use clock::{Duration, Now};
 
 use super::port::Port;
 use super::tick::Sound;
-use super::{Lane, PortEvent, Worker};
+use super::transmit::TransmitQueue;
+use super::{DtmfVia, Lane, PortEvent, Worker};
 use crate::codec::Decoder;
+use crate::port::PortStats;
+use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
+use crate::rtp::stats::{NtpTime, Reception, round_trip};
 use crate::{Frame, SILENCE};
 
 impl Worker {
@@ -18,6 +22,7 @@ impl Worker {
             return;
         };
         let id = port.plan.port;
+        let key = port.key_timed_out(now);
         if port.care.silence_at <= now {
             let silent = port.silence(now, self.config.no_media_after);
             if let Some(silent_ms) = silent {
@@ -31,18 +36,108 @@ impl Worker {
             port.care.stats_at = now + self.config.stats_every;
             self.events.chatter(PortEvent::Stats {
                 port: id,
-                stats: port.stats,
+                stats: port.snapshot(),
             });
         }
         if port.care.report_at <= now {
             port.care.report_at = now + self.config.rtcp_every;
+            port.report(now, self.config.ntp_at_zero, &mut self.transmits);
+        }
+        if let Some((digit, duration_ms)) = key {
+            self.pressed(at, digit, DtmfVia::Rfc4733, duration_ms);
         }
     }
 }
 
 impl Port {
+    /// The counters as they stand.
+    pub(super) fn snapshot(&self) -> PortStats {
+        let reception = self.reception.as_ref();
+        PortStats {
+            sent: self.transmission.packets,
+            sent_bytes: self.transmission.octets,
+            lost: self.lost_before + reception.map_or(0, Reception::lost),
+            jitter: reception.map_or(Duration::ZERO, Reception::jitter),
+            jitter_max: reception.map_or(Duration::ZERO, Reception::max_jitter),
+            ..self.stats
+        }
+    }
+
+    /// Sends a report: of what was sent if anything was, and of what was heard (RFC 3550 §6.4).
+    fn report(&mut self, now: Now, ntp_at_zero: u64, out: &mut TransmitQueue) {
+        let Some(to) = self.source.rtcp(self.plan.rtcp_mux) else {
+            return;
+        };
+        let ntp = NtpTime(ntp_at_zero).plus(now.since(Now::ZERO));
+        let sender = self
+            .transmission
+            .report(now, ntp, self.plan.codec.clock_rate());
+        let block = self
+            .reception
+            .as_mut()
+            .map(|reception| reception.report(now));
+        let ssrc = self.out.ssrc();
+        // The SSRC is random, so a name made of it is too (RFC 7022 §4.2).
+        let name = hexadecimal(ssrc);
+        let name = std::str::from_utf8(&name).unwrap_or_default();
+        let lane = if self.plan.rtcp_mux {
+            Lane::Rtp
+        } else {
+            Lane::Rtcp
+        };
+        out.push(self.plan.port, lane, to, |packet| {
+            write_report(packet, ssrc, sender.as_ref(), block.as_slice(), name)
+        });
+    }
+
+    /// Takes a peer's report. Its goodbye ends nothing: calls are ended by signalling.
+    pub(super) fn receive_report(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        bytes: &[u8],
+        ntp_at_zero: u64,
+    ) {
+        if !self.source.allows_rtcp(from) {
+            self.stats.foreign += 1;
+            return;
+        }
+        let Ok(compound) = Compound::parse(bytes) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        self.stats.rtcp_received += 1;
+        let ntp = NtpTime(ntp_at_zero).plus(now.since(Now::ZERO));
+        for packet in compound.packets() {
+            match packet {
+                RtcpPacket::SenderReport {
+                    ssrc,
+                    sender,
+                    blocks,
+                } => {
+                    let heard = self.reception.as_mut().filter(|heard| heard.ssrc() == ssrc);
+                    if let Some(heard) = heard {
+                        heard.sender_report(now, &sender);
+                    }
+                    self.heard_of_us(ntp, blocks);
+                }
+                RtcpPacket::ReceiverReport { blocks, .. } => self.heard_of_us(ntp, blocks),
+                _ => {}
+            }
+        }
+    }
+
+    fn heard_of_us(&mut self, ntp: NtpTime, blocks: ReportBlocks<'_>) {
+        let Some(block) = blocks.about(self.out.ssrc()) else {
+            return;
+        };
+        self.stats.peer_lost = block.lost;
+        self.stats.peer_jitter = block.jitter;
+        self.stats.round_trip = round_trip(ntp, &block).or(self.stats.round_trip);
+    }
+
     /// For how long the peer has been silent, in ms, when that is too long; sets when to ask again.
-    fn silence(&mut self, now: Now, after: clock::Duration) -> Option<u32> {
+    fn silence(&mut self, now: Now, after: Duration) -> Option<u32> {
         if !self.plan.receive || self.plan.remote.is_none() {
             self.care.heard_at = now;
         }
@@ -76,3 +171,14 @@ impl Port {
         }
     }
 }
+
+fn hexadecimal(word: u32) -> [u8; 8] {
+    let mut out = *b"00000000";
+    for (n, place) in out.iter_mut().enumerate() {
+        let nibble = (word >> (28 - 4 * n)) as usize & 15;
+        *place = HEX.get(nibble).copied().unwrap_or(b'0');
+    }
+    out
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use clock::Now;
 
 use super::port::{Port, Slot};
+use super::receive::held_ms;
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PHASES, Worker, tick_of};
 use crate::bridge::{MEMBERS_MAX, Mode};
@@ -155,7 +156,11 @@ impl Slot {
             }
             Popped::Silence | Popped::Hold => concealer.silence(&mut port.said),
         }
-        None
+        port.detector
+            .as_mut()?
+            .listen(&port.said)
+            .released
+            .map(held_ms)
     }
 }
 
@@ -171,60 +176,61 @@ impl Port {
     fn speak(&mut self, now: Now, frame: u64, heard: Option<&Frame>, out: &mut TransmitQueue) {
         let usual = self.sound(frame, heard);
         let to = self.source.rtp().filter(|_| self.plan.send);
-        let (Some(to), false) = (to, matches!(usual, Sound::Nothing) && self.dialer.is_idle())
-        else {
+        let silent = matches!(usual, Sound::Nothing) && self.dialer.is_idle();
+        let (Some(to), false) = (to, silent) else {
             self.out.quiet();
             self.record_sound(&usual);
             return;
         };
         let (time, marker) = self.out.advance(now);
         let as_events = self.plan.dtmf_payload_type;
-        let (payload_type, time, marker, sound) =
-            match (self.dialer.step(time, as_events.is_some()), as_events) {
-                (
-                    Step::Event {
-                        payload,
-                        start,
-                        first,
-                    },
-                    Some(payload_type),
-                ) => {
-                    let header = self.out.header(payload_type, start, first);
-                    self.send(to, &header, &payload, out);
-                    self.stats.digits_sent += u32::from(first);
-                    self.record(&SILENCE);
-                    return;
-                }
-                (Step::Sound(samples), _) => (
-                    self.plan.payload_type,
-                    time,
-                    marker,
-                    Sound::Samples(samples),
-                ),
-                _ => (self.plan.payload_type, time, marker, usual),
-            };
-        let header = self.out.header(payload_type, time, marker);
-        self.record_sound(&sound);
-        match sound {
-            Sound::Payload(payload) => self.send(to, &header, &payload, out),
-            Sound::Samples(samples) => {
-                let mut payload = [0; FRAME];
-                let len = self.encoder.encode(&samples, &mut payload);
-                self.send(to, &header, payload.get(..len).unwrap_or_default(), out);
+        let sound = match (self.dialer.step(time, as_events.is_some()), as_events) {
+            (Step::Event(event), Some(payload_type)) => {
+                let header = self.out.header(payload_type, event.time, event.marker);
+                self.send(now, to, &header, &event.payload, out);
+                self.record(&SILENCE);
+                return;
             }
-            Sound::Nothing => {}
+            (Step::Sound(samples), _) => Sound::Samples(samples),
+            // An event whose payload type a re-offer took away in its middle is not told further.
+            (Step::Event(_), None) | (Step::Usual, _) => usual,
+        };
+        self.record_sound(&sound);
+        let (payload, len) = self.payload(&sound);
+        if let Some(payload) = payload.get(..len).filter(|payload| !payload.is_empty()) {
+            let header = self.out.header(self.plan.payload_type, time, marker);
+            self.send(now, to, &header, payload, out);
         }
     }
 
-    fn send(&mut self, to: SocketAddr, header: &Header, payload: &[u8], out: &mut TransmitQueue) {
+    /// A frame's payload and its length.
+    fn payload(&mut self, sound: &Sound) -> ([u8; FRAME], usize) {
+        let mut payload = [0; FRAME];
+        match sound {
+            Sound::Nothing => (payload, 0),
+            Sound::Payload(encoded) => (*encoded, FRAME),
+            Sound::Samples(samples) => {
+                let len = self.encoder.encode(samples, &mut payload);
+                (payload, len)
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Now,
+        to: SocketAddr,
+        header: &Header,
+        payload: &[u8],
+        out: &mut TransmitQueue,
+    ) {
         let queued = out.push(self.plan.port, Lane::Rtp, to, |packet| {
             let place = write_header(header, packet)?.get_mut(..payload.len())?;
             place.copy_from_slice(payload);
             Some(HEADER_LEN + payload.len())
         });
         if queued {
-            self.stats.sent += 1;
-            self.stats.sent_bytes += payload.len() as u64;
+            self.transmission.sent(now, header.time, payload.len());
         }
     }
 

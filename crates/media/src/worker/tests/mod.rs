@@ -1,0 +1,5 @@
+//! Sound through the worker: who hears whom, when, and as one steady stream.
+
+mod peers;
+mod sound;
+mod world;
