@@ -1,4 +1,5 @@
-//! Fuzz bodies as plain functions, so that every build compiles them and any driver can call them.
+//! Fuzz bodies as plain functions, so that every build compiles them; `fuzz/` holds only thin
+//! targets.
 
 use crate::message::{Message, Name};
 use crate::transport::StreamFramer;

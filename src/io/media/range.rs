@@ -1,0 +1,157 @@
+//! The RTP port range: pairs of sockets, RTP on an even port and RTCP on the next (RFC 3550 §11).
+//!
+//! Pairs are handed out in an order drawn at start, so that a peer's port tells nobody the next
+//! one's; a pair that comes back goes to the end of the line and rests, so that late packets of an
+//! old call do not reach a new one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+
+use media::port::PortId;
+use media::worker::{IpFamily, NoPort};
+use socket2::SockRef;
+
+/// A port's two sockets; bound in the control thread, used in the media thread, closed in the former.
+#[derive(Debug)]
+pub(super) struct PortSockets {
+    pub(super) port: PortId,
+    pub(super) family: IpFamily,
+    /// The even port number.
+    pub(super) number: u16,
+    pub(super) rtp: UdpSocket,
+    pub(super) rtcp: UdpSocket,
+}
+
+/// The pairs of one address that are not in use.
+#[derive(Debug)]
+pub(super) struct PortRange {
+    address: IpAddr,
+    free: VecDeque<u16>,
+}
+
+impl PortRange {
+    /// All pairs within `ports`, shuffled by `random`.
+    pub(super) fn new(address: IpAddr, ports: RangeInclusive<u16>, random: u64) -> Self {
+        let mut free: Vec<u16> = ports
+            .clone()
+            .filter(|port| port % 2 == 0 && ports.contains(&(port + 1)))
+            .collect();
+        let mut state = random | 1;
+        for left in (1..free.len()).rev() {
+            // Fisher–Yates over a xorshift: order that is hard to guess, not secrecy.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let other = usize::try_from(state % (left as u64 + 1)).unwrap_or(0);
+            free.swap(left, other);
+        }
+        Self {
+            address,
+            free: free.into(),
+        }
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Pairs that are not in use.
+    pub(super) fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Binds the next pair. Ports that other programs hold are stepped over, a bounded number of them.
+    pub(super) fn bind(&mut self, port: PortId) -> Result<Box<PortSockets>, NoPort> {
+        for _ in 0..self.free.len().min(ATTEMPTS) {
+            let Some(number) = self.free.pop_front() else {
+                break;
+            };
+            match self.pair(number) {
+                Ok((rtp, rtcp)) => {
+                    let family = IpFamily::of(self.address);
+                    return Ok(Box::new(PortSockets {
+                        port,
+                        family,
+                        number,
+                        rtp,
+                        rtcp,
+                    }));
+                }
+                Err(error) => {
+                    self.free.push_back(number);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        tracing::warn!(address = %self.address, number, %error, "no RTP socket");
+                        return Err(NoPort::System);
+                    }
+                }
+            }
+        }
+        Err(NoPort::RangeExhausted)
+    }
+
+    /// Takes back a pair whose sockets are closed.
+    pub(super) fn give_back(&mut self, number: u16) {
+        self.free.push_back(number);
+    }
+
+    fn pair(&self, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+        Ok((self.socket(number)?, self.socket(number + 1)?))
+    }
+
+    fn socket(&self, number: u16) -> io::Result<UdpSocket> {
+        let socket = UdpSocket::bind(SocketAddr::new(self.address, number))?;
+        socket.set_nonblocking(true)?;
+        let options = SockRef::from(&socket);
+        // Expedited forwarding (RFC 3246): a wish, which a system may deny.
+        let _ = match self.address {
+            IpAddr::V4(_) => options.set_tos_v4(EXPEDITED),
+            IpAddr::V6(_) => options.set_tclass_v6(EXPEDITED),
+        };
+        Ok(socket)
+    }
+}
+
+/// How many pairs of other programs are stepped over before the range counts as exhausted.
+const ATTEMPTS: usize = 256;
+
+/// The DSCP of voice, 46, in the upper six bits of the traffic class.
+const EXPEDITED: u32 = 46 << 2;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+    use media::port::PortId;
+    use media::worker::NoPort;
+
+    use super::PortRange;
+
+    /// An address of its own, so that tests that run beside this one do not take its ports.
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 1));
+
+    #[test]
+    fn every_even_port_of_the_range_is_bound_once_in_no_plain_order_with_its_neighbour() {
+        let mut range = PortRange::new(ADDRESS, 21_001..=21_020, 99);
+        assert_eq!(range.free(), 9, "21,020 has no neighbour in the range");
+        let bound: Vec<_> = std::iter::from_fn(|| range.bind(PortId(1)).ok()).collect();
+        let numbers: Vec<u16> = bound.iter().map(|pair| pair.number).collect();
+        for pair in &bound {
+            assert_eq!(pair.rtp.local_addr().unwrap().port(), pair.number);
+            assert_eq!(pair.rtcp.local_addr().unwrap().port(), pair.number + 1);
+        }
+        let all: BTreeSet<u16> = numbers.iter().copied().collect();
+        assert_eq!(all, (21_002..=21_018).step_by(2).collect());
+        assert!(!numbers.is_sorted());
+        assert_eq!(range.bind(PortId(1)).map(drop), Err(NoPort::RangeExhausted));
+    }
+
+    #[test]
+    fn a_pair_that_another_program_holds_is_stepped_over() {
+        let _other = UdpSocket::bind((ADDRESS, 21_101)).unwrap();
+        let mut range = PortRange::new(ADDRESS, 21_100..=21_103, 1);
+        assert_eq!(range.bind(PortId(1)).unwrap().number, 21_102);
+    }
+}

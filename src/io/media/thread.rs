@@ -1,0 +1,369 @@
+//! A media thread: one worker, its sockets, and a timer.
+//!
+//! Law: once it runs it takes no lock, allocates nothing and logs nothing. It waits in `epoll_wait`
+//! for packets and for a timer on an absolute schedule of 5 ms; commands are taken at ticks, events
+//! leave at the end of each. When it uses more than 60 % of its processor it no longer wakes for
+//! each packet but once a tick, and takes what has come.
+
+use std::mem::MaybeUninit;
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clock::{Duration, Now};
+use media::port::PortId;
+use media::worker::{Lane, PortCommand, PortEvent, Refusal, TICK, Worker};
+use rtrb::{Consumer, Producer};
+use rustix::event::{Timespec, epoll};
+use rustix::thread::{ClockId, clock_nanosleep_absolute};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime, timerfd_create,
+    timerfd_settime,
+};
+
+use super::range::PortSockets;
+
+/// A command, with the sockets of a port that opens.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) command: PortCommand,
+    pub(super) sockets: Option<Box<PortSockets>>,
+}
+
+/// What a media thread tells the control thread.
+#[derive(Debug)]
+pub(super) enum Told {
+    Event(PortEvent),
+    /// A closed port's sockets, to be closed there.
+    Sockets(Box<PortSockets>),
+    /// Once a second.
+    Stats(ThreadStats),
+}
+
+/// What a media thread has done since it started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ThreadStats {
+    /// Its worker's counters.
+    pub worker: media::worker::WorkerStats,
+    /// Ticks that came more than a tick late.
+    pub overruns: u64,
+    /// Packets the system refused to send.
+    pub send_errors: u64,
+    /// Ticks at which packets were taken together because of load.
+    pub coalesced: u64,
+    /// Processor time used.
+    pub cpu: Duration,
+}
+
+/// The monotonic clock, counted from the origin that all planes share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MonotonicClock {
+    /// The system's monotonic time at `Now::ZERO`, in ns.
+    origin: u64,
+}
+
+impl MonotonicClock {
+    /// A clock that reads `now` at this moment.
+    pub(super) fn reading(now: Now) -> Self {
+        Self {
+            origin: nanos(clock_gettime(ClockId::Monotonic)).saturating_sub(now.as_nanos()),
+        }
+    }
+
+    fn now(self) -> Now {
+        Now::from_nanos(nanos(clock_gettime(ClockId::Monotonic)).saturating_sub(self.origin))
+    }
+
+    fn at(self, now: Now) -> Timespec {
+        timespec(self.origin.saturating_add(now.as_nanos()))
+    }
+}
+
+/// The state of one media thread.
+pub(super) struct MediaThread {
+    worker: Worker,
+    clock: MonotonicClock,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    wake: Arc<OwnedFd>,
+    stop: Arc<AtomicBool>,
+    orders: Consumer<Order>,
+    told: Producer<Told>,
+    /// By the slot in a port's id.
+    sockets: Box<[Option<Box<PortSockets>>]>,
+    packet: Box<[u8; 1500]>,
+    coalesces: bool,
+    measured: (Now, Duration),
+    stats: ThreadStats,
+}
+
+/// What a media thread is given.
+pub(super) struct Plumbing {
+    pub(super) worker: Worker,
+    pub(super) ports_max: usize,
+    pub(super) clock: MonotonicClock,
+    pub(super) wake: Arc<OwnedFd>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) orders: Consumer<Order>,
+    pub(super) told: Producer<Told>,
+}
+
+impl MediaThread {
+    /// Makes the timer and the poll set.
+    pub(super) fn new(plumbing: Plumbing) -> rustix::io::Result<Self> {
+        let Plumbing {
+            worker,
+            ports_max,
+            clock,
+            wake,
+            stop,
+            orders,
+            told,
+        } = plumbing;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        let every = Itimerspec {
+            it_interval: timespec(TICK.as_nanos() as u64),
+            it_value: clock.at(worker.next_tick()),
+        };
+        timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &every)?;
+        let data = epoll::EventData::new_u64(TIMER);
+        epoll::add(&epoll, &timer, data, epoll::EventFlags::IN)?;
+        Ok(Self {
+            measured: (clock.now(), Duration::ZERO),
+            worker,
+            clock,
+            epoll,
+            timer,
+            wake,
+            stop,
+            orders,
+            told,
+            sockets: (0..ports_max).map(|_| None).collect(),
+            packet: Box::new([0; 1500]),
+            coalesces: false,
+            stats: ThreadStats::default(),
+        })
+    }
+
+    /// Runs until it is told to stop. The state goes back to whoever joins, to be dropped there.
+    pub(super) fn run(mut self) -> Self {
+        let mut ready = [const { MaybeUninit::uninit() }; BATCH];
+        while !self.stop.load(Ordering::Relaxed) {
+            self.turn(&mut ready);
+        }
+        self
+    }
+
+    fn turn(&mut self, ready: &mut [MaybeUninit<epoll::Event>; BATCH]) {
+        let mut timeout = None;
+        if self.coalesces {
+            let at = self.clock.at(self.worker.next_tick());
+            let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
+            timeout = Some(&NO_TIME);
+        }
+        let Ok((ready, _)) = epoll::wait(&self.epoll, &mut ready[..], timeout) else {
+            return;
+        };
+        let now = self.clock.now();
+        let mut due = false;
+        for event in ready {
+            match event.data.u64() {
+                TIMER => due = true,
+                key => self.receive(now, key),
+            }
+        }
+        if due {
+            let mut fired = [0; 8];
+            let _ = rustix::io::read(&self.timer, &mut fired);
+            self.tick(now);
+        }
+    }
+
+    /// Takes one packet of a socket; when more have come, the poll set says so again.
+    fn receive(&mut self, now: Now, key: u64) {
+        let (slot, lane) = (
+            (key >> 1) as usize,
+            if key & 1 == 0 { Lane::Rtp } else { Lane::Rtcp },
+        );
+        let Some(sockets) = self.sockets.get(slot).and_then(Option::as_ref) else {
+            return;
+        };
+        let Ok((len, from)) = sockets.of(lane).recv_from(&mut self.packet[..]) else {
+            return;
+        };
+        let Some(packet) = self.packet.get_mut(..len) else {
+            return;
+        };
+        let Some(forward) = self.worker.receive(now, sockets.port, lane, from, packet) else {
+            return;
+        };
+        let Some(partner) = self
+            .sockets
+            .get(slot_of(forward.port))
+            .and_then(Option::as_ref)
+        else {
+            return;
+        };
+        let packet = self.packet.get(..forward.len).unwrap_or_default();
+        if partner.rtp.send_to(packet, forward.to).is_err() {
+            self.stats.send_errors += 1;
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        if now.since(self.worker.next_tick()) > TICK {
+            self.stats.overruns += 1;
+        }
+        self.stats.coalesced += u64::from(self.coalesces);
+        for _ in 0..ORDERS_PER_TICK {
+            if !self.worker.takes_commands() {
+                break;
+            }
+            let Ok(Order { command, sockets }) = self.orders.pop() else {
+                break;
+            };
+            if let Some(sockets) = sockets {
+                self.attach(sockets);
+            }
+            self.worker.command(now, command);
+        }
+        self.worker.tick(now);
+        while let Some(transmit) = self.worker.poll_transmit(&mut self.packet) {
+            let sockets = self
+                .sockets
+                .get(slot_of(transmit.port))
+                .and_then(Option::as_ref);
+            let packet = self.packet.get(..transmit.len).unwrap_or_default();
+            let sent =
+                sockets.map(|sockets| sockets.of(transmit.lane).send_to(packet, transmit.to));
+            self.stats.send_errors += u64::from(!matches!(sent, Some(Ok(_))));
+        }
+        self.measure(now);
+        self.tell();
+    }
+
+    /// Sends up what the worker has to say, as far as the ring has room; the rest waits.
+    fn tell(&mut self) {
+        let mut told = false;
+        // A port's end takes two places.
+        while self.told.slots() >= 2 {
+            let Some(event) = self.worker.poll_event() else {
+                break;
+            };
+            told = true;
+            if let PortEvent::Closed { port, .. }
+            | PortEvent::Refused {
+                port,
+                why: Refusal::PortsFull,
+            } = event
+            {
+                self.detach(port);
+            }
+            let _ = self.told.push(Told::Event(event));
+        }
+        if told {
+            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+
+    fn attach(&mut self, sockets: Box<PortSockets>) {
+        let slot = slot_of(sockets.port);
+        for lane in [Lane::Rtp, Lane::Rtcp] {
+            let key = ((slot as u64) << 1) | u64::from(lane == Lane::Rtcp);
+            let data = epoll::EventData::new_u64(key);
+            // It fails only for want of kernel memory: then the port is deaf, and its silence told.
+            let _ = epoll::add(&self.epoll, sockets.of(lane), data, epoll::EventFlags::IN);
+        }
+        if let Some(place) = self.sockets.get_mut(slot) {
+            *place = Some(sockets);
+        }
+    }
+
+    fn detach(&mut self, port: PortId) {
+        let Some(sockets) = self.sockets.get_mut(slot_of(port)).and_then(Option::take) else {
+            return;
+        };
+        for lane in [Lane::Rtp, Lane::Rtcp] {
+            let _ = epoll::delete(&self.epoll, sockets.of(lane));
+        }
+        // There is room: `tell` asked for two places.
+        let _ = self.told.push(Told::Sockets(sockets));
+    }
+
+    /// Ten times a second: how busy the thread is, and whether packets must be taken together.
+    fn measure(&mut self, now: Now) {
+        let (since, used) = self.measured;
+        let passed = now.since(since);
+        if passed < MEASURE_EVERY {
+            return;
+        }
+        let cpu = Duration::from_nanos(nanos(clock_gettime(ClockId::ThreadCPUTime)));
+        let busy = cpu.saturating_sub(used).as_nanos() * 100 / passed.as_nanos().max(1);
+        self.coalesces = busy
+            > if self.coalesces {
+                CALM_PERCENT
+            } else {
+                BUSY_PERCENT
+            };
+        self.measured = (now, cpu);
+        self.stats.cpu = cpu;
+        self.stats.worker = self.worker.stats();
+        // The counters are told again: a full ring drops them.
+        if self.told.slots() > STATS_ROOM {
+            let _ = self.told.push(Told::Stats(self.stats));
+        }
+    }
+}
+
+impl PortSockets {
+    fn of(&self, lane: Lane) -> &UdpSocket {
+        match lane {
+            Lane::Rtp => &self.rtp,
+            Lane::Rtcp => &self.rtcp,
+        }
+    }
+}
+
+/// The place of a port among its worker's sockets; the upper half of an id tells its generation.
+pub(super) fn slot_of(port: PortId) -> usize {
+    (port.0 & 0xFFFF) as usize
+}
+
+fn nanos(time: Timespec) -> u64 {
+    (time.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as u64)
+}
+
+fn timespec(nanos: u64) -> Timespec {
+    Timespec {
+        tv_sec: (nanos / 1_000_000_000).cast_signed(),
+        tv_nsec: (nanos % 1_000_000_000).cast_signed(),
+    }
+}
+
+const NO_TIME: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// The timer's key in the poll set; a socket's is its slot and lane.
+const TIMER: u64 = u64::MAX;
+
+/// Sockets taken from the poll set at once.
+const BATCH: usize = 256;
+
+/// Commands carried out in one tick: opening that many ports takes under a millisecond.
+const ORDERS_PER_TICK: usize = 256;
+
+const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// Above this share of a processor, wake-ups are coalesced; below the other one, no longer.
+const BUSY_PERCENT: u128 = 60;
+const CALM_PERCENT: u128 = 40;
+
+/// Places in the ring that counters leave to events.
+const STATS_ROOM: usize = 64;
