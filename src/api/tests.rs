@@ -1,1 +1,494 @@
+//! The API over real HTTP on loopback, with a control that answers from a table.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::call::{CallId, Cause, Cdr, Direction};
+use crate::center::{Center, Input, QueueConfig, Wish};
+use crate::config::Secret;
+use crate::store::{Anchor, CdrRow, EndpointRow, Record, Writer};
+
+const KEY: &str = "a key that only the test knows";
+
+/// A server with one call, one queue, one agent, and a folder that vanishes with it.
+struct World {
+    address: SocketAddr,
+    folder: PathBuf,
+    store: Store,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let (control, commands) = Control::new();
+        tokio::spawn(answer(commands));
+        Self::with(control, Duration::from_secs(10)).await
+    }
+
+    async fn with(control: Control, timeout: Duration) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tandem-api-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let store = Store::open(&folder).await.unwrap();
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new();
+        let api = Api {
+            control,
+            store: store.clone(),
+            key: Key::of(KEY),
+            metrics: metrics.build_recorder().handle(),
+            recordings: folder.join("recordings"),
+            body_max_bytes: 1_024,
+            timeout,
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
+        Self {
+            address,
+            folder,
+            store,
+        }
+    }
+
+    async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = axum::http::Request::builder().method(method).uri(url);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let request = request.body(body.to_owned()).unwrap();
+        let exchange = move || {
+            let config = ureq::Agent::config_builder().http_status_as_error(false);
+            let agent: ureq::Agent = config.allow_non_standard_methods(true).build().into();
+            let mut response = agent.run(request).unwrap();
+            (
+                response.status().as_u16(),
+                response.body_mut().read_to_string().unwrap(),
+            )
+        };
+        tokio::task::spawn_blocking(exchange).await.unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let (status, text) = self.send(method, path, Some(KEY), body).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+}
+
+fn call() -> CallSnapshot {
+    CallSnapshot {
+        call: CallId(1),
+        direction: Direction::Inbound,
+        from: "+33123456789".to_owned(),
+        to: "100".to_owned(),
+        trunk: Some("acme".to_owned()),
+        state: CallState::Queued,
+        age: Duration::from_secs(12),
+        answered: Some(Duration::from_secs(10)),
+        queue: Some("sales".to_owned()),
+        agent: None,
+        step: Some("menu".to_owned()),
+    }
+}
+
+/// A control that has one call and one queue, remembers endpoints, and refuses to reload.
+async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
+    let mut endpoints = HashSet::new();
+    let mut center = Center::new();
+    let now = clock::Now::ZERO;
+    let queues = vec![QueueConfig {
+        agents: vec!["anna".into()],
+        ..QueueConfig::named("sales")
+    }];
+    let agent = crate::center::AgentConfig {
+        id: "anna".into(),
+        endpoint: "desk1".to_owned(),
+        wish: Wish::Available,
+    };
+    center.handle(
+        now,
+        Input::Configure {
+            queues,
+            agents: vec![agent],
+        },
+    );
+    let (queue, max_wait) = ("sales".to_owned(), None);
+    center.handle(
+        now,
+        Input::Join {
+            call: CallId(1),
+            queue,
+            priority: 2,
+            max_wait,
+        },
+    );
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Calls { reply } => drop(reply.send(vec![call()])),
+            Command::Call { call: id, reply } => {
+                drop(reply.send(Some(call()).filter(|c| c.call == id)));
+            }
+            Command::Hangup { call, reply, .. } => drop(reply.send(call == CallId(1))),
+            Command::Center { reply } => {
+                drop(reply.send(center.snapshot(now + Duration::from_secs(3))));
+            }
+            Command::SetAgent { agent, wish, reply } => {
+                let known = center.endpoint_of(&agent).is_some();
+                center.handle(now, Input::AgentWish { agent, wish });
+                drop(reply.send(known));
+            }
+            Command::Endpoints { reply } => drop(reply.send(Vec::new())),
+            Command::AddEndpoint { new, reply } => drop(reply.send(match new.name.as_str() {
+                "configured" => Err(EndpointRefused::Configured),
+                name if !endpoints.insert(name.to_owned()) => Err(EndpointRefused::Taken),
+                name => Ok(EndpointRow {
+                    name: name.to_owned(),
+                    realm: "tandem".to_owned(),
+                    ha1_md5: "a".to_owned(),
+                    ha1_sha256: "b".to_owned(),
+                    ha1_sha512_256: "c".to_owned(),
+                    caller_id: new.caller_id,
+                    created_at: new.created_ms,
+                }),
+            })),
+            Command::RemoveEndpoint { name, reply } => {
+                let removed = endpoints.remove(&name);
+                drop(reply.send(if removed {
+                    Ok(())
+                } else {
+                    Err(EndpointRefused::Unknown)
+                }));
+            }
+            Command::Reload { reply } => drop(reply.send(Err(vec!["main.kdl:3:1: no".to_owned()]))),
+            Command::Counts { reply } => {
+                drop(reply.send(Counts {
+                    calls: 1,
+                    ..Counts::default()
+                }));
+            }
+        }
+    }
+}
+
+async fn keep(store: &Store, call: u64, recording: Option<&str>) {
+    let at = |secs| clock::Now::ZERO + Duration::from_secs(secs);
+    let cdr = Cdr {
+        call: CallId(call),
+        direction: Direction::Inbound,
+        from: "+33123456789".to_owned(),
+        to: "100".to_owned(),
+        trunk: Some("acme".to_owned()),
+        started: at(0),
+        answered: Some(at(1)),
+        bridged: Some(at(6)),
+        ended: at(11),
+        cause: Cause::Normal,
+        sip_status: Some(200),
+        q850: 16,
+        queue: Some("sales".to_owned()),
+        agent: Some("anna".to_owned()),
+        waited: Duration::from_millis(4_500),
+        recording: recording.map(str::to_owned),
+    };
+    let row = CdrRow::new(
+        &cdr,
+        Anchor {
+            now: at(0),
+            wall_ms: 1_700_000_000_000,
+        },
+    );
+    let (writer, task) = Writer::new(store.clone());
+    writer.write(Record::Cdr(Box::new(row))).await.unwrap();
+    drop(writer);
+    task.run().await;
+}
+
+#[tokio::test]
+async fn without_the_key_nothing_but_the_open_paths_is_shown() {
+    let world = World::new().await;
+    let guarded = [
+        ("GET", "/v1/calls"),
+        ("GET", "/v1/calls/c0000000000000001"),
+        ("DELETE", "/v1/calls/c0000000000000001"),
+        ("GET", "/v1/queues"),
+        ("GET", "/v1/agents"),
+        ("PUT", "/v1/agents/anna/state"),
+        ("GET", "/v1/endpoints"),
+        ("POST", "/v1/endpoints"),
+        ("DELETE", "/v1/endpoints/x"),
+        ("GET", "/v1/cdrs"),
+        ("GET", "/v1/recordings/c0000000000000001"),
+        ("POST", "/v1/reload"),
+    ];
+    for (method, path) in guarded {
+        for key in [None, Some("wrong"), Some("")] {
+            let (status, body) = world.send(method, path, key, "").await;
+            assert_eq!(status, 401, "{method} {path}");
+            assert!(body.contains("\"unauthorized\""), "{body}");
+        }
+    }
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/version",
+        "/metrics",
+        "/openapi.json",
+    ] {
+        assert_eq!(world.send("GET", path, None, "").await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_in_progress_is_listed_shown_and_hung_up() {
+    let world = World::new().await;
+    let (status, calls) = world.ask("GET", "/v1/calls", "").await;
+    assert_eq!(
+        (status, &calls[0]["call_id"]),
+        (200, &json!("c0000000000000001"))
+    );
+    assert_eq!(
+        (&calls[0]["state"], &calls[0]["age_secs"]),
+        (&json!("queued"), &json!(12.0))
+    );
+    let (status, one) = world.ask("GET", "/v1/calls/c0000000000000001", "").await;
+    assert_eq!((status, &one["queue"]), (200, &json!("sales")));
+    assert_eq!(
+        world
+            .ask("DELETE", "/v1/calls/c0000000000000001", "")
+            .await
+            .0,
+        204
+    );
+    for path in ["/v1/calls/c0000000000000002", "/v1/calls/nonsense"] {
+        let (status, error) = world.ask("DELETE", path, "").await;
+        assert_eq!((status, &error["error"]["id"]), (404, &json!("not-found")));
+    }
+}
+
+#[tokio::test]
+async fn queues_and_agents_show_who_waits_and_an_agent_can_be_set_away() {
+    let world = World::new().await;
+    let (_, queues) = world.ask("GET", "/v1/queues", "").await;
+    let waiting = &queues[0]["waiting"][0];
+    assert_eq!(waiting["position"], 1);
+    assert_eq!(
+        (&waiting["priority"], &waiting["wait_secs"]),
+        (&json!(2), &json!(3.0))
+    );
+    let put = |state: &str| json!({ "state": state }).to_string();
+    let path = "/v1/agents/anna/state";
+    assert_eq!(world.ask("PUT", path, &put("away")).await.0, 204);
+    let (_, agents) = world.ask("GET", "/v1/agents", "").await;
+    assert_eq!(
+        (&agents[0]["name"], &agents[0]["state"]),
+        (&json!("anna"), &json!("away"))
+    );
+    assert_eq!(
+        world
+            .ask("PUT", "/v1/agents/nobody/state", &put("away"))
+            .await
+            .0,
+        404
+    );
+    let (status, error) = world.ask("PUT", path, &put("asleep")).await;
+    assert_eq!(
+        (status, &error["error"]["id"]),
+        (400, &json!("bad-request"))
+    );
+    assert_eq!(
+        world
+            .ask("PUT", path, "{\"state\":\"away\",\"x\":1}")
+            .await
+            .0,
+        400
+    );
+    assert_eq!(world.ask("PUT", path, &"x".repeat(2_000)).await.0, 413);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_made_once_stored_and_removed() {
+    let world = World::new().await;
+    let new = |name: &str| json!({ "name": name, "password": "12345678" }).to_string();
+    assert_eq!(
+        world.ask("POST", "/v1/endpoints", &new("desk9")).await.0,
+        201
+    );
+    assert_eq!(world.store.endpoints().await.unwrap().len(), 1);
+    for (name, want) in [("desk9", 409), ("configured", 409), ("a b", 400), ("", 400)] {
+        assert_eq!(
+            world.ask("POST", "/v1/endpoints", &new(name)).await.0,
+            want,
+            "{name:?}"
+        );
+    }
+    let short = json!({ "name": "x", "password": "short" }).to_string();
+    assert_eq!(world.ask("POST", "/v1/endpoints", &short).await.0, 400);
+    assert_eq!(world.ask("DELETE", "/v1/endpoints/desk9", "").await.0, 204);
+    assert_eq!(world.store.endpoints().await.unwrap(), []);
+    assert_eq!(world.ask("DELETE", "/v1/endpoints/desk9", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn call_records_come_page_by_page_with_the_promised_columns() {
+    let world = World::new().await;
+    for call in 1..=3 {
+        keep(&world.store, call, Some("one.wav").filter(|_| call == 3)).await;
+    }
+    let (status, page) = world.ask("GET", "/v1/cdrs?limit=2", "").await;
+    let record = &page["cdrs"][0];
+    let want = json!({
+        "call_id": "c0000000000000003", "direction": "inbound", "from": "+33123456789", "to": "100",
+        "trunk": "acme", "started_at": "2023-11-14T22:13:20.000Z",
+        "answered_at": "2023-11-14T22:13:21.000Z", "bridged_at": "2023-11-14T22:13:26.000Z",
+        "ended_at": "2023-11-14T22:13:31.000Z", "duration": 11.0, "billsec": 10.0,
+        "hangup_cause": "normal", "sip_status": 200, "q850": 16, "queue": "sales", "agent": "anna",
+        "wait_secs": 4.5, "recording_url": "/v1/recordings/c0000000000000003",
+    });
+    assert_eq!((status, record), (200, &want));
+    let next = page["next"].as_i64().unwrap();
+    let (_, rest) = world
+        .ask("GET", &format!("/v1/cdrs?limit=2&cursor={next}"), "")
+        .await;
+    assert_eq!(rest["cdrs"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&rest["cdrs"][0]["recording_url"], rest.get("next")),
+        (&Value::Null, None)
+    );
+    let (_, none) = world.ask("GET", "/v1/cdrs?queue=other", "").await;
+    assert_eq!(none["cdrs"], json!([]));
+    for bad in ["limit=0", "limit=x", "since=yesterday", "colour=red"] {
+        assert_eq!(
+            world.ask("GET", &format!("/v1/cdrs?{bad}"), "").await.0,
+            400,
+            "{bad}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_recording_is_downloaded_whole_and_never_from_outside_its_folder() {
+    let world = World::new().await;
+    std::fs::create_dir_all(world.folder.join("recordings")).unwrap();
+    std::fs::write(world.folder.join("recordings/one.wav"), "RIFF...").unwrap();
+    keep(&world.store, 1, Some("one.wav")).await;
+    keep(&world.store, 2, Some("../tandem.db")).await;
+    keep(&world.store, 3, Some("gone.wav")).await;
+    let get = async |n: u32| {
+        world
+            .send("GET", &format!("/v1/recordings/c{n:016x}"), Some(KEY), "")
+            .await
+    };
+    assert_eq!(get(1).await, (200, "RIFF...".to_owned()));
+    for n in 2..=4 {
+        assert_eq!(get(n).await.0, 404, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_finds_mistakes_lists_them_all() {
+    let world = World::new().await;
+    let (status, error) = world.ask("POST", "/v1/reload", "").await;
+    assert_eq!(
+        (status, &error["error"]["id"]),
+        (422, &json!("reload-refused"))
+    );
+    assert_eq!(error["error"]["details"], json!(["main.kdl:3:1: no"]));
+}
+
+#[tokio::test]
+async fn a_path_or_method_that_does_not_exist_is_an_error_in_json() {
+    let world = World::new().await;
+    let (status, error) = world.ask("GET", "/v1/nothing", "").await;
+    assert_eq!((status, &error["error"]["id"]), (404, &json!("not-found")));
+    let (status, error) = world.ask("PATCH", "/v1/calls", "").await;
+    assert_eq!(
+        (status, &error["error"]["id"]),
+        (405, &json!("method-not-allowed"))
+    );
+}
+
+#[tokio::test]
+async fn a_control_that_is_gone_or_silent_makes_the_server_unready_but_not_stuck() {
+    let (control, commands) = Control::new();
+    drop(commands);
+    let world = World::with(control, Duration::from_secs(10)).await;
+    let (status, ready) = world.ask("GET", "/readyz", "").await;
+    assert_eq!(
+        (status, ready),
+        (503, json!({ "ready": false, "missing": ["control"] }))
+    );
+    let (status, error) = world.ask("GET", "/v1/calls", "").await;
+    assert_eq!(
+        (status, &error["error"]["id"]),
+        (503, &json!("unavailable"))
+    );
+    assert_eq!(world.ask("GET", "/healthz", "").await.0, 200);
+
+    let (control, _silent) = Control::new();
+    let world = World::with(control, Duration::from_millis(50)).await;
+    let (status, error) = world.ask("GET", "/v1/calls", "").await;
+    assert_eq!((status, &error["error"]["id"]), (504, &json!("timeout")));
+}
+
+#[tokio::test]
+async fn the_openapi_document_names_every_path_and_the_key() {
+    let world = World::new().await;
+    let (_, document) = world.ask("GET", "/openapi.json", "").await;
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    let want = [
+        "/healthz",
+        "/metrics",
+        "/readyz",
+        "/v1/agents",
+        "/v1/agents/{name}/state",
+        "/v1/calls",
+        "/v1/calls/{call_id}",
+        "/v1/cdrs",
+        "/v1/endpoints",
+        "/v1/endpoints/{name}",
+        "/v1/queues",
+        "/v1/recordings/{call_id}",
+        "/v1/reload",
+        "/version",
+    ];
+    assert_eq!(paths, want);
+    assert_eq!(
+        document["components"]["securitySchemes"]["key"]["scheme"],
+        "bearer"
+    );
+    assert!(document["components"]["schemas"]["CdrJson"]["properties"]["billsec"].is_object());
+    assert_eq!(
+        document["paths"]["/healthz"]["get"]["security"],
+        json!([{}])
+    );
+}
+
+#[tokio::test]
+async fn the_key_is_configured_or_made_once_and_only_its_hash_is_kept() {
+    let (control, _commands) = Control::new();
+    let world = World::with(control, Duration::from_secs(1)).await;
+    let given = Secret::new("configured key 1".to_owned());
+    let found = Key::find(Some(&given), &world.store, 0).await.unwrap();
+    assert!(found.key().is("configured key 1") && !found.key().is("configured key 2"));
+    assert!(world.store.api_key_hash().await.unwrap().is_none());
+
+    let KeyFound::Made(key, text) = Key::find(None, &world.store, 0).await.unwrap() else {
+        panic!("the first start makes a key");
+    };
+    assert!(key.is(text.reveal()) && text.reveal().len() == 43);
+    let again = Key::find(None, &world.store, 0).await.unwrap();
+    assert!(matches!(again, KeyFound::Stored(key) if key.is(text.reveal())));
+    let kept = world.store.api_key_hash().await.unwrap().unwrap();
+    assert_ne!(kept, text.reveal().as_bytes());
+}
