@@ -19,3 +19,5 @@ pub mod prompt;
 pub mod store;
 
 pub mod api;
+
+pub mod cli;

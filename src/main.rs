@@ -1,2 +1,7 @@
 //! The `tandem` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tandem::cli::main()
+}

@@ -23,6 +23,7 @@
 
 mod agenda;
 mod agent;
+mod file;
 mod machine;
 mod queue;
 mod snapshot;

@@ -191,3 +191,30 @@ fn a_secret_is_never_shown() {
     let config = load("api_key = \"0123456789abcdef\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
 }
+
+const EXAMPLE: &str = include_str!("../../tandem.example.toml");
+
+/// The example with every key that stands there with its default switched on.
+fn example_of_defaults() -> String {
+    let switched_on = |line: &str| match line.strip_prefix('#') {
+        Some(key) if !key.starts_with(' ') => format!("{key}\n"),
+        _ => format!("{line}\n"),
+    };
+    EXAMPLE.lines().map(switched_on).collect()
+}
+
+#[test]
+fn the_example_shows_every_default_as_it_is() {
+    let defaults = Config::defaults().unwrap();
+    assert_eq!(load(EXAMPLE, &[]).unwrap(), defaults);
+    assert_eq!(load(&example_of_defaults(), &[]).unwrap(), defaults);
+    let keys = example_of_defaults();
+    let keys = keys
+        .lines()
+        .filter(|l| l.contains(" = ") && !l.starts_with('#'));
+    assert_eq!(
+        keys.count(),
+        25,
+        "a default is missing from the example, or from this test"
+    );
+}

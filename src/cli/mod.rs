@@ -1,0 +1,197 @@
+//! The command line: arguments, what each command does with them, and exit codes.
+//!
+//! The law: what a command prints goes to standard output, what goes wrong to standard error, and
+//! the exit code says which kind of wrong: 0 ok, 1 failed, 2 configuration or usage, 3 address in use.
+
+mod calls;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// The command as typed.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, about, after_help = EXIT_CODES)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server until SIGTERM or SIGINT, then lets calls end
+    Serve(ConfigArgs),
+    /// Reports every mistake in dialplan files, with place and fix
+    Check(PlanArgs),
+    /// Walks the tests of dialplan files in virtual time, or a call of your own
+    Test(TestArgs),
+    /// Shows the calls in progress on a running server
+    Calls(calls::CallsArgs),
+    /// Runs an example contact centre on loopback, with callers and agents
+    Demo(ConfigArgs),
+    /// Prints the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration, TOML; without it everything is on loopback
+    #[arg(long, env = "TANDEM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Files or folders; without any, the configured dialplan folder
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct TestArgs {
+    #[command(flatten)]
+    plans: PlanArgs,
+    /// A call of your own instead of the tests: these keys, with commas where the caller waits
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    digits: Option<Vec<String>>,
+    /// The wall time of that call, such as 2026-12-25T10:00:00+01:00
+    #[arg(long, value_name = "TIME")]
+    at: Option<jiff::Timestamp>,
+    /// The caller of that call
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<String>,
+    /// The number called
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<String>,
+}
+
+/// Why a command failed, by exit code.
+#[derive(Debug)]
+enum Failure {
+    /// 1: it did its work, and the answer is no; or something broke.
+    Failed(anyhow::Error),
+    /// 2: it was asked for what makes no sense.
+    Usage(anyhow::Error),
+    /// 3: another process has the address.
+    InUse(anyhow::Error),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::InUse(_) => 3,
+        }
+    }
+
+    /// Sorts an error by what lies at its root.
+    fn of(error: anyhow::Error) -> Self {
+        let in_use = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<std::io::Error>();
+            io.is_some_and(|io| io.kind() == std::io::ErrorKind::AddrInUse)
+        };
+        if error.chain().any(in_use) {
+            Self::InUse(error)
+        } else if error.chain().any(|cause| cause.is::<ConfigError>()) {
+            Self::Usage(error)
+        } else {
+            Self::Failed(error)
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    run(
+        std::env::args_os(),
+        &mut std::io::stdout(),
+        &mut std::io::stderr(),
+    )
+}
+
+/// Runs the command of `arguments`, the first being the program's name.
+fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(refusal) => {
+            // Help and version are no mistakes; a terminal that is gone cannot be told anything.
+            let help = !refusal.use_stderr();
+            let text = refusal.render();
+            let _ = if help {
+                write!(out, "{text}")
+            } else {
+                write!(err, "{text}")
+            };
+            return ExitCode::from(if help { 0 } else { 2 });
+        }
+    };
+    match obey(line.command, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let code = failure.code();
+            let (Failure::Failed(error) | Failure::Usage(error) | Failure::InUse(error)) = failure;
+            let _ = writeln!(err, "tandem: {error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => unbuilt(&args, "serve"),
+        Command::Check(args) => unbuilt(&args.config, "check"),
+        Command::Test(args) => unbuilt(&args.plans.config, "test"),
+        Command::Calls(args) => calls::run(&args, out),
+        Command::Demo(args) => unbuilt(&args, "demo"),
+        Command::Version => {
+            writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))
+        }
+    }
+}
+
+/// Refuses what this build does not have, once its configuration is known to be right.
+fn unbuilt(args: &ConfigArgs, command: &str) -> Result<(), Failure> {
+    args.load()?;
+    Err(Failure::Failed(anyhow::anyhow!(
+        "{command} is not in this build"
+    )))
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, ConfigError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Config::load(self.config.as_deref(), variables)
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok
+  1  failed: mistakes found, a test failed, the server does not answer
+  2  configuration or usage: the message names the key, the rule and the value
+  3  an address to listen on is in use
+
+Every key of the configuration can be set by a variable: TANDEM_SIP__UDP sets sip.udp.
+See tandem.example.toml and docs/operate.md.";

@@ -1,0 +1,126 @@
+//! The command line from outside: what it prints and its exit codes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::*;
+
+/// Runs a command; its exit code, standard output and standard error.
+fn tandem(arguments: &[&str]) -> (ExitCode, String, String) {
+    let arguments = std::iter::once("tandem").chain(arguments.iter().copied());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(arguments.map(OsString::from), &mut out, &mut err);
+    (
+        code,
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(err).unwrap(),
+    )
+}
+
+/// A file that vanishes with its test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tandem-cli-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn is(code: ExitCode, want: u8) -> bool {
+    format!("{code:?}") == format!("{:?}", ExitCode::from(want))
+}
+
+#[test]
+fn help_and_version_are_answers_and_a_wrong_word_is_a_mistake() {
+    let (code, out, _) = tandem(&["--help"]);
+    assert!(is(code, 0) && out.contains("Exit codes:") && out.contains("serve"));
+    let (code, out, _) = tandem(&["version"]);
+    assert!(is(code, 0) && out == format!("tandem {}\n", env!("CARGO_PKG_VERSION")));
+    for wrong in [
+        &["dance"][..],
+        &[],
+        &["serve", "--colour"],
+        &["test", "--at", "noon"],
+    ] {
+        let (code, out, err) = tandem(wrong);
+        assert!(
+            is(code, 2) && out.is_empty() && !err.is_empty(),
+            "{wrong:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_key_rule_and_value_and_exit_code_2() {
+    let file = File::new("bad.toml", "[rtp]\nworkers = 1000\n");
+    let commands: [&[&str]; 4] = [&["serve"], &["check"], &["test"], &["calls"]];
+    for command in commands {
+        let (code, _, err) = tandem(&[command, &["--config", file.path()]].concat());
+        assert!(is(code, 2), "{command:?}: {err}");
+        let want = "tandem: rtp.workers: want a whole number from 0 to 64, have 1000\n";
+        assert_eq!(err, want, "{command:?}");
+    }
+    let (code, _, err) = tandem(&["serve", "--config", "/nowhere/tandem.toml"]);
+    assert!(
+        is(code, 2) && err.starts_with("tandem: /nowhere/tandem.toml: cannot be read"),
+        "{err}"
+    );
+    let file = File::new("syntax.toml", "[rtp\n");
+    let (code, _, err) = tandem(&["serve", "--config", file.path()]);
+    assert!(
+        is(code, 2) && err.contains("not TOML") && err.contains("line 1"),
+        "{err}"
+    );
+}
+
+#[test]
+fn an_address_in_use_has_an_exit_code_of_its_own_however_deep_it_lies() {
+    let in_use = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    let error = anyhow::Error::new(in_use)
+        .context("udp 127.0.0.1:5060")
+        .context("sip");
+    assert_eq!(Failure::of(error).code(), 3);
+    assert_eq!(Failure::of(anyhow::anyhow!("else")).code(), 1);
+}
+
+#[test]
+fn calls_without_a_server_fail_and_without_a_key_are_a_mistake() {
+    // A port that was free a moment ago, and that nobody else was given.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (code, _, err) = tandem(&["calls", "--url", &url, "--api-key", "0123456789abcdef"]);
+    assert!(is(code, 1) && err.contains("does the server run?"), "{err}");
+    if std::env::var_os("TANDEM_API_KEY").is_none() {
+        let (code, _, err) = tandem(&["calls", "--url", &url]);
+        assert!(is(code, 2) && err.contains("TANDEM_API_KEY"), "{err}");
+    }
+}
+
+#[test]
+fn what_the_example_shows_of_trunks_endpoints_and_agents_is_read_by_their_modules() {
+    let example = include_str!("../../tandem.example.toml");
+    let sections = example.split("# Carriers, by name.").nth(1).unwrap();
+    let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
+    let keys = lines.filter(|line| line.starts_with('[') || line.contains(" = "));
+    let file: String = keys.map(|line| format!("{line}\n")).collect();
+    let config = Config::from_parts(file.parse().unwrap(), []).unwrap();
+    let realm = config.sip.realm.as_str();
+    let trunks = crate::trunk::TrunkConfig::read_all(config.trunks.clone(), realm).unwrap();
+    let endpoints =
+        crate::trunk::EndpointConfig::read_all(config.endpoints.clone(), realm).unwrap();
+    let agents = crate::center::AgentConfig::read_all(config.agents.clone()).unwrap();
+    assert_eq!((trunks.len(), endpoints.len(), agents.len()), (1, 1, 1));
+}
