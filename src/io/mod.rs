@@ -5,3 +5,5 @@
 
 pub mod media;
 pub mod net;
+
+pub mod record;

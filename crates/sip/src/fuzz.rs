@@ -1,5 +1,4 @@
-//! Fuzz bodies as plain functions, so that every build compiles them; `fuzz/` holds only thin
-//! targets.
+//! Fuzz bodies as plain functions, so that every build compiles them and any driver can call them.
 
 use crate::message::{Message, Name};
 use crate::transport::StreamFramer;

@@ -248,8 +248,8 @@ fn version(line: &[u8], start: usize, end: usize, what: &'static str) -> Result<
     Err(if is_version { other } else { fault })
 }
 
-/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on the
-/// way.
+/// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on
+/// the way.
 fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
     let rest = bytes.get(from..).unwrap_or_default();
     let hit = memchr::memchr3(b'\r', b'\n', 0, rest).map(|hit| from + hit);

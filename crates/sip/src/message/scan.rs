@@ -132,14 +132,24 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// RFC 3261 §25.1 `token`.
+/// RFC 3261 §25.1 `token`, by table: it is asked of each byte of each name.
 pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-        )
+    TOKENS[byte as usize]
 }
+
+const TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
 
 /// Splits at the commas that separate values: not those within quotes or angle brackets.
 pub(crate) fn split_values(text: &str) -> impl Iterator<Item = (usize, &str)> {

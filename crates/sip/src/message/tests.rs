@@ -414,3 +414,57 @@ fn a_key_tells_transactions_apart_and_survives_the_case_of_a_host() {
         })
     ));
 }
+
+/// The examples of the RFC.
+// covers: RFC 3261 §19.1.4
+#[test]
+fn uris_are_the_same_when_the_rfc_says_so() {
+    let same = |a, b| Uri::parse(a).unwrap().same_as(&Uri::parse(b).unwrap());
+    for (a, b) in [
+        (
+            "sip:%61lice@atlanta.com;transport=TCP",
+            "sip:alice@AtLanTa.CoM;Transport=tcp",
+        ),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+        (
+            "sip:carol@chicago.com;security=on",
+            "sip:carol@chicago.com;newparam=5",
+        ),
+        (
+            "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+            "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+        ),
+        (
+            "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        ),
+        ("tel:+49-30-12", "tel:+49(30)12"),
+    ] {
+        assert!(same(a, b) && same(b, a), "{a} {b}");
+    }
+    for (a, b) in [
+        (
+            "sip:ALICE@AtLanTa.CoM;Transport=udp",
+            "sip:alice@AtLanTa.CoM;Transport=UDP",
+        ),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+        (
+            "sip:bob@biloxi.com",
+            "sip:bob@biloxi.com:6000;transport=tcp",
+        ),
+        (
+            "sip:carol@chicago.com",
+            "sip:carol@chicago.com?Subject=next%20meeting",
+        ),
+        ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+        (
+            "sip:carol@chicago.com;security=on",
+            "sip:carol@chicago.com;security=off",
+        ),
+        ("sip:a%3Bb@c", "sip:a;b@c"),
+        ("sip:a@b", "sips:a@b"),
+    ] {
+        assert!(!same(a, b) && !same(b, a), "{a} {b}");
+    }
+}

@@ -169,6 +169,63 @@ impl<'a> Uri<'a> {
         matches!(self.scheme, Scheme::Sip | Scheme::Sips)
     }
 
+    /// Whether both lead to the same place (RFC 3261 §19.1.4, RFC 3966 §4); not an equivalence: it
+    /// is not transitive, as a parameter that one of them lacks is mostly ignored.
+    pub fn same_as(&self, other: &Uri<'_>) -> bool {
+        if self.scheme != other.scheme {
+            return false;
+        }
+        match self.scheme {
+            Scheme::Sip | Scheme::Sips => self.same_sip(other),
+            Scheme::Tel => self.same_tel(other),
+            Scheme::Other => self.text == other.text,
+        }
+    }
+
+    fn same_sip(&self, other: &Uri<'_>) -> bool {
+        let same_user = match (self.user, other.user) {
+            (Some(a), Some(b)) => characters(a).eq(characters(b)),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let same_host = match (&self.host, &other.host) {
+            (Some(a), Some(b)) => a.same_as(b),
+            _ => false,
+        };
+        let fold =
+            |text| characters(text).map(|(escaped, byte)| (escaped, byte.to_ascii_lowercase()));
+        let both_ways = [(&self.params, &other.params), (&other.params, &self.params)];
+        let same_params = both_ways.iter().all(|(a, b)| {
+            a.iter().all(|(name, value)| match b.get(name) {
+                Some(its) => fold(value).eq(fold(its)),
+                None => !MATTERS
+                    .iter()
+                    .any(|matters| matters.eq_ignore_ascii_case(name)),
+            })
+        });
+        let headers = |uri: &str| {
+            let mut all: Vec<_> = uri
+                .split('&')
+                .map(|one| unescape(one).to_ascii_lowercase())
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        let same_headers = headers(self.headers) == headers(other.headers);
+        same_user && same_host && self.port == other.port && same_params && same_headers
+    }
+
+    fn same_tel(&self, other: &Uri<'_>) -> bool {
+        let digits = |uri: &Uri<'_>| -> String {
+            let shown = uri.user.unwrap_or_default().chars();
+            shown
+                .filter(|c| !matches!(c, '-' | '.' | '(' | ')'))
+                .map(|c| c.to_ascii_lowercase())
+                .collect()
+        };
+        let context = |uri: &Uri<'_>| uri.params.get("phone-context").map(str::to_ascii_lowercase);
+        digits(self) == digits(other) && context(self) == context(other)
+    }
+
     const fn opaque(text: &'a str, scheme: Scheme) -> Self {
         Self {
             text,
@@ -370,6 +427,35 @@ const fn is_user(byte: u8) -> bool {
                 | b':'
                 | b'#'
         )
+}
+
+/// Parameters that must be in both URIs or in neither (§19.1.4).
+const MATTERS: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
+
+/// Each character, and whether it is escaped where that makes a difference: `%41` is `A`, `%3B` is
+/// not `;`.
+fn characters(text: &str) -> impl Iterator<Item = (bool, u8)> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        let pair = after
+            .first_chunk()
+            .and_then(|&[high, low]| Some(hex(high)? << 4 | hex(low)?));
+        match pair {
+            Some(byte) if first == b'%' => {
+                rest = after.get(2..).unwrap_or_default();
+                let is_mark = matches!(
+                    byte,
+                    b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
+                );
+                Some((!byte.is_ascii_alphanumeric() && !is_mark, byte))
+            }
+            _ => {
+                rest = after;
+                Some((false, first))
+            }
+        }
+    })
 }
 
 const fn hex(digit: u8) -> Option<u8> {
