@@ -13,6 +13,7 @@ pub mod call;
 pub mod trunk;
 
 pub mod center;
+pub mod dialplan;
 
 pub mod prompt;
 

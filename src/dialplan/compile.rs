@@ -1,0 +1,639 @@
+//! From files to a [`Plan`]: reads the trees, declares the names, then makes the steps.
+//!
+//! The law: every mistake of all files is reported in one go, and a plan comes out only if none of
+//! them is an error.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::check;
+use super::condition::{Condition, Declared};
+use super::diagnostic::{Code, Diagnostic, Findings, Severity, Source, Span, suggest};
+use super::fields::{Fields, Read, is_variable};
+use super::hours::{self, Hours};
+use super::plan::{Called, Entry, Flow, NodeId, Plan, QueueSpec, Type};
+use super::syntax::{self, Node as Tree, Value as Raw};
+use super::table::{HOURS, NOT_BUILT, QUEUE, Row, STEPS, TOP};
+
+mod steps;
+mod tests_block;
+
+/// What exists outside the dialplan. `None` is "not known here" and is not checked.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Prompt files, by name relative to the prompts folder.
+    pub prompts: Option<BTreeSet<String>>,
+    /// The speech engine.
+    pub speech: Speech,
+    /// Endpoints that may be dialled.
+    pub endpoints: Option<BTreeSet<String>>,
+    /// Trunks.
+    pub trunks: Option<BTreeSet<String>>,
+    /// Agents.
+    pub agents: Option<BTreeSet<String>>,
+    /// Queues made elsewhere (by the API, in the configuration), with the place where.
+    pub queues_elsewhere: BTreeMap<String, String>,
+}
+
+/// Whether texts can be spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Speech {
+    /// Not known here: not checked.
+    #[default]
+    Unknown,
+    /// There is no engine.
+    Missing,
+    /// There is one, with these voices; without any, every voice is accepted.
+    Voices(BTreeSet<String>),
+}
+
+/// Files of one plan.
+const FILES_MAX: usize = 1_000;
+/// Bytes of one file.
+const FILE_MAX: usize = 4 << 20;
+
+impl Plan {
+    /// Compiles all files of a dialplan.
+    ///
+    /// # Errors
+    /// Every mistake of all files, warnings too, in their order, if at least one is an error.
+    pub fn compile(files: &[(PathBuf, String)], facts: &Facts) -> Result<Self, Vec<Diagnostic>> {
+        let mut compiler = Compiler::new(facts);
+        let trees = compiler.read(files);
+        if !compiler.findings.has_errors() {
+            compiler.declare(&trees);
+            compiler.learn_variables(&trees);
+            compiler.fill(&trees);
+            check::graph(&compiler.plan, &compiler.shape, &mut compiler.findings);
+        }
+        let mut plan = compiler.plan;
+        let has_errors = compiler.findings.has_errors();
+        let sources = std::mem::take(&mut compiler.findings.sources);
+        let mut findings = compiler.findings.into_sorted();
+        if has_errors {
+            return Err(findings);
+        }
+        findings.retain(|d| d.severity == Severity::Warning);
+        plan.sources = sources;
+        plan.warnings = findings;
+        Ok(plan)
+    }
+}
+
+/// Where a step stands in the text: within which step, and after which.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shape {
+    pub(super) parent: Option<NodeId>,
+    pub(super) previous: Option<NodeId>,
+}
+
+/// A name belongs to one of these spaces; within one it is unique over all files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Space {
+    /// Flows and menus.
+    Flow,
+    Queue,
+    Hours,
+    /// What an entry takes.
+    Entry,
+}
+
+struct Compiler<'f> {
+    facts: &'f Facts,
+    findings: Findings,
+    plan: Plan,
+    shape: Vec<Shape>,
+    names: BTreeMap<(Space, String), Span>,
+    flows: BTreeMap<String, u32>,
+    hours: BTreeSet<String>,
+    /// Expressions already compiled, by their text.
+    compiled: HashMap<String, (u32, Type)>,
+    /// The steps around the one that is compiled: for the shape.
+    around: Vec<NodeId>,
+    /// The menus around it, for `repeat`.
+    menus: Vec<NodeId>,
+    /// The flow that is compiled.
+    flow: u32,
+    /// `goto`s with the flow that they go to.
+    jumps: Vec<(NodeId, u32)>,
+    /// Files of which a `say` was already said to have no engine.
+    told_speech: BTreeSet<u16>,
+    in_hangup: bool,
+}
+
+impl<'f> Compiler<'f> {
+    fn new(facts: &'f Facts) -> Self {
+        Self {
+            facts,
+            findings: Findings::default(),
+            plan: Plan::default(),
+            shape: Vec::new(),
+            names: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            hours: BTreeSet::new(),
+            compiled: HashMap::new(),
+            around: Vec::new(),
+            menus: Vec::new(),
+            flow: 0,
+            jumps: Vec::new(),
+            told_speech: BTreeSet::new(),
+            in_hangup: false,
+        }
+    }
+
+    fn error(&mut self, at: Span, code: Code, message: String, fix: &str) {
+        self.findings.report(at, code, message, fix.to_owned());
+    }
+
+    fn read(&mut self, files: &[(PathBuf, String)]) -> Vec<Vec<Tree>> {
+        let mut trees = Vec::new();
+        for (index, (path, text)) in files.iter().take(FILES_MAX).enumerate() {
+            self.findings.sources.push(Source::new(path, text));
+            let file = index as u16;
+            let start = Span {
+                file,
+                ..Span::default()
+            };
+            if text.len() > FILE_MAX {
+                let message = format!("the file is larger than {FILE_MAX} bytes");
+                self.error(start, Code::TooLarge, message, "split it");
+                continue;
+            }
+            let tree = syntax::read(file, text);
+            for problem in tree.problems {
+                self.error(problem.at, Code::Syntax, problem.message, &problem.fix);
+            }
+            if !tree.broken {
+                self.expect_version(start, &tree.nodes);
+                trees.push(tree.nodes);
+            }
+        }
+        trees
+    }
+
+    fn expect_version(&mut self, start: Span, nodes: &[Tree]) {
+        let first = nodes.first();
+        if first.is_none_or(|node| node.name != "dialplan") {
+            let at = first.map_or(start, |node| node.at);
+            let message = "the file does not begin with its version".to_owned();
+            self.error(
+                at,
+                Code::Missing,
+                message,
+                "begin it with: dialplan version=1",
+            );
+        }
+        for node in nodes.iter().skip(1).filter(|node| node.name == "dialplan") {
+            let message = "`dialplan` stands once, at the beginning".to_owned();
+            self.error(node.at, Code::Misplaced, message, "remove it");
+        }
+    }
+
+    /// First pass: the names, so that the order of files and nodes does not matter.
+    fn declare(&mut self, trees: &[Vec<Tree>]) {
+        for node in trees.iter().flatten() {
+            match node.name.as_str() {
+                "flow" | "menu" => self.declare_flow(node),
+                "queue" => self.declare_queue(node),
+                "hours" => self.declare_hours(node),
+                "entry" | "test" | "dialplan" => {}
+                other => self.report_unknown_node(other, node.at),
+            }
+        }
+    }
+
+    fn report_unknown_node(&mut self, name: &str, at: Span) {
+        if let Some((_, what)) = NOT_BUILT.iter().find(|(refused, _)| *refused == name) {
+            let message = format!("`{name}` ({what}) is not built yet");
+            return self.error(at, Code::NotBuilt, message, "remove it");
+        }
+        if name == "else" || name == "on" || Row::find(STEPS, name).is_some() {
+            let message = format!("`{name}` stands outside of a flow");
+            let fix = "put it into a flow: flow \"name\" { … }";
+            return self.error(at, Code::Misplaced, message, fix);
+        }
+        let message = format!("there is no node `{name}` at the top of a file");
+        let fix = suggest(name, TOP.iter().map(|row| row.name), "");
+        self.error(at, Code::UnknownNode, message, &fix);
+    }
+
+    /// Notes a name in its space; false, with a report that names both places, if it is taken.
+    fn declare_name(&mut self, space: Space, name: &str, at: Span) -> bool {
+        let key = (space, name.to_owned());
+        if let Some(earlier) = self.names.get(&key).copied() {
+            let place = self.findings.name_place(earlier);
+            let message = format!("`{name}` is declared here and at {place}");
+            self.error(
+                at,
+                Code::DuplicateName,
+                message,
+                "rename or remove one of them",
+            );
+            return false;
+        }
+        self.names.insert(key, at);
+        true
+    }
+
+    fn declare_flow(&mut self, node: &Tree) {
+        let Some(name) = first_text(node) else {
+            return;
+        };
+        if !self.declare_name(Space::Flow, name, node.at) {
+            return;
+        }
+        self.flows
+            .insert(name.to_owned(), self.plan.flows.len() as u32);
+        self.plan.flows.push(Flow {
+            name: name.to_owned(),
+            first: None,
+            at: node.at,
+        });
+    }
+
+    fn declare_queue(&mut self, node: &Tree) {
+        let Some(row) = Row::find(TOP, "queue") else {
+            return;
+        };
+        let fields = Fields::read(row, node, &mut self.findings);
+        let Some(name) = fields.text("name") else {
+            return;
+        };
+        if let Some(elsewhere) = self.facts.queues_elsewhere.get(&name) {
+            let message = format!("the queue `{name}` is declared here and in {elsewhere}");
+            self.error(node.at, Code::DuplicateName, message, "remove one of them");
+        }
+        if !self.declare_name(Space::Queue, &name, node.at) {
+            return;
+        }
+        let mut spec = QueueSpec {
+            name,
+            agents: Vec::new(),
+            ring_timeout: fields.time("ring-timeout").unwrap_or_default(),
+            wrap_up: fields.time("wrap-up").unwrap_or_default(),
+            max_wait: fields.time("max-wait"),
+            max_len: fields.whole("max-len").unwrap_or_default() as usize,
+            leave_without_agents: fields.text("without-agents").as_deref() == Some("leave"),
+            music: fields.text("music").unwrap_or_default(),
+            announce: None,
+        };
+        for line in self.lines(node, QUEUE) {
+            match line.0 {
+                "agents" => {
+                    for agent in line.1.every() {
+                        if let Read::Text(name) = &agent.read {
+                            self.expect_agent(name, agent.at);
+                            spec.agents.push(name.clone());
+                        }
+                    }
+                }
+                _ if line.1.truth("position") => spec.announce = line.1.time("every"),
+                _ => {}
+            }
+        }
+        self.plan.queues.push(spec);
+    }
+
+    fn expect_agent(&mut self, name: &str, at: Span) {
+        let Some(agents) = &self.facts.agents else {
+            return;
+        };
+        if !agents.contains(name) {
+            let names = agents.iter().map(String::as_str);
+            let fix = suggest(name, names, "add the agent to the configuration");
+            self.error(
+                at,
+                Code::UnknownAgent,
+                format!("there is no agent `{name}`"),
+                &fix,
+            );
+        }
+    }
+
+    /// The lines of a block of small rows, read; unknown ones are reported.
+    fn lines(&mut self, node: &Tree, rows: &'static [Row]) -> Vec<(&'static str, Fields, Span)> {
+        let mut lines = Vec::new();
+        for line in node.block.iter().flatten() {
+            match Row::find(rows, &line.name) {
+                Some(row) => {
+                    let fields = Fields::read(row, line, &mut self.findings);
+                    lines.push((row.name, fields, line.at));
+                }
+                None => self.report_unknown_line(node, line, rows),
+            }
+        }
+        lines
+    }
+
+    fn report_unknown_line(&mut self, node: &Tree, line: &Tree, rows: &'static [Row]) {
+        if let Some((_, what)) = NOT_BUILT.iter().find(|(name, _)| *name == line.name) {
+            let message = format!("`{}` ({what}) is not built yet", line.name);
+            return self.error(line.at, Code::NotBuilt, message, "remove it");
+        }
+        let message = format!("there is no `{}` in `{}`", line.name, node.name);
+        let fix = suggest(&line.name, rows.iter().map(|row| row.name), "");
+        self.error(line.at, Code::UnknownStep, message, &fix);
+    }
+
+    fn declare_hours(&mut self, node: &Tree) {
+        let Some(row) = Row::find(TOP, "hours") else {
+            return;
+        };
+        let fields = Fields::read(row, node, &mut self.findings);
+        let Some(name) = fields.text("name") else {
+            return;
+        };
+        if !self.declare_name(Space::Hours, &name, node.at) {
+            return;
+        }
+        let mut hours = Hours::new(self.zone(&fields));
+        for (verb, line, at) in self.lines(node, HOURS) {
+            match verb {
+                "open" => self.add_open(&mut hours, &line, at),
+                _ => self.add_closed(&mut hours, &line),
+            }
+        }
+        self.hours.insert(name.clone());
+        self.plan.hours.insert(name, hours);
+    }
+
+    fn zone(&mut self, fields: &Fields) -> TimeZone {
+        let name = fields.text("tz").unwrap_or_default();
+        match TimeZone::get(&name) {
+            Ok(zone) => zone,
+            Err(_) => {
+                let at = fields.given("tz").map(|given| given.at).unwrap_or_default();
+                let message = format!("there is no time zone `{name}`");
+                let zones = jiff::tz::db().available();
+                let names: Vec<String> = zones.map(|zone| zone.as_str().to_owned()).collect();
+                let near = super::diagnostic::nearest(&name, names.iter().map(String::as_str));
+                let fix = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write a name such as \"Europe/Dublin\"".to_owned(),
+                };
+                self.error(at, Code::WrongType, message, &fix);
+                TimeZone::UTC
+            }
+        }
+    }
+
+    fn add_open(&mut self, hours: &mut Hours, line: &Fields, at: Span) {
+        let mut ranges = Vec::new();
+        for given in line.all("range") {
+            let Read::Text(text) = &given.read else {
+                continue;
+            };
+            match hours::parse_range(text) {
+                Some(range) => ranges.push(range),
+                None => {
+                    let message = format!("`{text}` is no range of hours");
+                    self.error(given.at, Code::WrongType, message, "write \"09:00-17:00\"");
+                }
+            }
+        }
+        let Some(days) = line.text("days") else {
+            return;
+        };
+        let mut targets: Vec<&mut Vec<hours::Range>> = Vec::new();
+        if let Ok(date) = days.parse::<Date>() {
+            targets.push(hours.dates.entry(date).or_default());
+        } else if let Some(days) = hours::parse_days(&days) {
+            let weekly = hours.weekly.iter_mut().enumerate();
+            targets.extend(weekly.filter(|(day, _)| days.contains(day)).map(|(_, r)| r));
+        } else {
+            let message = format!("`{days}` names neither days nor a date");
+            let fix = "write \"mon-fri\", \"sat,sun\", \"daily\" or \"2026-12-24\"";
+            self.error(at, Code::WrongType, message, fix);
+        }
+        let mut overlapping = false;
+        for range in ranges {
+            for target in &mut targets {
+                overlapping |= target.iter().any(|other| hours::overlap(*other, range));
+                target.push(range);
+            }
+        }
+        if overlapping {
+            let message = "these hours overlap others of the same day".to_owned();
+            self.error(
+                at,
+                Code::OverlappingHours,
+                message,
+                "join or remove one of them",
+            );
+        }
+    }
+
+    fn add_closed(&mut self, hours: &mut Hours, line: &Fields) {
+        for given in line.all("date") {
+            let Read::Text(text) = &given.read else {
+                continue;
+            };
+            match text.parse::<Date>() {
+                Ok(date) if hours.dates.contains_key(&date) => {
+                    let message = format!("{date} has hours already");
+                    self.error(
+                        given.at,
+                        Code::OverlappingHours,
+                        message,
+                        "remove one of them",
+                    );
+                }
+                Ok(date) => _ = hours.dates.insert(date, Vec::new()),
+                Err(_) => {
+                    let message = format!("`{text}` is no date");
+                    self.error(given.at, Code::WrongType, message, "write \"2026-12-25\"");
+                }
+            }
+        }
+    }
+
+    /// The types of the variables: what the plain values of all `set` agree on, then what the
+    /// expressions give, in the order of the text.
+    fn learn_variables(&mut self, trees: &[Vec<Tree>]) {
+        let mut expressions = Vec::new();
+        for node in trees.iter().flatten() {
+            self.learn_from(node, &mut expressions);
+        }
+        for (name, _) in &expressions {
+            self.plan.variables.entry(name.clone()).or_insert(Type::Any);
+        }
+        let known: BTreeSet<String> = self.names_with_type();
+        for (name, text) in expressions {
+            let declared = Declared {
+                variables: &self.plan.variables,
+                hours: &self.hours,
+            };
+            if let Ok((_, kind)) = Condition::compile(&text, &declared)
+                && !known.contains(&name)
+            {
+                self.plan.variables.insert(name, kind);
+            }
+        }
+    }
+
+    fn names_with_type(&self) -> BTreeSet<String> {
+        let typed = self.plan.variables.iter();
+        let typed = typed.filter(|(_, kind)| **kind != Type::Any);
+        typed.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn learn_from(&mut self, node: &Tree, expressions: &mut Vec<(String, String)>) {
+        let into = node.name == "gather";
+        for field in &node.fields {
+            let (name, kind) = match (&field.name, &field.value) {
+                (Some(name), Raw::Text(into_name)) if into && name == "into" => {
+                    (into_name, Type::Text)
+                }
+                (Some(name), Raw::Text(text)) if node.name == "set" && field.is_cel => {
+                    expressions.push((name.clone(), text.clone()));
+                    continue;
+                }
+                (Some(name), Raw::Text(_)) if node.name == "set" => (name, Type::Text),
+                (Some(name), Raw::Integer(_)) if node.name == "set" => (name, Type::Number),
+                (Some(name), Raw::Truth(_)) if node.name == "set" => (name, Type::Truth),
+                _ => continue,
+            };
+            if is_variable(name) {
+                let known = self.plan.variables.entry(name.clone()).or_insert(kind);
+                if *known != kind {
+                    *known = Type::Any;
+                }
+            }
+        }
+        for child in node.block.iter().flatten() {
+            self.learn_from(child, expressions);
+        }
+    }
+
+    /// Second pass: entries, flows and tests, with every name known.
+    fn fill(&mut self, trees: &[Vec<Tree>]) {
+        for tree in trees {
+            let mut zone = TimeZone::UTC;
+            for node in tree {
+                let Some(row) = Row::find(TOP, &node.name) else {
+                    continue;
+                };
+                match row.name {
+                    "dialplan" => {
+                        let fields = Fields::read(row, node, &mut self.findings);
+                        zone = self.zone(&fields);
+                    }
+                    "entry" => self.entry(row, node, zone.clone()),
+                    "flow" | "menu" => self.flow(row, node),
+                    "test" => self.test(row, node),
+                    _ => {}
+                }
+            }
+        }
+        for (node, flow) in std::mem::take(&mut self.jumps) {
+            let first = self.plan.flows.get(flow as usize).and_then(|f| f.first);
+            let node = self.plan.nodes.get_mut(node.0 as usize);
+            if let Some((_, target)) = node.and_then(|node| node.exits.first_mut()) {
+                *target = first;
+            }
+        }
+    }
+
+    fn entry(&mut self, row: &'static Row, node: &Tree, zone: TimeZone) {
+        let fields = Fields::read(row, node, &mut self.findings);
+        let ways = ["did", "pattern", "endpoint"];
+        let given = ways.iter().filter_map(|way| fields.given(way));
+        let [given] = given.collect::<Vec<_>>()[..] else {
+            let message = "an entry wants one of `did=`, `pattern=` and `endpoint=`".to_owned();
+            let fix = "write did=\"+15551230000\", or pattern=\"*\" for every number";
+            return self.error(node.at, Code::Missing, message, fix);
+        };
+        let (way, at) = (given.name.clone(), given.at);
+        let text = fields.text(&way).unwrap_or_default();
+        let called = match (way.as_str(), text.strip_suffix('*')) {
+            ("pattern", Some(start)) => Called::Prefix(start.to_owned()),
+            ("endpoint", Some("")) => Called::AnyEndpoint,
+            ("endpoint", _) => Called::Endpoint(text.clone()),
+            ("did", None) => Called::Exact(text.clone()),
+            ("did", Some(_)) => {
+                let message = "`did` is one exact number".to_owned();
+                return self.error(
+                    at,
+                    Code::WrongType,
+                    message,
+                    &format!("write pattern=\"{text}\""),
+                );
+            }
+            _ => {
+                let message = "a pattern ends with `*`".to_owned();
+                let fix = format!("write did=\"{text}\" or pattern=\"{text}*\"");
+                return self.error(at, Code::WrongType, message, &fix);
+            }
+        };
+        if let Called::Endpoint(name) = &called {
+            self.expect_endpoint(name, at);
+        }
+        let key = format!("{way} {text}");
+        let flow = fields.given("flow").map(|f| f.at);
+        let flow =
+            flow.and_then(|at| self.expect_flow(&fields.text("flow").unwrap_or_default(), at));
+        if let (true, Some(flow)) = (self.declare_name(Space::Entry, &key, node.at), flow) {
+            self.plan.entries.push(Entry { called, flow, zone });
+        }
+    }
+
+    fn expect_flow(&mut self, name: &str, at: Span) -> Option<u32> {
+        if let Some(flow) = self.flows.get(name) {
+            return Some(*flow);
+        }
+        let message = format!("there is no flow or menu `{name}`");
+        let fix = suggest(name, self.flows.keys().map(String::as_str), "declare it");
+        self.error(at, Code::UnknownFlow, message, &fix);
+        None
+    }
+
+    fn expect_endpoint(&mut self, name: &str, at: Span) {
+        let Some(endpoints) = &self.facts.endpoints else {
+            return;
+        };
+        if !endpoints.contains(name) {
+            let names = endpoints.iter().map(String::as_str);
+            let fix = suggest(name, names, "add the endpoint to the configuration");
+            let message = format!("there is no endpoint `{name}`");
+            self.error(at, Code::UnknownEndpoint, message, &fix);
+        }
+    }
+
+    /// An expression of the plan, compiled once for each text; its mistakes are placed within it.
+    fn expression(&mut self, text: &str, at: Span) -> Option<(u32, Type)> {
+        if let Some(known) = self.compiled.get(text) {
+            return Some(*known);
+        }
+        let declared = Declared {
+            variables: &self.plan.variables,
+            hours: &self.hours,
+        };
+        match Condition::compile(text, &declared) {
+            Ok((condition, kind)) => {
+                let id = self.plan.conditions.len() as u32;
+                self.plan.conditions.push(condition);
+                self.compiled.insert(text.to_owned(), (id, kind));
+                Some((id, kind))
+            }
+            Err(fault) => {
+                let bytes: usize = text.chars().take(fault.offset).map(char::len_utf8).sum();
+                let quoted = (at.end - at.start) as usize == text.len() + 2;
+                let start = at.start + if quoted { bytes as u32 + 1 } else { 0 };
+                let at = Span { start, ..at };
+                self.error(at, fault.code, fault.message, &fault.fix);
+                None
+            }
+        }
+    }
+}
+
+fn first_text(node: &Tree) -> Option<&str> {
+    let arguments = node.fields.iter().filter(|f| f.name.is_none());
+    arguments.map(|f| &f.value).find_map(|value| match value {
+        Raw::Text(text) => Some(text.as_str()),
+        _ => None,
+    })
+}

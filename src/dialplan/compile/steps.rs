@@ -1,0 +1,784 @@
+//! From the steps of a block to nodes of the graph.
+
+use super::Shape;
+use super::{Code, Compiler, Fields, NodeId, Read, Row, Span, Speech, Tree, Type};
+use crate::dialplan::diagnostic::suggest;
+use crate::dialplan::fields::is_keys;
+use crate::dialplan::plan::{
+    Callee, DialStep, Exit, Gather, Menu, Node, Piece, Setting, Step, Target, Template, Utter,
+    Utterance,
+};
+use crate::dialplan::table::{NOT_BUILT, STEPS, TOP};
+
+/// Timeouts and wrong keys that a menu bears before it is left, unless its exit says `max=`.
+const ROUNDS: u32 = 3;
+
+/// The exits of a menu as they are collected.
+#[derive(Default)]
+struct MenuExits {
+    exits: Vec<(Exit, Target)>,
+    keys: Vec<(String, Span)>,
+    timeouts: Option<u32>,
+    invalids: Option<u32>,
+}
+
+impl Compiler<'_> {
+    /// A flow, or a menu at the top of a file.
+    pub(super) fn flow(&mut self, row: &'static Row, node: &Tree) {
+        let fields = Fields::read(row, node, &mut self.findings);
+        let Some(flow) = fields
+            .text("name")
+            .and_then(|name| self.flows.get(&name).copied())
+        else {
+            return;
+        };
+        // A second flow of that name is already reported; it must not replace the first.
+        if self
+            .plan
+            .flows
+            .get(flow as usize)
+            .is_none_or(|f| f.at != node.at)
+        {
+            return;
+        }
+        self.flow = flow;
+        let first = if row.name == "menu" {
+            let id = self.reserve(node.at, None);
+            let step = Row::find(STEPS, "menu");
+            if let Some(step) = step {
+                self.step(step, id, node, None, None);
+            }
+            Some(id)
+        } else {
+            self.expect_block(node);
+            self.steps(node.block.as_deref().unwrap_or(&[]), None)
+        };
+        if let Some(flow) = self.plan.flows.get_mut(flow as usize) {
+            flow.first = first;
+        }
+    }
+
+    fn expect_block(&mut self, node: &Tree) {
+        if node.block.as_ref().is_none_or(Vec::is_empty) {
+            let message = format!("`{}` has no steps", node.name);
+            let fix = "write them between braces: { … }";
+            self.error(node.at, Code::EmptyBlock, message, fix);
+        }
+    }
+
+    fn reserve(&mut self, at: Span, previous: Option<NodeId>) -> NodeId {
+        let id = NodeId(self.plan.nodes.len() as u32);
+        self.plan.nodes.push(Node {
+            step: Step::End,
+            exits: Vec::new(),
+            at,
+            flow: self.flow,
+        });
+        let parent = self.around.last().copied();
+        self.shape.push(Shape { parent, previous });
+        id
+    }
+
+    /// The steps of a block; after the last the way goes on to `next`. Gives the first.
+    pub(super) fn steps(&mut self, nodes: &[Tree], next: Target) -> Target {
+        let mut items: Vec<(&'static Row, NodeId, &Tree, Option<&Tree>)> = Vec::new();
+        for node in nodes {
+            if node.name == "else" {
+                match items.last_mut() {
+                    Some((row, _, _, otherwise @ None)) if row.name == "if" => {
+                        *otherwise = Some(node);
+                    }
+                    _ => {
+                        let message = "`else` follows no `if`".to_owned();
+                        let fix = "put it directly after the block of an `if`";
+                        self.error(node.at, Code::Misplaced, message, fix);
+                    }
+                }
+                continue;
+            }
+            if let Some(row) = self.known_step(node) {
+                let previous = items.last().map(|item| item.1);
+                items.push((row, self.reserve(node.at, previous), node, None));
+            }
+        }
+        let ids: Vec<NodeId> = items.iter().map(|item| item.1).collect();
+        for (index, (row, id, node, otherwise)) in items.into_iter().enumerate() {
+            let after = ids.get(index + 1).copied().or(next);
+            self.step(row, id, node, otherwise, after);
+        }
+        ids.first().copied().or(next)
+    }
+
+    fn known_step(&mut self, node: &Tree) -> Option<&'static Row> {
+        let name = node.name.as_str();
+        if let Some(row) = Row::find(STEPS, name) {
+            let allowed = !self.in_hangup || matches!(name, "set" | "if" | "end");
+            if allowed && (name != "end" || self.in_hangup) {
+                return Some(row);
+            }
+            let (message, fix) = match allowed {
+                true => (
+                    "`end` ends only an `on hangup` block",
+                    "write `hangup` to end the call",
+                ),
+                false => (
+                    "the caller is gone here",
+                    "only `set`, `if` and `end` stand in `on hangup`",
+                ),
+            };
+            self.error(node.at, Code::Misplaced, message.into(), fix);
+            return None;
+        }
+        if let Some((_, what)) = NOT_BUILT.iter().find(|(refused, _)| *refused == name) {
+            let message = format!("the step `{name}` ({what}) is not built yet");
+            self.error(node.at, Code::NotBuilt, message, "remove it");
+        } else if name == "on" {
+            let message = "`on` stands outside of a step that has exits".to_owned();
+            let fix = "put it into the block of a menu, gather, queue or dial";
+            self.error(node.at, Code::Misplaced, message, fix);
+        } else if Row::find(TOP, name).is_some() {
+            let message = format!("`{name}` stands at the top of a file, not in a flow");
+            self.error(node.at, Code::Misplaced, message, "move it out of the flow");
+        } else {
+            let message = format!("there is no step `{name}`");
+            let fix = suggest(name, STEPS.iter().map(|row| row.name), "");
+            self.error(node.at, Code::UnknownStep, message, &fix);
+        }
+        None
+    }
+
+    fn step(
+        &mut self,
+        row: &'static Row,
+        id: NodeId,
+        node: &Tree,
+        otherwise: Option<&Tree>,
+        next: Target,
+    ) {
+        let fields = Fields::read(row, node, &mut self.findings);
+        self.around.push(id);
+        let plain = vec![(Exit::Next, next)];
+        let (step, exits) = match row.name {
+            "answer" => (Step::Answer, plain),
+            "say" => (Step::Say(vec![self.say(&fields)]), plain),
+            "play" => (Step::Say(self.play(&fields)), plain),
+            "gather" => self.gather(&fields, row, node, next),
+            "menu" => self.menu(node, row, next),
+            "set" => (self.set(&fields, node.at), plain),
+            "if" => self.branch(&fields, node, otherwise, next),
+            "goto" => self.goto(&fields, id),
+            "queue" => self.queue(&fields, row, node, next),
+            "dial" | "transfer" => {
+                let step = Step::Dial(self.dial(&fields, row.name == "transfer"));
+                (step, self.exits(row, node, next))
+            }
+            "record" => {
+                let start = fields.text("what").as_deref() == Some("start");
+                (Step::Record(start), plain)
+            }
+            "hangup" => (Step::Hangup(fields.cause("cause")), Vec::new()),
+            "repeat" => self.repeat(node.at),
+            _ => (Step::End, Vec::new()),
+        };
+        self.around.pop();
+        if let Some(slot) = self.plan.nodes.get_mut(id.0 as usize) {
+            slot.step = step;
+            slot.exits = exits;
+        }
+    }
+
+    fn say(&mut self, fields: &Fields) -> Utterance {
+        let given = fields.given("text");
+        let at = given.map(|g| g.at).unwrap_or_default();
+        let text = self.template(&fields.text("text").unwrap_or_default(), at);
+        let voice = fields.text("voice");
+        match &self.facts.speech {
+            Speech::Missing if self.told_speech.insert(at.file) => {
+                let message = "there is no speech engine for `say`".to_owned();
+                let fix = "install espeak-ng (apt-get install espeak-ng), or `play` a file";
+                self.findings
+                    .warn(at, Code::SpeechUnavailable, message, fix.into());
+            }
+            Speech::Voices(voices) if !voices.is_empty() => {
+                let given = fields.given("voice").map(|g| g.at);
+                let unknown = voice.as_ref().filter(|voice| !voices.contains(*voice));
+                if let (Some(voice), Some(at)) = (unknown, given) {
+                    let fix = suggest(voice, voices.iter().map(String::as_str), "");
+                    let message = format!("the speech engine has no voice `{voice}`");
+                    self.findings
+                        .report(at, Code::SpeechUnavailable, message, fix);
+                }
+            }
+            _ => {}
+        }
+        Utterance {
+            what: Utter::Speech {
+                text,
+                voice,
+                lang: fields.text("lang"),
+            },
+            barge_in: fields.truth("barge-in"),
+        }
+    }
+
+    fn play(&mut self, fields: &Fields) -> Vec<Utterance> {
+        let mut heard = Vec::new();
+        for given in fields.all("file") {
+            let Read::Text(file) = &given.read else {
+                continue;
+            };
+            if let Some(prompts) = &self.facts.prompts
+                && !prompts.contains(file)
+            {
+                let names = prompts.iter().map(String::as_str);
+                let fix = suggest(file, names, "put the file into the prompts folder");
+                let message = format!("there is no prompt file `{file}`");
+                self.findings
+                    .report(given.at, Code::MissingPrompt, message, fix);
+            }
+            heard.push(Utterance {
+                what: Utter::File(file.clone()),
+                barge_in: fields.truth("barge-in"),
+            });
+        }
+        heard
+    }
+
+    fn read_gather(&mut self, fields: &Fields, prompts: Vec<Utterance>) -> Gather {
+        let finish = fields.text("finish");
+        let at = fields.given("finish").map(|g| g.at);
+        if let (Some(text), Some(at)) = (&finish, at)
+            && text.len() != 1
+        {
+            self.error(
+                at,
+                Code::WrongType,
+                "`finish` is one key".into(),
+                "write finish=\"#\"",
+            );
+        }
+        let (min, digits) = (fields.whole("min"), fields.whole("digits"));
+        if min > digits
+            && let Some(given) = fields.given("min").or(fields.given("digits"))
+        {
+            let message = "`min` is more than `digits`".to_owned();
+            self.error(given.at, Code::WrongType, message, "lower `min`");
+        }
+        Gather {
+            prompts,
+            digits: digits.unwrap_or(1) as usize,
+            min: min.unwrap_or(1) as usize,
+            finish: finish.and_then(|text| text.chars().next()),
+            first: fields.time("timeout").unwrap_or_default(),
+            between: fields.time("inter-digit").unwrap_or_default(),
+            retries: fields.whole("retries").unwrap_or(0) as u32,
+            into: fields.text("into"),
+        }
+    }
+
+    /// The `say` and `play` of a block, and what else stands there.
+    fn prompts<'n>(&mut self, node: &'n Tree) -> (Vec<Utterance>, Vec<&'n Tree>) {
+        let (mut prompts, mut others) = (Vec::new(), Vec::new());
+        for child in node.block.iter().flatten() {
+            let row = Row::find(STEPS, &child.name).filter(|r| matches!(r.name, "say" | "play"));
+            let Some(row) = row else {
+                others.push(child);
+                continue;
+            };
+            let fields = Fields::read(row, child, &mut self.findings);
+            match row.name {
+                "say" => prompts.push(self.say(&fields)),
+                _ => prompts.extend(self.play(&fields)),
+            }
+        }
+        (prompts, others)
+    }
+
+    fn gather(
+        &mut self,
+        fields: &Fields,
+        row: &'static Row,
+        node: &Tree,
+        next: Target,
+    ) -> (Step, Vec<(Exit, Target)>) {
+        let (prompts, others) = self.prompts(node);
+        let step = Step::Gather(self.read_gather(fields, prompts));
+        let mut exits = vec![(Exit::Next, next)];
+        for child in others {
+            self.named_exit(row, child, next, &mut exits);
+        }
+        (step, exits)
+    }
+
+    /// The `on` blocks of a queue or dial, before the way that goes on.
+    fn exits(&mut self, row: &'static Row, node: &Tree, next: Target) -> Vec<(Exit, Target)> {
+        let mut exits = vec![(Exit::Next, next)];
+        for child in node.block.iter().flatten() {
+            self.named_exit(row, child, next, &mut exits);
+        }
+        exits
+    }
+
+    fn named_exit(
+        &mut self,
+        row: &'static Row,
+        child: &Tree,
+        next: Target,
+        exits: &mut Vec<(Exit, Target)>,
+    ) {
+        let Some(name) = self.exit_name(row, child) else {
+            return;
+        };
+        let exit = match name.as_str() {
+            "timeout" => Exit::Timeout,
+            "invalid" => Exit::Invalid,
+            "max-wait" => Exit::MaxWait,
+            "full" => Exit::Full,
+            "no-agents" => Exit::NoAgents,
+            "completed" => Exit::Completed,
+            "busy" => Exit::Busy,
+            "no-answer" => Exit::NoAnswer,
+            _ => Exit::Failed,
+        };
+        for field in child.fields.iter().skip(1) {
+            let message = format!("`on {name}` takes nothing further here");
+            self.error(field.at, Code::UnknownAttribute, message, "remove it");
+        }
+        let target = self.steps(child.block.as_deref().unwrap_or(&[]), next);
+        self.add_exit(exits, exit, target, child.at);
+    }
+
+    fn add_exit(&mut self, exits: &mut Vec<(Exit, Target)>, exit: Exit, to: Target, at: Span) {
+        if exits.iter().any(|(other, _)| *other == exit) {
+            let message = format!("`on {}` stands here twice", exit.name());
+            return self.error(at, Code::DuplicateName, message, "remove one");
+        }
+        exits.push((exit, to));
+    }
+
+    /// The name of an `on`, if the row has such an exit; for a menu, keys too.
+    fn exit_name(&mut self, row: &'static Row, child: &Tree) -> Option<String> {
+        if child.name != "on" {
+            let message = format!(
+                "`{}` has no place in the block of `{}`",
+                child.name, row.name
+            );
+            let fix = match row.name {
+                "menu" => {
+                    "a menu holds say, play, gather and on; put other steps into an `on` block"
+                }
+                "gather" => "a gather holds say, play and on; put other steps after it",
+                _ => "its block holds `on …` exits; put other steps after it",
+            };
+            self.error(child.at, Code::Misplaced, message, fix);
+            return None;
+        }
+        if let Some(refused) = child.fields.iter().find_map(|f| f.name.as_deref())
+            && let Some((_, what)) = NOT_BUILT.iter().find(|(name, _)| *name == refused)
+        {
+            let message = format!("`on {refused}=` ({what}) is not built yet");
+            self.error(child.at, Code::NotBuilt, message, "remove it");
+            return None;
+        }
+        let names: Vec<&str> = row.exits.iter().map(|e| e.name).collect();
+        let Some(name) = super::first_text(child) else {
+            let message = "`on` wants the name of an exit".to_owned();
+            let fix = match row.name {
+                "menu" => "write the key in quotes: on \"1\" { … }".to_owned(),
+                _ => format!("write one of: {}", names.join(", ")),
+            };
+            self.error(child.at, Code::Missing, message, &fix);
+            return None;
+        };
+        let keys = row.name == "menu" && is_keys(name);
+        if keys || names.contains(&name) {
+            return Some(name.to_owned());
+        }
+        let message = format!("`{}` has no exit `{name}`", row.name);
+        let fix = suggest(name, names, "it has no exits");
+        self.error(child.at, Code::UnknownExit, message, &fix);
+        None
+    }
+
+    fn menu(
+        &mut self,
+        node: &Tree,
+        row: &'static Row,
+        next: Target,
+    ) -> (Step, Vec<(Exit, Target)>) {
+        let (prompts, others) = self.prompts(node);
+        let mut gather_node = None;
+        let mut menu = MenuExits::default();
+        let myself = self.around.last().copied();
+        self.menus.extend(myself);
+        for child in others {
+            if child.name == "gather" {
+                gather_node = Some(child);
+            } else {
+                self.menu_exit(row, child, next, &mut menu);
+            }
+        }
+        self.menus.pop();
+        let longest = menu.keys.iter().map(|(keys, _)| keys.len()).max();
+        let mut gather = self.menu_gather(row, gather_node, prompts);
+        let pauses = gather_node.is_some_and(|g| {
+            let mut names = g.fields.iter().filter_map(|f| f.name.as_deref());
+            names.any(|name| name == "inter-digit" || name == "finish")
+        });
+        gather.digits = gather.digits.max(longest.unwrap_or(1));
+        if !pauses {
+            self.report_ambiguous(&menu.keys);
+        }
+        if menu.keys.is_empty() {
+            let message = "a menu without keys".to_owned();
+            self.error(node.at, Code::NoWayOut, message, "add: on \"1\" { … }");
+        }
+        if menu.timeouts.is_none() {
+            let message = "a silent caller never leaves this menu".to_owned();
+            self.error(
+                node.at,
+                Code::NoWayOut,
+                message,
+                "add: on timeout max=3 { … }",
+            );
+        }
+        let step = Step::Menu(Menu {
+            gather,
+            timeouts: menu.timeouts.unwrap_or(ROUNDS),
+            invalids: menu.invalids.unwrap_or(ROUNDS),
+        });
+        menu.exits.push((Exit::Repeat, myself));
+        (step, menu.exits)
+    }
+
+    fn menu_gather(
+        &mut self,
+        menu: &'static Row,
+        node: Option<&Tree>,
+        prompts: Vec<Utterance>,
+    ) -> Gather {
+        let empty = Tree {
+            name: "gather".into(),
+            at: Span::default(),
+            fields: Vec::new(),
+            block: None,
+        };
+        let node = node.unwrap_or(&empty);
+        if let Some(first) = node.block.as_ref().and_then(|block| block.first()) {
+            let message = "the `gather` of a menu has no block".to_owned();
+            self.error(
+                first.at,
+                Code::Misplaced,
+                message,
+                "put it into the menu's own block",
+            );
+        }
+        // The table has this row; the menu's own stands in only to keep this total.
+        let row = Row::find(STEPS, "gather").unwrap_or(menu);
+        let fields = Fields::read(row, node, &mut self.findings);
+        for name in ["min", "retries"] {
+            if let Some(given) = fields.given(name) {
+                let message = format!("`{name}` has no meaning in the `gather` of a menu");
+                self.error(given.at, Code::UnknownAttribute, message, "remove it");
+            }
+        }
+        self.read_gather(&fields, prompts)
+    }
+
+    fn menu_exit(&mut self, row: &'static Row, child: &Tree, next: Target, menu: &mut MenuExits) {
+        let Some(name) = self.exit_name(row, child) else {
+            return;
+        };
+        let exit = match name.as_str() {
+            "timeout" => Exit::Timeout,
+            "invalid" => Exit::Invalid,
+            "hangup" => Exit::Hangup,
+            keys => {
+                menu.keys.push((keys.to_owned(), child.at));
+                Exit::Keys(keys.to_owned())
+            }
+        };
+        let max = self.read_max(&exit, child);
+        match exit {
+            Exit::Timeout => menu.timeouts = Some(max.unwrap_or(1)),
+            Exit::Invalid => menu.invalids = Some(max.unwrap_or(1)),
+            _ => {}
+        }
+        let outer = self.in_hangup;
+        self.in_hangup |= exit == Exit::Hangup;
+        let after = if self.in_hangup { None } else { next };
+        let target = self.steps(child.block.as_deref().unwrap_or(&[]), after);
+        self.in_hangup = outer;
+        self.add_exit(&mut menu.exits, exit, target, child.at);
+    }
+
+    /// `max=` of `on timeout` and `on invalid`.
+    fn read_max(&mut self, exit: &Exit, child: &Tree) -> Option<u32> {
+        let mut max = None;
+        for field in child.fields.iter().skip(1) {
+            let counts = matches!(exit, Exit::Timeout | Exit::Invalid);
+            if field.name.as_deref() != Some("max") || !counts {
+                let shown = field.name.as_deref().unwrap_or("this");
+                let message = format!("`on {}` has no attribute `{shown}`", exit.name());
+                let fix = match counts {
+                    true => "only `max=3` stands here",
+                    false => "remove it",
+                };
+                self.error(field.at, Code::UnknownAttribute, message, fix);
+                continue;
+            }
+            match &field.value {
+                super::Raw::Integer(number @ 1..=20) => max = Some(*number as u32),
+                _ => {
+                    let message = "`max` wants a whole number 1 to 20".to_owned();
+                    self.error(field.value_at, Code::WrongType, message, "write max=3");
+                }
+            }
+        }
+        max
+    }
+
+    fn report_ambiguous(&mut self, keys: &[(String, Span)]) {
+        for (longer, at) in keys {
+            let shorter = keys
+                .iter()
+                .find(|(other, _)| other != longer && longer.starts_with(other.as_str()));
+            if let Some((shorter, other)) = shorter {
+                let place = self.findings.name_place(*other);
+                let message = format!("`{shorter}` ({place}) is the beginning of `{longer}`");
+                let fix =
+                    "use keys of one length, or let a pause decide: gather inter-digit=\"2s\"";
+                self.error(*at, Code::AmbiguousDigits, message, fix);
+            }
+        }
+    }
+
+    fn set(&mut self, fields: &Fields, at: Span) -> Step {
+        let mut settings = Vec::new();
+        for given in fields.every() {
+            if !crate::dialplan::fields::is_variable(&given.name) {
+                let message = format!("`{}` cannot name a variable", given.name);
+                let fix = format!("write `{}`", given.name.replace('-', "_"));
+                self.error(given.at, Code::WrongType, message, &fix);
+                continue;
+            }
+            let setting = match &given.read {
+                Read::Text(text) => Setting::Text(self.template(text, given.at)),
+                Read::Whole(number) => Setting::Number(*number),
+                Read::Truth(truth) => Setting::Truth(*truth),
+                Read::Cel(text) => match self.expression(text, given.at) {
+                    Some((id, _)) => Setting::Cel(id),
+                    None => continue,
+                },
+                Read::Time(_) | Read::Cause(_) => continue,
+            };
+            settings.push((given.name.clone(), setting));
+        }
+        if fields.every().is_empty() {
+            let message = "`set` sets nothing".to_owned();
+            self.error(at, Code::Missing, message, "write set name=\"value\"");
+        }
+        Step::Set(settings)
+    }
+
+    fn branch(
+        &mut self,
+        fields: &Fields,
+        node: &Tree,
+        otherwise: Option<&Tree>,
+        next: Target,
+    ) -> (Step, Vec<(Exit, Target)>) {
+        self.expect_block(node);
+        let mut condition = 0;
+        if let Some(given) = fields.given("condition") {
+            let text = fields.text("condition").unwrap_or_default();
+            match self.expression(&text, given.at) {
+                Some((id, Type::Truth | Type::Any)) => condition = id,
+                Some((_, kind)) => {
+                    let kind = if kind == Type::Text { "text" } else { "number" };
+                    let message = format!("a condition is true or false; this is a {kind}");
+                    let fix = format!("compare it: {text} == …");
+                    self.error(given.at, Code::BadCondition, message, &fix);
+                }
+                None => {}
+            }
+        }
+        let then = self.steps(node.block.as_deref().unwrap_or(&[]), next);
+        let other = match otherwise {
+            Some(other) => {
+                self.expect_block(other);
+                if let Some(field) = other.fields.first() {
+                    let message = "`else` takes no condition".to_owned();
+                    self.error(
+                        field.at,
+                        Code::UnknownAttribute,
+                        message,
+                        "nest an `if` within it",
+                    );
+                }
+                self.steps(other.block.as_deref().unwrap_or(&[]), next)
+            }
+            None => next,
+        };
+        let exits = vec![(Exit::Then, then), (Exit::Else, other)];
+        (Step::If(condition), exits)
+    }
+
+    fn goto(&mut self, fields: &Fields, id: NodeId) -> (Step, Vec<(Exit, Target)>) {
+        if let Some(given) = fields.given("flow") {
+            let name = fields.text("flow").unwrap_or_default();
+            if let Some(flow) = self.expect_flow(&name, given.at) {
+                self.jumps.push((id, flow));
+            }
+        }
+        (Step::Goto, vec![(Exit::Goto, None)])
+    }
+
+    fn queue(
+        &mut self,
+        fields: &Fields,
+        row: &'static Row,
+        node: &Tree,
+        next: Target,
+    ) -> (Step, Vec<(Exit, Target)>) {
+        let queue = fields.text("queue").unwrap_or_default();
+        if let Some(given) = fields.given("queue") {
+            let known = self.plan.queues.iter().any(|q| q.name == queue);
+            if !known && !self.facts.queues_elsewhere.contains_key(&queue) {
+                let names = self.plan.queues.iter().map(|q| q.name.as_str());
+                let fix = suggest(&queue, names, &format!("declare it: queue \"{queue}\""));
+                let message = format!("there is no queue `{queue}`");
+                self.findings
+                    .report(given.at, Code::UnknownQueue, message, fix);
+            }
+        }
+        let step = Step::Queue {
+            queue,
+            priority: fields.whole("priority").unwrap_or(0) as i32,
+            max_wait: fields.time("max-wait"),
+        };
+        (step, self.exits(row, node, next))
+    }
+
+    fn dial(&mut self, fields: &Fields, blind: bool) -> DialStep {
+        let trunk = fields.text("trunk");
+        if let (Some(name), Some(given)) = (&trunk, fields.given("trunk")) {
+            self.expect_trunk(name, given.at);
+        }
+        let mut to = Vec::new();
+        for given in fields.all("to") {
+            if let Read::Text(text) = &given.read {
+                to.push(self.callee(text, given.at, trunk.clone()));
+            }
+        }
+        let caller_id = fields.given("caller-id").map(|given| given.at);
+        let caller_id =
+            caller_id.map(|at| self.template(&fields.text("caller-id").unwrap_or_default(), at));
+        DialStep {
+            to,
+            timeout: fields.time("timeout").unwrap_or_default(),
+            caller_id,
+            blind,
+        }
+    }
+
+    fn expect_trunk(&mut self, name: &str, at: Span) {
+        let Some(trunks) = &self.facts.trunks else {
+            return;
+        };
+        if !trunks.contains(name) {
+            let names = trunks.iter().map(String::as_str);
+            let fix = suggest(name, names, "add the trunk to the configuration");
+            let message = format!("there is no trunk `{name}`");
+            self.error(at, Code::UnknownTrunk, message, &fix);
+        }
+    }
+
+    /// A known endpoint, else a number if it looks like one or a trunk is named.
+    fn callee(&mut self, text: &str, at: Span, trunk: Option<String>) -> Callee {
+        let known = self
+            .facts
+            .endpoints
+            .as_ref()
+            .is_some_and(|e| e.contains(text));
+        let number = text.trim_start_matches('+');
+        let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+        let filled = text.contains('{');
+        if !known && (digits || filled || trunk.is_some()) {
+            let number = self.template(text, at);
+            return Callee::Number { number, trunk };
+        }
+        self.expect_endpoint(text, at);
+        Callee::Endpoint(text.to_owned())
+    }
+
+    fn repeat(&mut self, at: Span) -> (Step, Vec<(Exit, Target)>) {
+        let menu = self.menus.last().copied();
+        if menu.is_none() {
+            let message = "`repeat` stands outside of a menu".to_owned();
+            self.error(at, Code::Misplaced, message, "use `goto`");
+        }
+        (Step::Repeat, vec![(Exit::Repeat, menu)])
+    }
+
+    /// A text with `{places}` for variables; `{{` and `}}` are braces.
+    fn template(&mut self, text: &str, at: Span) -> Template {
+        let mut pieces = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let tail = rest.get(c.len_utf8()..).unwrap_or("");
+            if (c == '{' || c == '}') && tail.starts_with(c) {
+                plain.push(c);
+                rest = tail.get(1..).unwrap_or("");
+                continue;
+            }
+            if c != '{' {
+                plain.push(c);
+                rest = tail;
+                continue;
+            }
+            let Some((name, tail)) = tail.split_once('}') else {
+                let message = "a `{` in a text is never closed".to_owned();
+                self.error(
+                    at,
+                    Code::WrongType,
+                    message,
+                    "write `{{` for a brace, or add `}`",
+                );
+                break;
+            };
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.extend(self.piece(name, at));
+            rest = tail;
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        Template(pieces)
+    }
+
+    fn piece(&mut self, name: &str, at: Span) -> Option<Piece> {
+        match (name, name.strip_prefix("vars.")) {
+            ("from", _) => Some(Piece::From),
+            ("to", _) => Some(Piece::To),
+            ("trunk", _) => Some(Piece::Trunk),
+            ("digits", _) => Some(Piece::Digits),
+            (_, Some(variable)) if self.plan.variables.contains_key(variable) => {
+                Some(Piece::Variable(variable.to_owned()))
+            }
+            _ => {
+                let message = format!("there is no variable `{name}` for this text");
+                let variables = self.plan.variables.keys().map(|v| format!("vars.{v}"));
+                let mut names: Vec<String> = variables.collect();
+                names.extend(["from", "to", "trunk", "digits"].map(String::from));
+                let fix = suggest(name, names.iter().map(String::as_str), "");
+                self.findings
+                    .report(at, Code::UnknownVariable, message, fix);
+                None
+            }
+        }
+    }
+}

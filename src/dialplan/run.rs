@@ -1,0 +1,681 @@
+//! The interpreter: one call's walk through a plan.
+//!
+//! Sans-IO: [`Run::start`], then feed [`RunInput::Start`] and each [`RunInput`] that follows, drain
+//! [`Run::poll_output`] until `None`, then sleep until [`Run::deadline`].
+//!
+//! ```text
+//!   Start ─▶ enter ─┬─ answer, gather, menu, queue of a call not yet answered ─▶ Answering ─┐
+//!             ▲     ├─ say, play ─▶ Speaking ── played, key ──────────────────────▶ leave  │
+//!             │     ├─ gather, menu ─▶ Listening ── keys, no key, wrong keys ─────▶ leave ◀┘
+//!             │     ├─ queue ─▶ Queued ── left, completed ────────────────────────▶ leave
+//!             │     ├─ dial, transfer ─▶ Dialling ── ended ───────────────────────▶ leave
+//!             │     ├─ set, if, goto, record, repeat ─────────────────────────────▶ leave
+//!             │     └─ hangup ─▶ Ended            caller gone, end of the flow ─▶ Ended
+//!             └─────────────────────────── leave by an exit of the step ◀──────────────
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Now;
+use jiff::Timestamp;
+
+use super::condition::{Scope, Value};
+use super::plan::{
+    Callee, DialStep, EntryId, Exit, Node, NodeId, Piece, Plan, Setting, Step, Target, Template,
+    Utter, Utterance,
+};
+use crate::call::{
+    Action, Cause, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
+    Ringback,
+};
+
+mod listen;
+
+use listen::Listening;
+
+/// What is known of a call when it enters the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallFacts {
+    /// The caller's number or name, normalised.
+    pub from: String,
+    /// The number called, normalised.
+    pub to: String,
+    /// The trunk it came by; none for a call of our own endpoint.
+    pub trunk: Option<String>,
+    /// The wall time of [`RunInput::Start`].
+    pub at: Timestamp,
+}
+
+/// A wish to wait in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueRequest {
+    /// The queue's name.
+    pub queue: String,
+    /// Higher is served first; 0 is usual.
+    pub priority: i32,
+    /// The longest wait; the queue's own if none.
+    pub max_wait: Option<Duration>,
+}
+
+/// Why a call left a queue without an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeftWhy {
+    /// It waited as long as it may.
+    MaxWait,
+    /// The queue had no place.
+    Full,
+    /// Nobody serves the queue.
+    NoAgents,
+    /// Somebody took it out, or the queue is gone.
+    Removed,
+}
+
+/// What a queue tells of a call that waits in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueNotice {
+    /// It waits; 1 is next.
+    Joined {
+        /// Its place.
+        position: usize,
+    },
+    /// Its place has changed, or is told again.
+    Position(usize),
+    /// An agent is rung for it.
+    Offered,
+    /// An agent answered, and both hear each other.
+    Bridged {
+        /// Who.
+        agent: String,
+    },
+    /// It left without an agent.
+    Left {
+        /// Why.
+        why: LeftWhy,
+    },
+    /// It was served, and the bridge ended.
+    Completed {
+        /// Who hung up.
+        by: Party,
+    },
+}
+
+/// What a run is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunInput {
+    /// Begin. First input of every run.
+    Start,
+    /// The call tells something.
+    Notice(Notice),
+    /// The queue tells something.
+    Queue(QueueNotice),
+    /// [`Run::deadline`] is reached.
+    Deadline,
+}
+
+/// What a run asks and tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunOutput {
+    /// Ask the call for this.
+    Do(Action),
+    /// Put the call into this queue; answered by [`QueueNotice`]s until it left or was served.
+    Join(QueueRequest),
+    /// Take the call out of its queue: the caller is gone.
+    Leave,
+    /// A step was entered, or the flow left.
+    Step(Trace),
+    /// Something did not work and the walk went on; for the log.
+    Trouble {
+        /// At which step.
+        node: NodeId,
+        /// What.
+        why: String,
+    },
+    /// The run is over; nothing more will come.
+    Finished,
+}
+
+/// One transition of the walk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Trace {
+    /// The step that was left and by which exit; none at the start.
+    pub from: Option<(NodeId, Exit)>,
+    /// The step entered; none at the end of a flow.
+    pub to: Option<NodeId>,
+}
+
+/// What a run waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Its start.
+    New,
+    /// The answer of the call.
+    Answering,
+    /// The end of what is heard.
+    Speaking,
+    /// Keys.
+    Listening,
+    /// The queue.
+    Queued,
+    /// The dialled party.
+    Dialling,
+    /// Nothing: it is over.
+    Ended,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    New,
+    Answering,
+    Speaking {
+        play: PlayToken,
+        barge_in: bool,
+        until: Now,
+    },
+    Listening(Listening),
+    Queued,
+    Dialling(DialToken),
+    Ended,
+}
+
+/// One call's walk through a plan; plain data beside the plan itself.
+#[derive(Clone, Debug)]
+pub struct Run {
+    plan: Arc<Plan>,
+    entry: EntryId,
+    facts: CallFacts,
+    started: Now,
+    node: Option<NodeId>,
+    state: State,
+    answered: bool,
+    gone: bool,
+    /// The keys of the last `gather` or menu.
+    digits: String,
+    /// Keys pressed into a `say` before the step that listens.
+    typed: String,
+    variables: BTreeMap<String, Value>,
+    /// Rounds without any key, and with wrong keys, of the step that listened last.
+    rounds: (u32, u32),
+    tokens: u64,
+    /// Steps since the last key or wait.
+    quick: u32,
+    outputs: VecDeque<RunOutput>,
+}
+
+/// Steps without a key or a wait: the checker refuses such rounds, this ends what it missed.
+const QUICK_MAX: u32 = 1_000;
+/// Keys typed ahead.
+const TYPED_MAX: usize = 32;
+/// No prompt is longer; a playback whose end is never told does not hold a call for ever.
+const SPEAKING_MAX: Duration = Duration::from_secs(900);
+/// Characters of a variable.
+const VALUE_MAX: usize = 4_000;
+
+impl Run {
+    /// A run of `plan` from `entry`; it begins with [`RunInput::Start`].
+    pub fn start(plan: Arc<Plan>, entry: EntryId, facts: CallFacts) -> Self {
+        Self {
+            plan,
+            entry,
+            facts,
+            started: Now::ZERO,
+            node: None,
+            state: State::New,
+            answered: false,
+            gone: false,
+            digits: String::new(),
+            typed: String::new(),
+            variables: BTreeMap::new(),
+            rounds: (0, 0),
+            tokens: 0,
+            quick: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Advances the walk. What the step has no use for is dropped.
+    pub fn handle(&mut self, now: Now, input: RunInput) {
+        match (&self.state, input) {
+            (State::Ended, _) => {}
+            (State::New, RunInput::Start) => {
+                self.started = now;
+                let flow = self.plan.entries.get(self.entry.0 as usize).map(|e| e.flow);
+                let flow = flow.and_then(|flow| self.plan.flows.get(flow as usize));
+                let first = flow.and_then(|flow| flow.first);
+                self.enter(now, None, first);
+            }
+            (_, RunInput::Notice(Notice::CallerGone(_))) => self.caller_gone(now),
+            (_, RunInput::Notice(notice)) => self.notice(now, notice),
+            (State::Queued, RunInput::Queue(notice)) => self.queue_notice(now, notice),
+            (_, RunInput::Deadline) => self.deadline_reached(now),
+            (_, RunInput::Start | RunInput::Queue(_)) => {}
+        }
+    }
+
+    /// The next thing asked or told.
+    pub fn poll_output(&mut self) -> Option<RunOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`RunInput::Deadline`] is due.
+    pub fn deadline(&self) -> Option<Now> {
+        match &self.state {
+            State::Speaking { until, .. } => Some(*until),
+            State::Listening(listening) => listening.deadline(),
+            _ => None,
+        }
+    }
+
+    /// What it waits for.
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::New => Stage::New,
+            State::Answering => Stage::Answering,
+            State::Speaking { .. } => Stage::Speaking,
+            State::Listening(_) => Stage::Listening,
+            State::Queued => Stage::Queued,
+            State::Dialling(_) => Stage::Dialling,
+            State::Ended => Stage::Ended,
+        }
+    }
+
+    /// Whether a key pressed now reaches a `gather` or menu.
+    pub(super) fn hears_keys(&self) -> bool {
+        matches!(&self.state, State::Listening(listening) if listening.hears_keys())
+    }
+
+    /// The step where it stands.
+    pub fn node(&self) -> Option<NodeId> {
+        self.node
+    }
+
+    /// The plan that it keeps to its end.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The variables that were set, for queues, desks and call records.
+    pub fn variables(&self) -> &BTreeMap<String, Value> {
+        &self.variables
+    }
+
+    fn emit(&mut self, output: RunOutput) {
+        self.outputs.push_back(output);
+    }
+
+    fn ask(&mut self, action: Action) {
+        self.emit(RunOutput::Do(action));
+    }
+
+    fn trouble(&mut self, why: String) {
+        if let Some(node) = self.node {
+            self.emit(RunOutput::Trouble { node, why });
+        }
+    }
+
+    fn next_token(&mut self) -> u64 {
+        self.tokens += 1;
+        self.tokens
+    }
+
+    /// Leaves the present step by `exit`, or by `Next` if it has no such exit.
+    fn leave(&mut self, now: Now, exit: Exit) {
+        let plan = Arc::clone(&self.plan);
+        let Some((id, node)) = self.node.and_then(|id| Some((id, plan.node(id)?))) else {
+            return self.end(Cause::Normal);
+        };
+        let exit = if node.has(&exit) { exit } else { Exit::Next };
+        let target = node.target(&exit);
+        self.enter(now, Some((id, exit)), target);
+    }
+
+    /// Enters steps one after the other until one waits or the flow ends.
+    fn enter(&mut self, now: Now, from: Option<(NodeId, Exit)>, to: Target) {
+        let plan = Arc::clone(&self.plan);
+        let (mut from, mut to) = (from, to);
+        loop {
+            self.emit(RunOutput::Step(Trace {
+                from: from.clone(),
+                to,
+            }));
+            let Some((id, node)) = to.and_then(|id| Some((id, plan.node(id)?))) else {
+                return self.end(Cause::Normal);
+            };
+            self.node = Some(id);
+            self.quick += 1;
+            if self.quick > QUICK_MAX {
+                self.trouble(format!("{QUICK_MAX} steps without a key or a wait"));
+                return self.end(Cause::Failure);
+            }
+            let again = from.is_some_and(|(_, exit)| exit == Exit::Repeat);
+            let Some(exit) = self.execute(now, node, again) else {
+                return;
+            };
+            to = node.target(&exit);
+            from = Some((id, exit));
+        }
+    }
+
+    /// Does a step: gives the exit of one that is done at once, none of one that waits or ends.
+    fn execute(&mut self, now: Now, node: &Node, again: bool) -> Option<Exit> {
+        if self.gone && !matches!(node.step, Step::Set(_) | Step::If(_) | Step::End) {
+            self.finish();
+            return None;
+        }
+        let answers = matches!(
+            node.step,
+            Step::Answer | Step::Gather(_) | Step::Menu(_) | Step::Queue { .. }
+        );
+        if answers && !self.answered {
+            self.ask(Action::Answer);
+            self.state = State::Answering;
+            return None;
+        }
+        match &node.step {
+            Step::Answer => return Some(Exit::Next),
+            Step::Say(utterances) => {
+                let barge_in = utterances.iter().all(|u| u.barge_in);
+                if barge_in && !self.typed.is_empty() {
+                    return Some(Exit::Next);
+                }
+                self.typed.clear();
+                let play = self.play(utterances);
+                self.state = State::Speaking {
+                    play,
+                    barge_in,
+                    until: now + SPEAKING_MAX,
+                };
+            }
+            Step::Gather(_) | Step::Menu(_) => self.listen(now, node, again),
+            Step::Set(settings) => {
+                self.set(now, settings);
+                return Some(Exit::Next);
+            }
+            Step::If(condition) => {
+                let holds = self.evaluate(now, *condition) == Some(Value::Truth(true));
+                return Some(if holds { Exit::Then } else { Exit::Else });
+            }
+            Step::Goto => return Some(Exit::Goto),
+            Step::Repeat => return Some(Exit::Repeat),
+            Step::Queue {
+                queue,
+                priority,
+                max_wait,
+            } => {
+                self.state = State::Queued;
+                self.emit(RunOutput::Join(QueueRequest {
+                    queue: queue.clone(),
+                    priority: *priority,
+                    max_wait: *max_wait,
+                }));
+            }
+            Step::Dial(dial) => return self.dial(node, dial),
+            Step::Record(on) => {
+                self.ask(Action::Record(*on));
+                return Some(Exit::Next);
+            }
+            Step::Hangup(cause) => self.end(*cause),
+            Step::End => self.finish(),
+        }
+        None
+    }
+
+    fn dial(&mut self, node: &Node, dial: &DialStep) -> Option<Exit> {
+        let mut to = Vec::with_capacity(dial.to.len());
+        for callee in &dial.to {
+            match callee {
+                Callee::Endpoint(name) => to.push(Destination::Endpoint(name.clone())),
+                Callee::Number { number, trunk } => {
+                    let number = self.render(number);
+                    match trunk.clone().or_else(|| self.facts.trunk.clone()) {
+                        Some(trunk) => to.push(Destination::Trunk { trunk, number }),
+                        None => self.trouble(format!("no trunk for {number}: name one by trunk=")),
+                    }
+                }
+            }
+        }
+        if to.is_empty() {
+            let has = node.has(&Exit::Failed);
+            return Some(if has { Exit::Failed } else { Exit::Next });
+        }
+        let token = DialToken(self.next_token());
+        let caller_id = dial.caller_id.as_ref().map(|text| self.render(text));
+        self.state = State::Dialling(token);
+        self.ask(Action::Dial(Dial {
+            token,
+            to,
+            timeout: dial.timeout,
+            ringback: Ringback::Tone,
+            caller_id,
+            blind: dial.blind,
+        }));
+        None
+    }
+
+    fn play(&mut self, utterances: &[Utterance]) -> PlayToken {
+        let play = PlayToken(self.next_token());
+        let items = utterances.iter().map(|u| self.prompt(u)).collect();
+        self.ask(Action::Play {
+            play,
+            items,
+            repeat: false,
+        });
+        play
+    }
+
+    fn prompt(&self, utterance: &Utterance) -> Prompt {
+        match &utterance.what {
+            Utter::File(name) => Prompt::File(name.clone()),
+            Utter::Speech { text, voice, lang } => Prompt::Speech {
+                text: self.render(text),
+                voice: voice.clone(),
+                lang: lang.clone(),
+            },
+        }
+    }
+
+    fn render(&self, template: &Template) -> String {
+        let mut text = String::new();
+        for piece in &template.0 {
+            match piece {
+                Piece::Text(plain) => text.push_str(plain),
+                Piece::From => text.push_str(&self.facts.from),
+                Piece::To => text.push_str(&self.facts.to),
+                Piece::Trunk => text.push_str(self.facts.trunk.as_deref().unwrap_or("")),
+                Piece::Digits => text.push_str(&self.digits),
+                Piece::Variable(name) => match self.variables.get(name) {
+                    Some(value) => text.push_str(&value.to_string()),
+                    None => text.push_str(&self.unset(name)),
+                },
+            }
+        }
+        text.chars().take(VALUE_MAX).collect()
+    }
+
+    fn unset(&self, name: &str) -> String {
+        let kind = self.plan.variables.get(name);
+        kind.map_or(String::new(), |kind| {
+            super::condition::zero(*kind).to_string()
+        })
+    }
+
+    fn set(&mut self, now: Now, settings: &[(String, Setting)]) {
+        for (name, setting) in settings {
+            let value = match setting {
+                Setting::Text(text) => Some(Value::Text(self.render(text))),
+                Setting::Number(number) => Some(Value::Number(*number)),
+                Setting::Truth(truth) => Some(Value::Truth(*truth)),
+                Setting::Cel(id) => self.evaluate(now, *id),
+            };
+            if let Some(value) = value {
+                self.variables.insert(name.clone(), value);
+            }
+        }
+    }
+
+    /// The value of an expression; one that fails is told as trouble and is none.
+    fn evaluate(&mut self, now: Now, id: u32) -> Option<Value> {
+        let condition = self.plan.conditions.get(id as usize)?;
+        let elapsed = jiff::SignedDuration::try_from(now.since(self.started)).unwrap_or_default();
+        let at = self.facts.at.checked_add(elapsed).unwrap_or(self.facts.at);
+        let utc = jiff::tz::TimeZone::UTC;
+        let zone = self
+            .plan
+            .entries
+            .get(self.entry.0 as usize)
+            .map(|e| &e.zone);
+        let scope = Scope {
+            from: &self.facts.from,
+            to: &self.facts.to,
+            trunk: self.facts.trunk.as_deref().unwrap_or(""),
+            digits: &self.digits,
+            variables: &self.variables,
+            types: &self.plan.variables,
+            hours: &self.plan.hours,
+            at,
+            zone: zone.unwrap_or(&utc),
+        };
+        match condition.evaluate(&scope) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.trouble(why);
+                None
+            }
+        }
+    }
+
+    fn notice(&mut self, now: Now, notice: Notice) {
+        match (&mut self.state, notice) {
+            (State::Answering, Notice::Answered) => {
+                self.answered = true;
+                let again = self.node;
+                self.resume(now, again);
+            }
+            (_, Notice::Answered) => self.answered = true,
+            (State::Speaking { play, .. }, Notice::Played { play: done, .. }) if *play == done => {
+                self.leave(now, Exit::Next);
+            }
+            (State::Speaking { play, .. }, Notice::PlayFailed { play: done, why })
+                if *play == done =>
+            {
+                self.trouble(why);
+                self.leave(now, Exit::Next);
+            }
+            (State::Speaking { play, barge_in, .. }, Notice::Digit { digit, .. }) => {
+                if *barge_in {
+                    let play = *play;
+                    self.typed.push(digit);
+                    self.quick = 0;
+                    self.ask(Action::StopPlay(play));
+                    self.leave(now, Exit::Next);
+                }
+            }
+            (State::Listening(_), notice) => self.heard(now, notice),
+            (
+                State::Dialling(token),
+                Notice::DialEnded {
+                    token: ended,
+                    result,
+                },
+            ) if *token == ended => {
+                self.dial_ended(now, result);
+            }
+            (State::Dialling(_), Notice::Bridged(_)) => self.answered = true,
+            _ => {}
+        }
+    }
+
+    /// Does the present step now that the call is answered.
+    fn resume(&mut self, now: Now, node: Target) {
+        let plan = Arc::clone(&self.plan);
+        let Some(node) = node.and_then(|id| plan.node(id)) else {
+            return self.end(Cause::Normal);
+        };
+        if let Some(exit) = self.execute(now, node, false) {
+            self.leave(now, exit);
+        }
+    }
+
+    fn queue_notice(&mut self, now: Now, notice: QueueNotice) {
+        self.quick = 0;
+        match notice {
+            QueueNotice::Left { why } => self.leave(
+                now,
+                match why {
+                    LeftWhy::MaxWait => Exit::MaxWait,
+                    LeftWhy::Full => Exit::Full,
+                    LeftWhy::NoAgents => Exit::NoAgents,
+                    LeftWhy::Removed => Exit::Next,
+                },
+            ),
+            QueueNotice::Completed { by } => self.completed(now, by),
+            QueueNotice::Joined { .. }
+            | QueueNotice::Position(_)
+            | QueueNotice::Offered
+            | QueueNotice::Bridged { .. } => {}
+        }
+    }
+
+    fn dial_ended(&mut self, now: Now, result: DialResult) {
+        self.quick = 0;
+        match result {
+            DialResult::Completed(by) => self.completed(now, by),
+            DialResult::Busy => self.leave(now, Exit::Busy),
+            DialResult::NoAnswer => self.leave(now, Exit::NoAnswer),
+            DialResult::Refused(_) | DialResult::Unreachable => self.leave(now, Exit::Failed),
+            DialResult::Cancelled => self.leave(now, Exit::Next),
+        }
+    }
+
+    /// A bridge ended: the plan goes on only by an exit made for it, and only with a caller.
+    fn completed(&mut self, now: Now, by: Party) {
+        let node = self.node.and_then(|id| self.plan.node(id));
+        let goes_on = node.is_some_and(|node| node.has(&Exit::Completed)) && by != Party::Caller;
+        match goes_on {
+            true => self.leave(now, Exit::Completed),
+            false => self.end(Cause::Normal),
+        }
+    }
+
+    fn caller_gone(&mut self, now: Now) {
+        self.gone = true;
+        if matches!(self.state, State::Queued) {
+            self.emit(RunOutput::Leave);
+        }
+        let node = self.node.and_then(|id| self.plan.node(id));
+        let listens = matches!(self.state, State::Listening(_));
+        match listens && node.is_some_and(|node| node.has(&Exit::Hangup)) {
+            true => self.leave(now, Exit::Hangup),
+            false => self.finish(),
+        }
+    }
+
+    fn deadline_reached(&mut self, now: Now) {
+        if self.deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        match self.state {
+            State::Speaking { play, .. } => {
+                self.trouble("a playback never ended".to_owned());
+                self.ask(Action::StopPlay(play));
+                self.leave(now, Exit::Next);
+            }
+            State::Listening(_) => self.waited(now),
+            _ => {}
+        }
+    }
+
+    /// Hangs up, unless the caller is gone already.
+    fn end(&mut self, cause: Cause) {
+        if !self.gone {
+            self.ask(Action::Hangup(cause));
+        }
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Ended;
+        self.emit(RunOutput::Finished);
+    }
+}
