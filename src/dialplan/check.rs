@@ -66,8 +66,10 @@ fn unreachable(plan: &Plan, shape: &[Shape], findings: &mut Findings) {
             && !dead_flows.contains(&node.flow);
         if !is_reached(id) && first_dead {
             let before = around.previous.and_then(|id| plan.node(id));
-            let before = before.map_or("", |node| node.step.verb());
-            let message = format!("no call reaches this step: `{before}` does not come back");
+            let message = match before.map(|node| node.step.verb()) {
+                Some(before) => format!("no call reaches this step: `{before}` does not come back"),
+                None => "no call reaches this step".to_owned(),
+            };
             findings.warn(
                 node.at,
                 Code::Unreachable,
