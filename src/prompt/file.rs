@@ -78,6 +78,10 @@ pub fn read(path: &Path) -> Result<Vec<i16>, FileError> {
         path: path.to_owned(),
         reason,
     };
+    let bytes = file.metadata().map_or(0, |data| data.len());
+    if bytes > BYTES_MAX {
+        return Err(format(format!("{bytes} bytes; want at most {BYTES_MAX}")));
+    }
     let (mono, rate) = decode(std::io::BufReader::new(file)).map_err(format)?;
     let mut samples = level::to_8k(&mono, rate).map_err(|error| format(error.to_string()))?;
     level::settle(&mut samples);
@@ -118,6 +122,8 @@ pub(super) fn decode(source: impl Read) -> Result<(Vec<f32>, u32), String> {
     ))
 }
 
+/// Ten minutes of stereo at 48 kHz and 32 bits, and some.
+const BYTES_MAX: u64 = 256 << 20;
 const NAME_MAX: usize = 255;
 const CHANNELS_MAX: usize = 8;
 
@@ -229,5 +235,50 @@ mod tests {
             ..spec
         };
         assert!(decode(&wav(nan, 10, |_, _| f32::NAN)[..]).is_err());
+    }
+
+    #[test]
+    fn fuzz_mutated_files_are_decoded_or_refused_and_never_break() {
+        let spec = WavSpec {
+            channels: 2,
+            sample_rate: 22_050,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
+        let seed = wav(spec, 50, |n, _| n as f32 / 100.0);
+        let rounds = if std::env::var_os("TANDEM_FUZZ_SECONDS").is_some() {
+            2_000_000
+        } else {
+            2_000
+        };
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut dice = move |sides: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % sides as u64) as usize
+        };
+        let mut decoded = 0;
+        for _ in 0..rounds {
+            let mut bytes = seed.clone();
+            for _ in 0..=dice(4) {
+                // Most mutations hit the header: samples cannot be wrong.
+                let at = if dice(4) > 0 {
+                    dice(60)
+                } else {
+                    dice(bytes.len())
+                };
+                bytes[at] = [0, 1, 0x7F, 0x80, 0xFF, dice(256) as u8][dice(6)];
+            }
+            bytes.truncate(bytes.len() - if dice(4) == 0 { dice(bytes.len()) } else { 0 });
+            if let Ok((samples, _)) = decode(&bytes[..]) {
+                assert!(samples.len() <= bytes.len() && samples.iter().all(|s| s.is_finite()));
+                decoded += 1;
+            }
+        }
+        assert!(
+            decoded > rounds / 100,
+            "only {decoded} of {rounds} reached the samples"
+        );
     }
 }

@@ -88,6 +88,8 @@ pub struct Overloaded;
 /// Resolves to the clip. If the library stops meanwhile it resolves to an error of the channel.
 pub type Loading = oneshot::Receiver<Result<Arc<Clip>, LoadError>>;
 
+type Reply = oneshot::Sender<Result<Arc<Clip>, LoadError>>;
+
 /// A handle to the library. Clones share it; it stops when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct ClipLibrary {
@@ -132,7 +134,7 @@ impl ClipLibrary {
 
 struct Request {
     prompt: Prompt,
-    reply: oneshot::Sender<Result<Arc<Clip>, LoadError>>,
+    reply: Reply,
 }
 
 /// What a clip was made from, so that a file that was replaced is read again.
@@ -156,7 +158,7 @@ struct Library {
     kept: HashMap<Prompt, Kept>,
     kept_bytes: usize,
     uses: u64,
-    waiting: HashMap<Prompt, Vec<oneshot::Sender<Result<Arc<Clip>, LoadError>>>>,
+    waiting: HashMap<Prompt, Vec<Reply>>,
     by_task: HashMap<task::Id, Prompt>,
     loads: JoinSet<Loaded>,
 }

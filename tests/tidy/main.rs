@@ -81,8 +81,8 @@ fn a_breach_is_found() {
     );
     assert_eq!(layers::edges(&up).len(), 2);
     let nested = planted(
-        "src/call/planted.rs",
-        "//! x\nuse crate::{trunk::{a, b}, call::c};\n",
+        "src/center/planted.rs",
+        "//! x\nuse crate::{config::{a, b}, call::c};\n",
     );
     assert_eq!(layers::edges(&nested), Vec::<String>::new());
     let waits = planted(

@@ -458,7 +458,7 @@ async fn an_address_in_use_and_a_listener_twice_are_refused_by_name() {
     let error =
         |listeners: &[ListenerConfig]| Net::start(listeners, None, &Limits::default()).unwrap_err();
     assert!(matches!(
-        error(&[listener.clone()]),
+        error(std::slice::from_ref(&listener)),
         NetError::Bind { id: 3, .. }
     ));
     let free = ListenerConfig {
