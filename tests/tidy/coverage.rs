@@ -160,7 +160,7 @@ fn section(numbers: &[u32]) -> String {
 fn rfcs(claims: &Claims) -> String {
     let mut text = String::from(
         "# RFC coverage\n\nMade from the `// covers:` lines of the tests; \
-         `TANDEM_BLESS=1 cargo test --test tidy` writes it anew.\n",
+         `make bless` writes it anew.\n",
     );
     let mut last = 0;
     for (claim, tests) in claims {
@@ -188,7 +188,7 @@ fn statements(claims: &Claims, seeds: &str) -> String {
     let mut text = format!(
         "# What Tandem is to do\n\nEach statement with the test that shows it: {count} of {} are shown. \
          Made from `tests/data/seeds.txt`\nand the `// covers:` lines of the tests; \
-         `TANDEM_BLESS=1 cargo test --test tidy` writes it anew.\n\n\
+         `make bless` writes it anew.\n\n\
          | id | statement | shown by |\n|---|---|---|\n",
         ids.len()
     );

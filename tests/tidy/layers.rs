@@ -44,6 +44,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     module("server", ANY),
+    module("cli", ANY),
     module("demo", ANY),
     module("main", ANY),
     module("lib", ANY),

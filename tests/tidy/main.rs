@@ -1,7 +1,7 @@
 //! What no compiler checks: the layers, the bans, the names, and the two documents made from the tests.
 //!
-//! A failure names the file, the line and the rule. `TANDEM_BLESS=1 cargo test --test tidy` writes
-//! the documents anew; `-- --nocapture` prints the largest files and functions, for a person to judge.
+//! A failure names the file, the line and the rule. `make bless` writes the
+//! documents anew; `-- --nocapture` prints the largest files and functions, for a person to judge.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -66,10 +66,7 @@ fn the_largest_files_and_functions_are_shown() {
 
 #[test]
 fn the_coverage_documents_are_what_the_tests_say() {
-    none(
-        "TANDEM_BLESS=1 cargo test --test tidy writes them",
-        &coverage::check(&Tree::read()),
-    );
+    none("`make bless` writes them", &coverage::check(&Tree::read()));
 }
 
 #[test]
