@@ -400,7 +400,7 @@ impl Checker<'_> {
         }
     }
 
-    fn field(&mut self, id: u64, of: &IdedExpr, field: &str, test: bool) -> Result<Kind, Wrong> {
+    fn field(&self, id: u64, of: &IdedExpr, field: &str, test: bool) -> Result<Kind, Wrong> {
         let Expr::Ident(name) = &of.expr else {
             return Err(wrong(id, format!("nothing here has a field `{field}`"), ""));
         };

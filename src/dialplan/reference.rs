@@ -11,11 +11,11 @@ pub fn reference() -> String {
     let mut write = |part: String| text.push_str(&part);
     write("### At the top of a file\n\n".into());
     TOP.iter().for_each(|row| write(describe(row, "")));
-    write("### Steps\n\n".into());
+    write("\n### Steps\n\n".into());
     STEPS.iter().for_each(|row| write(describe(row, "")));
-    write("### Lines of a test\n\n".into());
+    write("\n### Lines of a test\n\n".into());
     TESTS.iter().for_each(|row| write(describe(row, "")));
-    write("### Refused by name\n\n".into());
+    write("\n### Refused by name\n\n".into());
     let refused: Vec<String> = NOT_BUILT
         .iter()
         .map(|(n, what)| format!("`{n}` ({what})"))

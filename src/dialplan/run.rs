@@ -21,17 +21,15 @@ use std::time::Duration;
 use clock::Now;
 use jiff::Timestamp;
 
-use super::condition::{Scope, Value};
-use super::plan::{
-    Callee, DialStep, EntryId, Exit, Node, NodeId, Piece, Plan, Setting, Step, Target, Template,
-    Utter, Utterance,
-};
+use super::condition::Value;
+use super::plan::{Callee, DialStep, EntryId, Exit, Node, NodeId, Plan, Step, Target, Utterance};
 use crate::call::{
     Action, Cause, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
     Ringback,
 };
 
 mod listen;
+mod values;
 
 use listen::Listening;
 
@@ -464,87 +462,6 @@ impl Run {
         play
     }
 
-    fn prompt(&self, utterance: &Utterance) -> Prompt {
-        match &utterance.what {
-            Utter::File(name) => Prompt::File(name.clone()),
-            Utter::Speech { text, voice, lang } => Prompt::Speech {
-                text: self.render(text),
-                voice: voice.clone(),
-                lang: lang.clone(),
-            },
-        }
-    }
-
-    fn render(&self, template: &Template) -> String {
-        let mut text = String::new();
-        for piece in &template.0 {
-            match piece {
-                Piece::Text(plain) => text.push_str(plain),
-                Piece::From => text.push_str(&self.facts.from),
-                Piece::To => text.push_str(&self.facts.to),
-                Piece::Trunk => text.push_str(self.facts.trunk.as_deref().unwrap_or("")),
-                Piece::Digits => text.push_str(&self.digits),
-                Piece::Variable(name) => match self.variables.get(name) {
-                    Some(value) => text.push_str(&value.to_string()),
-                    None => text.push_str(&self.unset(name)),
-                },
-            }
-        }
-        text.chars().take(VALUE_MAX).collect()
-    }
-
-    fn unset(&self, name: &str) -> String {
-        let kind = self.plan.variables.get(name);
-        kind.map_or(String::new(), |kind| {
-            super::condition::zero(*kind).to_string()
-        })
-    }
-
-    fn set(&mut self, now: Now, settings: &[(String, Setting)]) {
-        for (name, setting) in settings {
-            let value = match setting {
-                Setting::Text(text) => Some(Value::Text(self.render(text))),
-                Setting::Number(number) => Some(Value::Number(*number)),
-                Setting::Truth(truth) => Some(Value::Truth(*truth)),
-                Setting::Cel(id) => self.evaluate(now, *id),
-            };
-            if let Some(value) = value {
-                self.variables.insert(name.clone(), value);
-            }
-        }
-    }
-
-    /// The value of an expression; one that fails is told as trouble and is none.
-    fn evaluate(&mut self, now: Now, id: u32) -> Option<Value> {
-        let condition = self.plan.conditions.get(id as usize)?;
-        let elapsed = jiff::SignedDuration::try_from(now.since(self.started)).unwrap_or_default();
-        let at = self.facts.at.checked_add(elapsed).unwrap_or(self.facts.at);
-        let utc = jiff::tz::TimeZone::UTC;
-        let zone = self
-            .plan
-            .entries
-            .get(self.entry.0 as usize)
-            .map(|e| &e.zone);
-        let scope = Scope {
-            from: &self.facts.from,
-            to: &self.facts.to,
-            trunk: self.facts.trunk.as_deref().unwrap_or(""),
-            digits: &self.digits,
-            variables: &self.variables,
-            types: &self.plan.variables,
-            hours: &self.plan.hours,
-            at,
-            zone: zone.unwrap_or(&utc),
-        };
-        match condition.evaluate(&scope) {
-            Ok(value) => Some(value),
-            Err(why) => {
-                self.trouble(why);
-                None
-            }
-        }
-    }
-
     fn notice(&mut self, now: Now, notice: Notice) {
         match (&mut self.state, notice) {
             (State::Answering, Notice::Answered) => {
@@ -562,14 +479,19 @@ impl Run {
                 self.trouble(why);
                 self.leave(now, Exit::Next);
             }
-            (State::Speaking { play, barge_in, .. }, Notice::Digit { digit, .. }) => {
-                if *barge_in {
-                    let play = *play;
-                    self.typed.push(digit);
-                    self.quick = 0;
-                    self.ask(Action::StopPlay(play));
-                    self.leave(now, Exit::Next);
-                }
+            (
+                State::Speaking {
+                    play,
+                    barge_in: true,
+                    ..
+                },
+                Notice::Digit { digit, .. },
+            ) => {
+                let play = *play;
+                self.typed.push(digit);
+                self.quick = 0;
+                self.ask(Action::StopPlay(play));
+                self.leave(now, Exit::Next);
             }
             (State::Listening(_), notice) => self.heard(now, notice),
             (

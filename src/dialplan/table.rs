@@ -294,7 +294,7 @@ pub(super) static STEPS: &[Row] = &[
         ]),
     row("set", "Sets variables: `set lang=\"en\" tries=(cel)\"vars.tries + 1\"`.").free(),
     row("if", "Takes its block if the condition holds, else the block of an `else` on the next line.")
-        .takes(&[arg("condition", Kind::Cel, "in CEL, over from, to, trunk, digits, vars, time and hours(…)")])
+        .takes(&[arg("condition", Kind::Cel, "over from, to, trunk, digits, vars, time and hours(…)")])
         .block(Block::Steps),
     row("goto", "Goes to a flow or menu and does not come back.")
         .takes(&[arg("flow", Kind::Name(Named::Flow), "where to")]),
@@ -364,7 +364,7 @@ pub(super) static NOT_BUILT: &[(&str, &str)] = &[
 pub(super) static TOP: &[Row] = &[
     row("dialplan", "Names the version of the language and the time zone of `time`. One per file, first.")
         .with(&[
-            need("version", Kind::Whole(1, 1), "1"),
+            need("version", Kind::Whole(1, 1), "the version of the language"),
             attr("tz", Kind::Zone, Some("UTC"), "the zone of `time` in conditions of this file"),
         ]),
     row("entry", "Leads calls into a flow. The exact number wins over the longest pattern, an endpoint's own entry over both.")
@@ -434,7 +434,7 @@ pub(super) static QUEUE: &[Row] = &[
         "agents",
         "Who serves it; without a line, whoever is given to it at run time.",
     )
-    .takes(&[many("agent", Kind::Name(Named::Agent), 1, "names")]),
+    .takes(&[many("agent", Kind::Name(Named::Agent), 1, "in any order")]),
     row("announce", "Speaks to those who wait.").with(&[
         attr("every", Kind::Time, Some("45s"), "how often"),
         attr(
@@ -503,10 +503,10 @@ pub(super) static TESTS: &[Row] = &[
     row("hangup", "The caller hangs up."),
     row(
         "expect-say",
-        "The next thing heard is speech that holds this text.",
+        "Speech that holds this text is heard from here on.",
     )
     .takes(&[arg("text", Kind::Text, "a part of it")]),
-    row("expect-play", "The next thing heard is this file.").takes(&[arg(
+    row("expect-play", "This file is heard from here on.").takes(&[arg(
         "file",
         Kind::Text,
         "its name",

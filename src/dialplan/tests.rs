@@ -1,3 +1,5 @@
+//! The examples that ship, and what the other tests share.
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

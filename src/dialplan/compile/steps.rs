@@ -5,22 +5,9 @@ use super::{Code, Compiler, Fields, NodeId, Read, Row, Span, Speech, Tree, Type}
 use crate::dialplan::diagnostic::suggest;
 use crate::dialplan::fields::is_keys;
 use crate::dialplan::plan::{
-    Callee, DialStep, Exit, Gather, Menu, Node, Piece, Setting, Step, Target, Template, Utter,
-    Utterance,
+    DialStep, Exit, Gather, Node, Setting, Step, Target, Utter, Utterance,
 };
 use crate::dialplan::table::{NOT_BUILT, STEPS, TOP};
-
-/// Timeouts and wrong keys that a menu bears before it is left, unless its exit says `max=`.
-const ROUNDS: u32 = 3;
-
-/// The exits of a menu as they are collected.
-#[derive(Default)]
-struct MenuExits {
-    exits: Vec<(Exit, Target)>,
-    keys: Vec<(String, Span)>,
-    timeouts: Option<u32>,
-    invalids: Option<u32>,
-}
 
 impl Compiler<'_> {
     /// A flow, or a menu at the top of a file.
@@ -244,7 +231,7 @@ impl Compiler<'_> {
         heard
     }
 
-    fn read_gather(&mut self, fields: &Fields, prompts: Vec<Utterance>) -> Gather {
+    pub(super) fn read_gather(&mut self, fields: &Fields, prompts: Vec<Utterance>) -> Gather {
         let finish = fields.text("finish");
         let at = fields.given("finish").map(|g| g.at);
         if let (Some(text), Some(at)) = (&finish, at)
@@ -277,7 +264,7 @@ impl Compiler<'_> {
     }
 
     /// The `say` and `play` of a block, and what else stands there.
-    fn prompts<'n>(&mut self, node: &'n Tree) -> (Vec<Utterance>, Vec<&'n Tree>) {
+    pub(super) fn prompts<'n>(&mut self, node: &'n Tree) -> (Vec<Utterance>, Vec<&'n Tree>) {
         let (mut prompts, mut others) = (Vec::new(), Vec::new());
         for child in node.block.iter().flatten() {
             let row = Row::find(STEPS, &child.name).filter(|r| matches!(r.name, "say" | "play"));
@@ -348,7 +335,13 @@ impl Compiler<'_> {
         self.add_exit(exits, exit, target, child.at);
     }
 
-    fn add_exit(&mut self, exits: &mut Vec<(Exit, Target)>, exit: Exit, to: Target, at: Span) {
+    pub(super) fn add_exit(
+        &mut self,
+        exits: &mut Vec<(Exit, Target)>,
+        exit: Exit,
+        to: Target,
+        at: Span,
+    ) {
         if exits.iter().any(|(other, _)| *other == exit) {
             let message = format!("`on {}` stands here twice", exit.name());
             return self.error(at, Code::DuplicateName, message, "remove one");
@@ -357,7 +350,7 @@ impl Compiler<'_> {
     }
 
     /// The name of an `on`, if the row has such an exit; for a menu, keys too.
-    fn exit_name(&mut self, row: &'static Row, child: &Tree) -> Option<String> {
+    pub(super) fn exit_name(&mut self, row: &'static Row, child: &Tree) -> Option<String> {
         if child.name != "on" {
             let message = format!(
                 "`{}` has no place in the block of `{}`",
@@ -398,159 +391,6 @@ impl Compiler<'_> {
         let fix = suggest(name, names, "it has no exits");
         self.error(child.at, Code::UnknownExit, message, &fix);
         None
-    }
-
-    fn menu(
-        &mut self,
-        node: &Tree,
-        row: &'static Row,
-        next: Target,
-    ) -> (Step, Vec<(Exit, Target)>) {
-        let (prompts, others) = self.prompts(node);
-        let mut gather_node = None;
-        let mut menu = MenuExits::default();
-        let myself = self.around.last().copied();
-        self.menus.extend(myself);
-        for child in others {
-            if child.name == "gather" {
-                gather_node = Some(child);
-            } else {
-                self.menu_exit(row, child, next, &mut menu);
-            }
-        }
-        self.menus.pop();
-        let longest = menu.keys.iter().map(|(keys, _)| keys.len()).max();
-        let mut gather = self.menu_gather(row, gather_node, prompts);
-        let pauses = gather_node.is_some_and(|g| {
-            let mut names = g.fields.iter().filter_map(|f| f.name.as_deref());
-            names.any(|name| name == "inter-digit" || name == "finish")
-        });
-        gather.digits = gather.digits.max(longest.unwrap_or(1));
-        if !pauses {
-            self.report_ambiguous(&menu.keys);
-        }
-        if menu.keys.is_empty() {
-            let message = "a menu without keys".to_owned();
-            self.error(node.at, Code::NoWayOut, message, "add: on \"1\" { … }");
-        }
-        if menu.timeouts.is_none() {
-            let message = "a silent caller never leaves this menu".to_owned();
-            self.error(
-                node.at,
-                Code::NoWayOut,
-                message,
-                "add: on timeout max=3 { … }",
-            );
-        }
-        let step = Step::Menu(Menu {
-            gather,
-            timeouts: menu.timeouts.unwrap_or(ROUNDS),
-            invalids: menu.invalids.unwrap_or(ROUNDS),
-        });
-        menu.exits.push((Exit::Repeat, myself));
-        (step, menu.exits)
-    }
-
-    fn menu_gather(
-        &mut self,
-        menu: &'static Row,
-        node: Option<&Tree>,
-        prompts: Vec<Utterance>,
-    ) -> Gather {
-        let empty = Tree {
-            name: "gather".into(),
-            at: Span::default(),
-            fields: Vec::new(),
-            block: None,
-        };
-        let node = node.unwrap_or(&empty);
-        if let Some(first) = node.block.as_ref().and_then(|block| block.first()) {
-            let message = "the `gather` of a menu has no block".to_owned();
-            self.error(
-                first.at,
-                Code::Misplaced,
-                message,
-                "put it into the menu's own block",
-            );
-        }
-        // The table has this row; the menu's own stands in only to keep this total.
-        let row = Row::find(STEPS, "gather").unwrap_or(menu);
-        let fields = Fields::read(row, node, &mut self.findings);
-        for name in ["min", "retries"] {
-            if let Some(given) = fields.given(name) {
-                let message = format!("`{name}` has no meaning in the `gather` of a menu");
-                self.error(given.at, Code::UnknownAttribute, message, "remove it");
-            }
-        }
-        self.read_gather(&fields, prompts)
-    }
-
-    fn menu_exit(&mut self, row: &'static Row, child: &Tree, next: Target, menu: &mut MenuExits) {
-        let Some(name) = self.exit_name(row, child) else {
-            return;
-        };
-        let exit = match name.as_str() {
-            "timeout" => Exit::Timeout,
-            "invalid" => Exit::Invalid,
-            "hangup" => Exit::Hangup,
-            keys => {
-                menu.keys.push((keys.to_owned(), child.at));
-                Exit::Keys(keys.to_owned())
-            }
-        };
-        let max = self.read_max(&exit, child);
-        match exit {
-            Exit::Timeout => menu.timeouts = Some(max.unwrap_or(1)),
-            Exit::Invalid => menu.invalids = Some(max.unwrap_or(1)),
-            _ => {}
-        }
-        let outer = self.in_hangup;
-        self.in_hangup |= exit == Exit::Hangup;
-        let after = if self.in_hangup { None } else { next };
-        let target = self.steps(child.block.as_deref().unwrap_or(&[]), after);
-        self.in_hangup = outer;
-        self.add_exit(&mut menu.exits, exit, target, child.at);
-    }
-
-    /// `max=` of `on timeout` and `on invalid`.
-    fn read_max(&mut self, exit: &Exit, child: &Tree) -> Option<u32> {
-        let mut max = None;
-        for field in child.fields.iter().skip(1) {
-            let counts = matches!(exit, Exit::Timeout | Exit::Invalid);
-            if field.name.as_deref() != Some("max") || !counts {
-                let shown = field.name.as_deref().unwrap_or("this");
-                let message = format!("`on {}` has no attribute `{shown}`", exit.name());
-                let fix = match counts {
-                    true => "only `max=3` stands here",
-                    false => "remove it",
-                };
-                self.error(field.at, Code::UnknownAttribute, message, fix);
-                continue;
-            }
-            match &field.value {
-                super::Raw::Integer(number @ 1..=20) => max = Some(*number as u32),
-                _ => {
-                    let message = "`max` wants a whole number 1 to 20".to_owned();
-                    self.error(field.value_at, Code::WrongType, message, "write max=3");
-                }
-            }
-        }
-        max
-    }
-
-    fn report_ambiguous(&mut self, keys: &[(String, Span)]) {
-        for (longer, at) in keys {
-            let shorter = keys
-                .iter()
-                .find(|(other, _)| other != longer && longer.starts_with(other.as_str()));
-            if let Some((shorter, other)) = shorter {
-                let place = self.findings.name_place(*other);
-                let message = format!("`{shorter}` ({place}) is the beginning of `{longer}`");
-                let fix =
-                    "use keys of one length, or let a pause decide: gather inter-digit=\"2s\"";
-                self.error(*at, Code::AmbiguousDigits, message, fix);
-            }
-        }
     }
 
     fn set(&mut self, fields: &Fields, at: Span) -> Step {
@@ -679,106 +519,6 @@ impl Compiler<'_> {
             timeout: fields.time("timeout").unwrap_or_default(),
             caller_id,
             blind,
-        }
-    }
-
-    fn expect_trunk(&mut self, name: &str, at: Span) {
-        let Some(trunks) = &self.facts.trunks else {
-            return;
-        };
-        if !trunks.contains(name) {
-            let names = trunks.iter().map(String::as_str);
-            let fix = suggest(name, names, "add the trunk to the configuration");
-            let message = format!("there is no trunk `{name}`");
-            self.error(at, Code::UnknownTrunk, message, &fix);
-        }
-    }
-
-    /// A known endpoint, else a number if it looks like one or a trunk is named.
-    fn callee(&mut self, text: &str, at: Span, trunk: Option<String>) -> Callee {
-        let known = self
-            .facts
-            .endpoints
-            .as_ref()
-            .is_some_and(|e| e.contains(text));
-        let number = text.trim_start_matches('+');
-        let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
-        let filled = text.contains('{');
-        if !known && (digits || filled || trunk.is_some()) {
-            let number = self.template(text, at);
-            return Callee::Number { number, trunk };
-        }
-        self.expect_endpoint(text, at);
-        Callee::Endpoint(text.to_owned())
-    }
-
-    fn repeat(&mut self, at: Span) -> (Step, Vec<(Exit, Target)>) {
-        let menu = self.menus.last().copied();
-        if menu.is_none() {
-            let message = "`repeat` stands outside of a menu".to_owned();
-            self.error(at, Code::Misplaced, message, "use `goto`");
-        }
-        (Step::Repeat, vec![(Exit::Repeat, menu)])
-    }
-
-    /// A text with `{places}` for variables; `{{` and `}}` are braces.
-    fn template(&mut self, text: &str, at: Span) -> Template {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            let tail = rest.get(c.len_utf8()..).unwrap_or("");
-            if (c == '{' || c == '}') && tail.starts_with(c) {
-                plain.push(c);
-                rest = tail.get(1..).unwrap_or("");
-                continue;
-            }
-            if c != '{' {
-                plain.push(c);
-                rest = tail;
-                continue;
-            }
-            let Some((name, tail)) = tail.split_once('}') else {
-                let message = "a `{` in a text is never closed".to_owned();
-                self.error(
-                    at,
-                    Code::WrongType,
-                    message,
-                    "write `{{` for a brace, or add `}`",
-                );
-                break;
-            };
-            if !plain.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut plain)));
-            }
-            pieces.extend(self.piece(name, at));
-            rest = tail;
-        }
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(plain));
-        }
-        Template(pieces)
-    }
-
-    fn piece(&mut self, name: &str, at: Span) -> Option<Piece> {
-        match (name, name.strip_prefix("vars.")) {
-            ("from", _) => Some(Piece::From),
-            ("to", _) => Some(Piece::To),
-            ("trunk", _) => Some(Piece::Trunk),
-            ("digits", _) => Some(Piece::Digits),
-            (_, Some(variable)) if self.plan.variables.contains_key(variable) => {
-                Some(Piece::Variable(variable.to_owned()))
-            }
-            _ => {
-                let message = format!("there is no variable `{name}` for this text");
-                let variables = self.plan.variables.keys().map(|v| format!("vars.{v}"));
-                let mut names: Vec<String> = variables.collect();
-                names.extend(["from", "to", "trunk", "digits"].map(String::from));
-                let fix = suggest(name, names.iter().map(String::as_str), "");
-                self.findings
-                    .report(at, Code::UnknownVariable, message, fix);
-                None
-            }
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The reader against the `kdl` crate as oracle, and against broken text.
+
 use super::*;
 
 /// The tree as text, for comparing two readers.

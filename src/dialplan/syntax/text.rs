@@ -240,7 +240,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn unclosed(&mut self, start: usize) -> Mistake {
+    fn unclosed(&self, start: usize) -> Mistake {
         mistake(
             self.at - start,
             "this text is never closed".to_owned(),
