@@ -377,6 +377,20 @@ impl Call {
             || self.bridged_by.is_some_and(|(_, blind)| blind)
     }
 
+    /// Who is at the other end of a leg.
+    pub fn label(&self, leg: LegId) -> Option<&Label> {
+        self.legs.get(&leg).map(|leg| &leg.label)
+    }
+
+    /// Ports that were not given back; none once every end was confirmed.
+    pub fn ports_held(&self) -> impl Iterator<Item = PortId> {
+        let held = self
+            .legs
+            .values()
+            .filter(|leg| leg.port.state != PortState::Closed);
+        held.map(|leg| leg.port.id)
+    }
+
     /// Who is bridged to the caller.
     pub fn partner(&self) -> Option<&Label> {
         self.partner

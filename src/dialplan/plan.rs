@@ -347,6 +347,11 @@ impl Plan {
         own.or_else(|| self.entry(called))
     }
 
+    /// How many entries there are.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The queues that the plan declares, in the order of the files.
     pub fn queues(&self) -> &[QueueSpec] {
         &self.queues

@@ -254,6 +254,24 @@ impl Registrar {
             .collect()
     }
 
+    /// Where the endpoint is registered now: the contact's URI, the true source, how long it holds.
+    pub fn bindings(&self, now: Now, endpoint: &str) -> Vec<(String, SocketAddr, Duration)> {
+        let bindings = self
+            .bindings
+            .get(endpoint)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let live = bindings.iter().filter(|binding| binding.expires_at > now);
+        live.map(|it| (it.contact.clone(), it.flow.remote, it.expires_at - now))
+            .collect()
+    }
+
+    /// Removes every binding of an endpoint that is no more.
+    pub fn forget(&mut self, endpoint: &str) {
+        self.statics.remove(endpoint);
+        self.replace(endpoint, Vec::new());
+    }
+
     /// Whether the endpoint has any contact.
     pub fn is_reachable(&self, endpoint: &str) -> bool {
         self.bindings.contains_key(endpoint) || self.statics.contains_key(endpoint)

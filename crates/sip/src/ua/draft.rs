@@ -132,7 +132,7 @@ impl UserAgentConfig {
 }
 
 /// The reason phrase of RFC 3261 §21 and its extensions.
-pub(super) fn phrase(status: u16) -> &'static str {
+pub fn phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",
         180 => "Ringing",

@@ -29,6 +29,7 @@ mod timers;
 mod tokens;
 
 pub use config::{Limits, Listener, UserAgentConfig};
+pub use draft::phrase;
 pub use event::{
     Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, RequestId, SessionId,
 };
