@@ -1,0 +1,400 @@
+//! One call's outputs, carried to SIP, to the media worker, to its plan and to its queue.
+
+use clock::Now;
+use media::worker::{PortCommand, PortEvent};
+use sip::message::Method;
+use sip::ua::Ending;
+
+use super::waiting::Waiting;
+use super::{Control, Output, Slot, What};
+use crate::call::{self, Action, CallId, Cause, Cdr, DialResult, LegId, Notice, SipCommand};
+use crate::dialplan::{QueueNotice, QueueRequest, Run, RunInput, RunOutput};
+
+impl Control {
+    /// Asks something of a call; `false` if there is none.
+    pub(super) fn ask(&mut self, now: Now, call: CallId, action: Action) -> bool {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return false;
+        };
+        slot.call.ask(now, action);
+        self.dirty.push_back(call);
+        true
+    }
+
+    /// Tells the call's plan something.
+    pub(super) fn tell_run(&mut self, now: Now, call: CallId, input: RunInput) {
+        if let Some(run) = self.calls.get_mut(&call).and_then(|slot| slot.run.as_mut()) {
+            run.handle(now, input);
+            self.dirty.push_back(call);
+        }
+    }
+
+    /// Drains a call and its plan until both are quiet.
+    pub(super) fn drive(&mut self, now: Now, call: CallId) {
+        while let Some(slot) = self.calls.get_mut(&call) {
+            if let Some(output) = slot.call.poll_output() {
+                self.on_call(now, call, output);
+            } else if let Some(output) = slot.run.as_mut().and_then(|run| run.poll_output()) {
+                self.on_run(now, call, output);
+            } else {
+                let run = slot.run.as_ref().and_then(|run| run.deadline());
+                let next = slot.call.deadline().into_iter().chain(run).min();
+                return self.agenda.set(call, next);
+            }
+        }
+    }
+
+    fn on_call(&mut self, now: Now, call: CallId, output: call::Output) {
+        match output {
+            call::Output::Sip(leg, command) => self.on_sip_command(now, call, leg, command),
+            call::Output::Invite(leg, invite) => self.on_invite(now, call, leg, *invite),
+            call::Output::Port(command) => self.on_port_command(now, call, command),
+            call::Output::Release(port) => {
+                let Some(slot) = self.calls.get(&call) else {
+                    return;
+                };
+                let worker = slot.call.worker();
+                self.ports.remove(&(worker, port));
+                self.media.release(worker, port);
+            }
+            call::Output::Resolve {
+                token,
+                to,
+                caller_id,
+            } => {
+                let targets = self.resolve(now, call, &to, caller_id.as_deref());
+                if let Some(slot) = self.calls.get_mut(&call) {
+                    slot.call.resolved(now, token, targets);
+                }
+            }
+            call::Output::LoadClips(request) => {
+                self.outputs.push_back(Output::LoadClips { call, request });
+            }
+            call::Output::Record(frames) => self.on_record(now, call, frames),
+            call::Output::RecordEnded => self.outputs.push_back(Output::RecordEnded { call }),
+            call::Output::Tell(notice) => self.on_notice(now, call, notice),
+            call::Output::Note(text) => self.event(now, call, What::Trouble(text)),
+            call::Output::Finished(cdr) => self.on_finished(now, call, *cdr),
+        }
+    }
+
+    fn on_sip_command(&mut self, now: Now, call: CallId, leg: LegId, command: SipCommand) {
+        let session = self
+            .calls
+            .get(&call)
+            .and_then(|slot| slot.sessions.get(&leg))
+            .copied();
+        let Some(session) = session else { return };
+        match command {
+            SipCommand::Progress { status, body } => self.ua.progress(now, session, status, body),
+            SipCommand::Accept(body) => self.ua.accept(now, session, body, &[]),
+            SipCommand::End(cause) => self.ua.end(now, session, ending(cause)),
+            SipCommand::Acknowledge(body) => self.ua.acknowledge(now, session, body),
+            SipCommand::AnswerOffer(body) => self.ua.answer_offer(now, session, body),
+            SipCommand::RefuseOffer(status) => self.ua.refuse_offer(now, session, status),
+            SipCommand::Respond(request, status) => {
+                self.ua.respond_in(now, request, status, &[], None);
+            }
+            SipCommand::NotifyTransfer { status, last } => {
+                let state = if last {
+                    "terminated;reason=noresource"
+                } else {
+                    "active;expires=60"
+                };
+                let headers = [
+                    ("Event".to_owned(), "refer".to_owned()),
+                    ("Subscription-State".to_owned(), state.to_owned()),
+                ];
+                let line = format!("SIP/2.0 {status} {}\r\n", sip::ua::phrase(status));
+                let body = ("message/sipfrag;version=2.0".to_owned(), line.into());
+                // A peer that takes no NOTIFY is still transferred.
+                let _ = self
+                    .ua
+                    .request_in(now, session, Method::Notify, &headers, Some(body));
+            }
+        }
+    }
+
+    fn on_invite(&mut self, now: Now, call: CallId, leg: LegId, invite: sip::ua::Invite) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let by_trunk = slot
+            .call
+            .label(leg)
+            .is_some_and(|label| label.trunk.is_some());
+        let admitted = if by_trunk {
+            slot.dialled.pop_front()
+        } else {
+            None
+        };
+        match self.ua.invite(now, invite) {
+            Ok(session) => {
+                self.sessions.insert(session, (call, leg));
+                slot.sessions.insert(leg, session);
+                slot.admitted
+                    .extend(admitted.map(|admitted| (leg, admitted)));
+            }
+            Err(why) => {
+                slot.call.invite_failed(now, leg);
+                if let Some(admitted) = admitted {
+                    self.trunks.release(admitted);
+                }
+                self.event(
+                    now,
+                    call,
+                    What::Trouble(format!("no INVITE was sent: {why}")),
+                );
+            }
+        }
+    }
+
+    fn on_port_command(&mut self, now: Now, call: CallId, command: PortCommand) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let port = command.port();
+        let closes = matches!(command, PortCommand::Close { .. });
+        if self.media.command(slot.call.worker(), command).is_err() {
+            // The worker is far behind: its ring holds thousands of commands.
+            if closes {
+                slot.call.on_media(
+                    now,
+                    PortEvent::Closed {
+                        port,
+                        stats: Default::default(),
+                    },
+                );
+            }
+            slot.call.ask(now, Action::Hangup(Cause::Congestion));
+            self.event(
+                now,
+                call,
+                What::Trouble("the media worker's ring is full".to_owned()),
+            );
+        }
+    }
+
+    pub(super) fn on_media(&mut self, now: Now, worker: u8, event: PortEvent) {
+        let (port, closed) = match &event {
+            PortEvent::Closed { port, .. } => (*port, true),
+            PortEvent::Digit { port, .. }
+            | PortEvent::Played { port, .. }
+            | PortEvent::FirstPacket { port, .. }
+            | PortEvent::NoMedia { port, .. }
+            | PortEvent::Stats { port, .. }
+            | PortEvent::Refused { port, .. } => (*port, false),
+            // Dropped here, where dropping is allowed.
+            PortEvent::Garbage(_) => return,
+        };
+        let call = if closed {
+            self.ports.remove(&(worker, port))
+        } else {
+            self.ports.get(&(worker, port)).copied()
+        };
+        let Some(call) = call else { return };
+        if let Some(slot) = self.calls.get_mut(&call) {
+            slot.call.on_media(now, event);
+            self.dirty.push_back(call);
+        }
+    }
+
+    fn on_record(&mut self, now: Now, call: CallId, frames: rtrb::Consumer<media::tap::TapFrame>) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let day = self.wall.at(now).strftime("%Y-%m-%d").to_string();
+        let file = slot
+            .recording
+            .get_or_insert_with(|| format!("{day}/{call}.wav"))
+            .clone();
+        self.event(now, call, What::Recording { file: file.clone() });
+        self.outputs
+            .push_back(Output::Record { call, file, frames });
+    }
+
+    fn on_notice(&mut self, now: Now, call: CallId, notice: Notice) {
+        match &notice {
+            Notice::Answered => self.event(now, call, What::Answered),
+            Notice::Digit { digit, .. } => self.event(now, call, What::Digit(*digit)),
+            Notice::Bridged(_) => {
+                let partner = self.calls.get(&call).and_then(|slot| slot.call.partner());
+                let with = partner
+                    .map(|label| label.address.clone())
+                    .unwrap_or_default();
+                self.event(now, call, What::Bridged { with });
+            }
+            Notice::Transferred(_) => self.event(now, call, What::Transferred),
+            _ => {}
+        }
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        if let Some(waiting) = &mut slot.waiting {
+            let steps = match notice {
+                Notice::CallerGone(_) => waiting.leave(),
+                _ => waiting.on_notice(&notice),
+            };
+            self.take_steps(now, call, steps);
+        }
+        let theirs = match &notice {
+            Notice::Played { play, .. } | Notice::PlayFailed { play, .. } => {
+                !Waiting::owns_play(*play)
+            }
+            Notice::Bridged(token) | Notice::Transferred(token) => !Waiting::owns_dial(*token),
+            Notice::DialEnded { token, result } if Waiting::owns_dial(*token) => {
+                if let DialResult::Completed(by) = result {
+                    self.served(now, call, *by);
+                }
+                false
+            }
+            _ => true,
+        };
+        if theirs {
+            self.tell_run(now, call, RunInput::Notice(notice));
+        }
+    }
+
+    /// The queue's bridge is over.
+    fn served(&mut self, now: Now, call: CallId, by: call::Party) {
+        if let Some(slot) = self.calls.get_mut(&call) {
+            slot.waiting = None;
+        }
+        self.tell_run(now, call, RunInput::Queue(QueueNotice::Completed { by }));
+    }
+
+    fn on_run(&mut self, now: Now, call: CallId, output: RunOutput) {
+        match output {
+            RunOutput::Do(action) => {
+                self.ask(now, call, action);
+            }
+            RunOutput::Join(request) => self.join(now, call, request),
+            RunOutput::Leave => {
+                let waiting = self
+                    .calls
+                    .get_mut(&call)
+                    .and_then(|slot| slot.waiting.take());
+                if let Some(mut waiting) = waiting {
+                    let steps = waiting.leave();
+                    self.take_steps(now, call, steps);
+                    let steps = waiting.withdrawn();
+                    self.take_steps(now, call, steps);
+                }
+            }
+            RunOutput::Step(trace) => self.on_step(now, call, &trace),
+            RunOutput::Trouble { why, .. } => self.event(now, call, What::Trouble(why)),
+            RunOutput::Finished => self.on_plan_finished(now, call),
+        }
+    }
+
+    fn on_step(&mut self, now: Now, call: CallId, trace: &crate::dialplan::Trace) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let plan = slot.run.as_ref().map(Run::plan);
+        let entered = trace.to.and_then(|node| plan?.describe(node));
+        if let Some((step, flow)) = entered {
+            let what = What::Step {
+                flow: flow.to_owned(),
+                step,
+            };
+            slot.step = Some(format!("{flow}/{step}"));
+            self.event(now, call, what);
+        }
+    }
+
+    fn join(&mut self, now: Now, call: CallId, request: QueueRequest) {
+        let QueueRequest {
+            queue,
+            priority,
+            max_wait,
+        } = request;
+        let music = self
+            .center
+            .queue(&queue)
+            .and_then(|config| config.music.clone());
+        let (waiting, steps) = Waiting::join(call, queue.clone(), music);
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        slot.waiting = Some(waiting);
+        slot.queue = Some(queue.clone());
+        self.take_steps(now, call, steps);
+        self.event(
+            now,
+            call,
+            What::Queued {
+                queue: queue.clone(),
+            },
+        );
+        let join = crate::center::Input::Join {
+            call,
+            queue,
+            priority,
+            max_wait,
+        };
+        self.center.handle(now, join);
+        let position = self.center.position_of(call).unwrap_or(1);
+        self.tell_run(now, call, RunInput::Queue(QueueNotice::Joined { position }));
+    }
+
+    /// The plan has come to its end: so does the call, unless the plan handed it on.
+    fn on_plan_finished(&mut self, now: Now, call: CallId) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        slot.run = None;
+        if !slot.call.is_handed_on() {
+            self.ask(now, call, Action::Hangup(Cause::Normal));
+        }
+    }
+
+    fn on_finished(&mut self, now: Now, call: CallId, mut cdr: Cdr) {
+        let Some(slot) = self.calls.remove(&call) else {
+            return;
+        };
+        let Slot {
+            call: machine,
+            waiting,
+            sessions,
+            admitted,
+            dialled,
+            queue,
+            agent,
+            waited,
+            recording,
+            ..
+        } = slot;
+        self.agenda.set(call, None);
+        for session in sessions.values() {
+            self.sessions.remove(session);
+        }
+        let worker = machine.worker();
+        for port in machine.ports_held() {
+            self.ports.remove(&(worker, port));
+        }
+        if let Some(mut waiting) = waiting {
+            for input in waiting.leave().center {
+                self.center.handle(now, input);
+            }
+        }
+        for admitted in admitted.into_values().chain(dialled) {
+            self.trunks.release(admitted);
+        }
+        cdr.queue = queue;
+        cdr.agent = agent;
+        cdr.waited = waited;
+        cdr.recording = recording;
+        self.event(now, call, What::HungUp { cause: cdr.cause });
+        self.outputs.push_back(Output::Cdr(Box::new(cdr)));
+    }
+}
+
+/// How a cause is said in SIP: the status of a refusal, the Reason header of a BYE or CANCEL.
+fn ending(cause: Cause) -> Ending {
+    Ending {
+        status: cause.sip_status(),
+        reason: Some(sip::ua::q850(cause.q850(), cause.name())),
+        headers: Vec::new(),
+    }
+}

@@ -1,0 +1,148 @@
+//! What happens to calls, told to whoever watches: the log, the demo's screen, later webhooks.
+
+use std::time::Duration;
+
+use clock::Now;
+
+use super::Slot;
+use crate::call::{CallId, Cause};
+use crate::center::AgentState;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Now,
+    /// To which call, if to one.
+    pub call: Option<CallId>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened. Per call the order is `Initiated (Answered …)? HungUp`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A call came in.
+    Initiated {
+        /// The caller.
+        from: String,
+        /// The called.
+        to: String,
+    },
+    /// A call was turned away before it became one.
+    Refused {
+        /// The SIP status.
+        status: u16,
+        /// What was expected, what was found, and the nearest fix.
+        why: String,
+    },
+    /// We answered the caller.
+    Answered,
+    /// The plan entered a step.
+    Step {
+        /// The flow.
+        flow: String,
+        /// The step's verb.
+        step: &'static str,
+    },
+    /// The caller pressed a key.
+    Digit(char),
+    /// The call waits in a queue.
+    Queued {
+        /// Which.
+        queue: String,
+    },
+    /// An agent is rung for the call.
+    Offered {
+        /// Who.
+        agent: String,
+    },
+    /// Caller and callee hear each other.
+    Bridged {
+        /// Who answered.
+        with: String,
+    },
+    /// The callee handed the caller on.
+    Transferred,
+    /// A recording began.
+    Recording {
+        /// Its file.
+        file: String,
+    },
+    /// Something went wrong that the caller may notice.
+    Trouble(String),
+    /// The call is over.
+    HungUp {
+        /// Why.
+        cause: Cause,
+    },
+    /// An agent's state changed.
+    Agent {
+        /// Who.
+        agent: String,
+        /// What he does now.
+        state: AgentState,
+    },
+    /// An endpoint's phone can be rung, or no longer.
+    Reachable {
+        /// The endpoint.
+        endpoint: String,
+        /// Whether.
+        yes: bool,
+    },
+}
+
+/// A live call as the API and the operator see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallSnapshot {
+    /// Which.
+    pub call: CallId,
+    /// The caller.
+    pub from: String,
+    /// The called.
+    pub to: String,
+    /// How long since the INVITE.
+    pub lasted: Duration,
+    /// How long since the answer.
+    pub answered: Option<Duration>,
+    /// The queue it waits or waited in.
+    pub queue: Option<String>,
+    /// The agent who serves or served it.
+    pub agent: Option<String>,
+    /// The trunk it came by.
+    pub trunk: Option<String>,
+    /// Where its plan stands: flow and step.
+    pub step: Option<String>,
+    /// `ringing`, `answered`, `waiting`, `bridged` or `ending`.
+    pub state: &'static str,
+}
+
+impl Slot {
+    pub(super) fn snapshot(&self, now: Now) -> CallSnapshot {
+        let (from, to) = self.call.parties();
+        let (started, answered, _) = self.call.times();
+        let state = if self.call.is_ending() {
+            "ending"
+        } else if self.call.is_bridged() {
+            "bridged"
+        } else if self.waiting.is_some() {
+            "waiting"
+        } else if answered.is_some() {
+            "answered"
+        } else {
+            "ringing"
+        };
+        CallSnapshot {
+            call: self.call.id(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            lasted: now - started,
+            answered: answered.map(|at| now - at),
+            queue: self.queue.clone(),
+            agent: self.agent.clone(),
+            trunk: self.trunk.clone(),
+            step: self.step.clone(),
+            state,
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! What comes from the network: new calls, registrations, and events of live sessions.
+
+use bytes::Bytes;
+use clock::Now;
+use media::bridge::BridgeId;
+use media::worker::IpFamily;
+use sip::message::{Message, Method};
+use sip::transport::{Flow, ListenerId};
+use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
+
+use super::{Control, Event, Output, Slot, What};
+use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia};
+use crate::center;
+use crate::dialplan::{CallFacts, EntryId, Run, RunInput};
+use crate::trunk::{Admission, Admitted, Change, Refusal};
+
+/// A request that was admitted, as a call needs it.
+struct Caller {
+    label: Label,
+    from: String,
+    to: String,
+    entry: Option<EntryId>,
+    codecs: Vec<sip::sdp::Codec>,
+    order: Option<sip::sdp::CodecOrder>,
+    admitted: Option<Admitted>,
+}
+
+impl Control {
+    /// Takes one message from the network. A stranger on UDP hears nothing, not even that a server is
+    /// here: the source of a datagram may be forged.
+    pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        let known = self.trunks.may_speak(flow);
+        if known || !self.is_unwelcome(now, flow, &bytes) {
+            self.ua.receive(now, flow, bytes, known);
+        }
+        self.pump(now);
+    }
+
+    fn is_unwelcome(&mut self, now: Now, flow: Flow, bytes: &Bytes) -> bool {
+        let Ok(message) = Message::parse(bytes.clone()) else {
+            return false;
+        };
+        let opens = message.is_request() && message.to().is_ok_and(|to| to.tag().is_none());
+        if !opens {
+            return false;
+        }
+        match self.trunks.admit(now, &message, flow) {
+            Admission::Refused(refusal) if refusal.status().is_none() => {
+                self.note_refusal(now, 0, refusal.to_string());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn on_sip(&mut self, now: Now, output: ua::Output) {
+        match output {
+            ua::Output::Transmit { flow, bytes } => {
+                self.outputs.push_back(Output::Transmit { flow, bytes });
+            }
+            ua::Output::Event(SipEvent::Invited {
+                session,
+                request,
+                flow,
+                offer,
+            }) => {
+                self.on_invited(now, session, &request, flow, offer);
+            }
+            ua::Output::Event(SipEvent::Requested {
+                request_id,
+                request,
+                flow,
+            }) => {
+                self.on_requested(now, request_id, &request, flow);
+            }
+            ua::Output::Event(SipEvent::Response { .. }) => {}
+            ua::Output::Event(event) => self.on_session(now, event),
+        }
+    }
+
+    fn on_session(&mut self, now: Now, event: SipEvent) {
+        let Some(session) = session_of(&event) else {
+            return;
+        };
+        let over = matches!(event, SipEvent::Ended { .. } | SipEvent::Refused { .. });
+        let owner = if over {
+            self.sessions.remove(&session)
+        } else {
+            self.sessions.get(&session).copied()
+        };
+        let Some((call, leg)) = owner else { return };
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        if over {
+            slot.sessions.remove(&leg);
+            if let Some(admitted) = slot.admitted.remove(&leg) {
+                self.trunks.release(admitted);
+            }
+        }
+        slot.call.on_sip(now, leg, event);
+        self.dirty.push_back(call);
+    }
+
+    fn on_invited(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        request: &Message,
+        flow: Flow,
+        offer: Option<Bytes>,
+    ) {
+        if self.draining || self.calls.len() >= self.calls_max {
+            let headers = vec![("Retry-After".to_owned(), "10".to_owned())];
+            let why = if self.draining {
+                "the server is draining"
+            } else {
+                "too many calls"
+            };
+            self.note_refusal(now, 503, why.to_owned());
+            return self.ua.end(
+                now,
+                session,
+                Ending {
+                    status: 503,
+                    reason: None,
+                    headers,
+                },
+            );
+        }
+        match self.caller(now, request, flow) {
+            Ok(caller) => self.begin(now, session, flow, caller, offer),
+            Err(ending) => self.ua.end(now, session, ending),
+        }
+    }
+
+    /// Who calls, or how the call is refused.
+    fn caller(&mut self, now: Now, request: &Message, flow: Flow) -> Result<Caller, Ending> {
+        match self.trunks.admit(now, request, flow) {
+            Admission::Trunk(call) => Ok(Caller {
+                label: Label {
+                    address: call.caller.clone(),
+                    endpoint: None,
+                    trunk: Some(call.trunk.name.clone()),
+                },
+                entry: self.plan.entry(&call.called),
+                from: call.caller,
+                to: call.called,
+                codecs: call.trunk.codecs.clone(),
+                order: Some(call.trunk.codec_order),
+                admitted: call.admitted,
+            }),
+            Admission::Endpoint(call) => {
+                let name = call.endpoint.name.clone();
+                Ok(Caller {
+                    label: Label {
+                        address: name.clone(),
+                        endpoint: Some(name.clone()),
+                        trunk: None,
+                    },
+                    entry: self.plan.entry_from_endpoint(&name, &call.called),
+                    from: name,
+                    to: call.called,
+                    codecs: call.endpoint.codecs.clone(),
+                    order: None,
+                    admitted: None,
+                })
+            }
+            Admission::Challenge(challenge) => Err(Ending {
+                status: challenge.status,
+                reason: None,
+                headers: challenge.headers,
+            }),
+            Admission::Refused(refusal) => Err(self.refusal(now, &refusal)),
+        }
+    }
+
+    fn refusal(&mut self, now: Now, refusal: &Refusal) -> Ending {
+        let status = refusal.status().unwrap_or(403);
+        self.note_refusal(now, status, refusal.to_string());
+        let retry = refusal.retry_after_secs();
+        let headers = retry.map(|secs| ("Retry-After".to_owned(), secs.to_string()));
+        Ending {
+            status,
+            reason: None,
+            headers: headers.into_iter().collect(),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        flow: Flow,
+        caller: Caller,
+        offer: Option<Bytes>,
+    ) {
+        let reserved = self
+            .media
+            .reserve(IpFamily::of(flow.remote.ip().to_canonical()));
+        let (entry, reserved) = match (caller.entry, reserved) {
+            (Some(entry), Ok(reserved)) => (entry, reserved),
+            (entry, reserved) => {
+                if let Ok(reserved) = reserved {
+                    self.media.release(reserved.worker, reserved.port);
+                }
+                if let Some(admitted) = caller.admitted {
+                    self.trunks.release(admitted);
+                }
+                let (status, why) = match (entry, reserved) {
+                    (Some(_), Err(why)) => (503, why.to_string()),
+                    _ => (404, self.no_entry(&caller.to)),
+                };
+                self.note_refusal(now, status, why);
+                return self.ua.end(
+                    now,
+                    session,
+                    Ending {
+                        status,
+                        ..Ending::default()
+                    },
+                );
+            }
+        };
+        let call = CallId::new(self.shard, self.next_call);
+        self.next_call += 1;
+        self.next_bridge = self.next_bridge.wrapping_add(1);
+        let trunk = caller.label.trunk.clone();
+        let facts = CallFacts {
+            from: caller.from.clone(),
+            to: caller.to.clone(),
+            trunk,
+            at: self.wall.at(now),
+        };
+        self.ports.insert((reserved.worker, reserved.port), call);
+        let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
+        self.event(
+            now,
+            call,
+            What::Initiated {
+                from: caller.from.clone(),
+                to: caller.to.clone(),
+            },
+        );
+        let incoming = Incoming {
+            from: caller.from,
+            to: caller.to,
+            label: caller.label,
+            offer,
+            media,
+        };
+        let machine = Call::incoming(call, BridgeId(self.next_bridge), now, incoming);
+        self.sessions.insert(session, (call, LegId::CALLER));
+        let mut run = Run::start(self.plan.clone(), entry, facts);
+        if !machine.is_ending() {
+            run.handle(now, RunInput::Start);
+        }
+        let mut slot = Slot::new(machine, run, session);
+        slot.admitted
+            .extend(caller.admitted.map(|admitted| (LegId::CALLER, admitted)));
+        self.calls.insert(call, slot);
+        self.dirty.push_back(call);
+    }
+
+    /// Our side of a leg's media.
+    pub(super) fn leg_media(
+        &mut self,
+        listener: ListenerId,
+        reserved: media::worker::Reserved,
+        codecs: &[sip::sdp::Codec],
+        order: Option<sip::sdp::CodecOrder>,
+    ) -> LegMedia {
+        let codecs = if codecs.is_empty() {
+            self.codecs.clone()
+        } else {
+            codecs.to_vec()
+        };
+        let own = self
+            .listeners
+            .iter()
+            .find(|it| it.id == listener)
+            .and_then(|it| it.media);
+        let address = own.unwrap_or(reserved.advertised);
+        let mut local = sip::sdp::LocalMedia::new(address, reserved.rtp.port(), codecs);
+        if let Some(order) = order {
+            local.order = order;
+        }
+        LegMedia {
+            local,
+            reserved,
+            random: self.random.next(),
+            inband_dtmf: self.inband_dtmf,
+        }
+    }
+
+    fn no_entry(&self, called: &str) -> String {
+        let files: Vec<String> = self
+            .plan
+            .files()
+            .map(|file| file.display().to_string())
+            .take(8)
+            .collect();
+        format!(
+            "no entry of {} takes {called:?}: add an `entry` for it, or correct the number rules of \
+             the trunk",
+            if files.is_empty() {
+                "no dialplan".to_owned()
+            } else {
+                files.join(", ")
+            }
+        )
+    }
+
+    fn on_requested(&mut self, now: Now, id: RequestId, request: &Message, flow: Flow) {
+        if request.method() == Some(Method::Options) {
+            return self.on_options(now, id);
+        }
+        let admission = self.trunks.admit(now, request, flow);
+        let (status, headers) = match admission {
+            Admission::Endpoint(by) if request.method() == Some(Method::Register) => {
+                let reply = self.registrar.handle(now, &by.endpoint, request, flow);
+                if !reply.why.is_empty() {
+                    self.note_refusal(now, reply.status, reply.why.to_owned());
+                }
+                (reply.status, reply.headers)
+            }
+            Admission::Endpoint(_) | Admission::Trunk(_) => {
+                let allow = ("Allow".to_owned(), ALLOWED.to_owned());
+                (405, vec![allow])
+            }
+            Admission::Challenge(challenge) => (challenge.status, challenge.headers),
+            Admission::Refused(refusal) => {
+                let ending = self.refusal(now, &refusal);
+                (ending.status, ending.headers)
+            }
+        };
+        self.ua.respond(now, id, status, &headers, None);
+    }
+
+    /// OPTIONS is a carrier's "are you there": 200 while calls are taken, 503 while draining.
+    fn on_options(&mut self, now: Now, id: RequestId) {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        if self.draining {
+            return self
+                .ua
+                .respond(now, id, 503, &[header("Retry-After", "60")], None);
+        }
+        let headers = [
+            header("Allow", ALLOWED),
+            header("Accept", "application/sdp"),
+        ];
+        self.ua.respond(now, id, 200, &headers, None);
+    }
+
+    /// A stream that cannot be cut into messages: counted and told; the transports close it.
+    pub fn unframeable(&mut self, now: Now, flow: Flow, why: &str) {
+        self.note_refusal(now, 400, format!("{}: {why}", flow.remote));
+    }
+
+    fn note_refusal(&mut self, now: Now, status: u16, why: String) {
+        let what = What::Refused { status, why };
+        self.outputs.push_back(Output::Event(Event {
+            at: now,
+            call: None,
+            what,
+        }));
+    }
+
+    pub(super) fn on_registered(&mut self, now: Now, change: Change) {
+        if let Change::Reachable { endpoint, yes } = &change {
+            let agents: Vec<center::AgentId> = self
+                .agents
+                .iter()
+                .filter(|agent| agent.endpoint == *endpoint)
+                .map(|agent| agent.id.clone())
+                .collect();
+            for agent in agents {
+                self.center
+                    .handle(now, center::Input::AgentReachable { agent, yes: *yes });
+            }
+            let what = What::Reachable {
+                endpoint: endpoint.clone(),
+                yes: *yes,
+            };
+            self.outputs.push_back(Output::Event(Event {
+                at: now,
+                call: None,
+                what,
+            }));
+        }
+        self.outputs.push_back(Output::Registered(change));
+    }
+}
+
+/// What we take outside and inside dialogs.
+const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, REGISTER";
+
+fn session_of(event: &SipEvent) -> Option<SessionId> {
+    match event {
+        SipEvent::Invited { session, .. }
+        | SipEvent::Progressed { session, .. }
+        | SipEvent::Answered { session, .. }
+        | SipEvent::Refused { session, .. }
+        | SipEvent::Confirmed { session, .. }
+        | SipEvent::Offered { session, .. }
+        | SipEvent::OfferAnswered { session, .. }
+        | SipEvent::InDialog { session, .. }
+        | SipEvent::InDialogResponse { session, .. }
+        | SipEvent::Ended { session, .. } => Some(*session),
+        SipEvent::Requested { .. } | SipEvent::Response { .. } => None,
+    }
+}

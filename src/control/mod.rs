@@ -1,0 +1,461 @@
+//! The control shard: the machines of signalling, calls, dialplans and queues, composed into one.
+//!
+//! The law: [`Control`] is pure. Feed it (a packet, a worker's event, a clip, a command), drain
+//! [`Control::poll_output`] until `None`, then sleep until [`Control::deadline`]. It opens no socket
+//! and reads no clock; the media plane it commands is a trait with two implementations, real workers
+//! and the simulated world. It holds no rules of its own: who is admitted is `trunk`'s, who is served
+//! is `center`'s, what is heard is the plan's. It carries words between them.
+//!
+//! ```text
+//!   packets ─▶ UserAgent ─events─▶ Call ◀─actions─ Run ◀─ plan
+//!                  ▲                │ │
+//!                  └───commands─────┘ └─notices─▶ Run, Waiting ◀─▶ Center
+//! ```
+
+mod agenda;
+mod calls;
+mod event;
+mod inbound;
+mod queues;
+mod random;
+mod resolve;
+mod waiting;
+mod wall;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clock::Now;
+use media::port::{PlayId, PortId};
+use media::source::Clip;
+use media::tap::TapFrame;
+use media::worker::MediaPlane;
+use rtrb::Consumer;
+use sip::sdp;
+use sip::transport::{Flow, ListenerId, Transport};
+use sip::ua::{SessionId, UserAgent, UserAgentConfig};
+
+use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId};
+use crate::center::{self, AgentConfig, Center};
+use crate::dialplan::{Plan, Run, RunInput};
+use crate::trunk::{Admitted, EndpointConfig, Registrar, Trunks};
+
+use agenda::Agenda;
+use random::Random;
+use waiting::Waiting;
+
+pub use event::{CallSnapshot, Event, What};
+pub use wall::WallClock;
+
+/// What a control shard begins with.
+pub struct Setup {
+    /// Its number: the top eight bits of its calls' ids.
+    pub shard: u8,
+    /// From which all its random numbers follow: tags, branches, SSRCs. From the system, or a simulation's.
+    pub seed: u64,
+    /// How it presents itself in SIP.
+    pub user_agent: UserAgentConfig,
+    /// Where it may send from.
+    pub listeners: Vec<Listener>,
+    /// Trunks, endpoints and what they may do.
+    pub trunks: Trunks,
+    /// Where endpoints are registered.
+    pub registrar: Registrar,
+    /// The compiled dialplans.
+    pub plan: Arc<Plan>,
+    /// Who serves queues.
+    pub agents: Vec<AgentConfig>,
+    /// The media workers.
+    pub media: Box<dyn MediaPlane + Send>,
+    /// Wall time at the clock's start.
+    pub wall: WallClock,
+    /// The codecs of legs that have no order of their own.
+    pub codecs: Vec<sdp::Codec>,
+    /// Whether tones in callers' audio are taken for digits.
+    pub inband_dtmf: bool,
+    /// Calls at once; one more is refused with 503.
+    pub calls_max: usize,
+}
+
+/// A socket that signalling goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// As flows name it.
+    pub id: ListenerId,
+    /// What it speaks.
+    pub transport: Transport,
+    /// Whether its addresses are IPv6.
+    pub v6: bool,
+    /// The address for audio that SDP names on its calls, if not the media plane's own.
+    pub media: Option<IpAddr>,
+}
+
+/// What control wants done outside.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes on this flow.
+    Transmit {
+        /// Where.
+        flow: Flow,
+        /// One message.
+        bytes: Bytes,
+    },
+    /// Fetch clips; answer by [`Control::clips_loaded`].
+    LoadClips {
+        /// For which call.
+        call: CallId,
+        /// Which.
+        request: ClipRequest,
+    },
+    /// Write what comes out of the ring to the recording of that name.
+    Record {
+        /// Of which call.
+        call: CallId,
+        /// A file name below the recordings folder.
+        file: String,
+        /// The frames.
+        frames: Consumer<TapFrame>,
+    },
+    /// No more frames come for that call's recording.
+    RecordEnded {
+        /// Of which call.
+        call: CallId,
+    },
+    /// Keep this call record.
+    Cdr(Box<Cdr>),
+    /// Keep this change of registrations.
+    Registered(crate::trunk::Change),
+    /// Something that people and programs outside may want to know.
+    Event(Event),
+}
+
+/// One call and what drives it.
+struct Slot {
+    call: Call,
+    run: Option<Run>,
+    waiting: Option<Waiting>,
+    sessions: BTreeMap<LegId, SessionId>,
+    /// What its legs take of their trunks' caps.
+    admitted: BTreeMap<LegId, Admitted>,
+    /// The same of trunk legs whose INVITE is not out yet, in order.
+    dialled: VecDeque<Admitted>,
+    /// The trunk it came by.
+    trunk: Option<String>,
+    queue: Option<String>,
+    agent: Option<String>,
+    waited: Duration,
+    recording: Option<String>,
+    /// Where its plan stands.
+    step: Option<String>,
+}
+
+impl Slot {
+    fn new(call: Call, run: Run, session: SessionId) -> Self {
+        let trunk = call
+            .label(LegId::CALLER)
+            .and_then(|label| label.trunk.clone());
+        Self {
+            call,
+            run: Some(run),
+            waiting: None,
+            sessions: BTreeMap::from([(LegId::CALLER, session)]),
+            admitted: BTreeMap::new(),
+            dialled: VecDeque::new(),
+            trunk,
+            queue: None,
+            agent: None,
+            waited: Duration::ZERO,
+            recording: None,
+            step: None,
+        }
+    }
+}
+
+/// One control shard.
+pub struct Control {
+    shard: u8,
+    ua: UserAgent,
+    listeners: Vec<Listener>,
+    trunks: Trunks,
+    registrar: Registrar,
+    plan: Arc<Plan>,
+    center: Center,
+    media: Box<dyn MediaPlane + Send>,
+    wall: WallClock,
+    codecs: Vec<sdp::Codec>,
+    inband_dtmf: bool,
+    calls_max: usize,
+    /// Endpoints that the configuration does not have.
+    run_time: BTreeSet<String>,
+    /// How each listener is called from outside.
+    hosts: Vec<(ListenerId, String)>,
+    agents: Vec<AgentConfig>,
+    calls: BTreeMap<CallId, Slot>,
+    sessions: HashMap<SessionId, (CallId, LegId)>,
+    ports: HashMap<(u8, PortId), CallId>,
+    /// Calls with outputs to drain.
+    dirty: VecDeque<CallId>,
+    agenda: Agenda,
+    random: Random,
+    next_call: u64,
+    next_bridge: u32,
+    draining: bool,
+    stopped: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Control {
+    /// A shard with no calls.
+    pub fn new(now: Now, setup: Setup) -> Self {
+        let mut random = Random::new(setup.seed);
+        let listeners = &setup.user_agent.listeners;
+        let hosts = listeners
+            .iter()
+            .map(|it| (it.id, it.advertised_host.clone()))
+            .collect();
+        let mut control = Self {
+            shard: setup.shard,
+            ua: UserAgent::new(setup.user_agent, random.next()),
+            listeners: setup.listeners,
+            trunks: setup.trunks,
+            registrar: setup.registrar,
+            plan: setup.plan,
+            center: Center::new(),
+            media: setup.media,
+            wall: setup.wall,
+            codecs: setup.codecs,
+            inband_dtmf: setup.inband_dtmf,
+            calls_max: setup.calls_max,
+            run_time: BTreeSet::new(),
+            hosts,
+            agents: setup.agents,
+            calls: BTreeMap::new(),
+            sessions: HashMap::new(),
+            ports: HashMap::new(),
+            dirty: VecDeque::new(),
+            agenda: Agenda::default(),
+            random,
+            next_call: 0,
+            next_bridge: 0,
+            draining: false,
+            stopped: false,
+            outputs: VecDeque::new(),
+        };
+        control.configure_center(now);
+        control.pump(now);
+        control
+    }
+
+    /// A connection failed, or could not be made.
+    pub fn flow_failed(&mut self, now: Now, flow: Flow) {
+        self.ua.flow_failed(now, flow);
+        self.registrar.flow_failed(now, flow);
+        self.pump(now);
+    }
+
+    /// Takes what the media workers have to say.
+    pub fn poll_media(&mut self, now: Now) {
+        while let Some((worker, event)) = self.media.poll_event() {
+            self.on_media(now, worker, event);
+        }
+        self.pump(now);
+    }
+
+    /// Takes the clips of an [`Output::LoadClips`].
+    pub fn clips_loaded(
+        &mut self,
+        now: Now,
+        call: CallId,
+        leg: LegId,
+        play: PlayId,
+        clips: Result<Vec<Arc<Clip>>, String>,
+    ) {
+        if let Some(slot) = self.calls.get_mut(&call) {
+            slot.call.clips_loaded(leg, play, clips);
+            self.dirty.push_back(call);
+        }
+        self.pump(now);
+    }
+
+    /// Acts on what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.ua.deadline().is_some_and(|at| at <= now) {
+            self.ua.handle_timeout(now);
+        }
+        if self.registrar.deadline().is_some_and(|at| at <= now) {
+            self.registrar.handle_timeout(now);
+        }
+        if self.center.deadline().is_some_and(|at| at <= now) {
+            self.center.handle(now, center::Input::Deadline);
+        }
+        while let Some(call) = self.agenda.pop_due(now) {
+            if let Some(slot) = self.calls.get_mut(&call) {
+                slot.call.handle_timeout(now);
+                if let Some(run) = &mut slot.run {
+                    run.handle(now, RunInput::Deadline);
+                }
+            }
+            self.dirty.push_back(call);
+        }
+        self.pump(now);
+    }
+
+    /// When [`Control::handle_timeout`] is next due.
+    pub fn deadline(&self) -> Option<Now> {
+        let machines = [
+            self.ua.deadline(),
+            self.registrar.deadline(),
+            self.center.deadline(),
+            self.agenda.next(),
+        ];
+        machines.into_iter().flatten().min()
+    }
+
+    /// The next thing to do outside.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Puts new dialplans in force; live calls keep theirs.
+    pub fn swap_plan(&mut self, now: Now, plan: Arc<Plan>) {
+        self.plan = plan;
+        self.configure_center(now);
+        self.pump(now);
+    }
+
+    /// Takes no new calls from now on: 503 with Retry-After. Live calls go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// The server is going: its owner drops the control shard at the next occasion.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Whether [`Control::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Ends one call; `false` if there is none of that name.
+    pub fn hang_up(&mut self, now: Now, call: CallId, cause: Cause) -> bool {
+        let there = self.ask(now, call, Action::Hangup(cause));
+        self.pump(now);
+        there
+    }
+
+    /// Ends every call, for a drain whose time is up.
+    pub fn hang_up_all(&mut self, now: Now, cause: Cause) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.ask(now, call, Action::Hangup(cause));
+        }
+        self.pump(now);
+    }
+
+    /// An agent, or somebody for him, says whether he wants calls.
+    pub fn agent_wish(&mut self, now: Now, agent: center::AgentId, wish: center::Wish) {
+        self.center
+            .handle(now, center::Input::AgentWish { agent, wish });
+        self.pump(now);
+    }
+
+    /// The state of queues and agents.
+    pub fn center(&self) -> &Center {
+        &self.center
+    }
+
+    /// Trunks and endpoints.
+    pub fn trunks(&self) -> &Trunks {
+        &self.trunks
+    }
+
+    /// Takes an endpoint that was made at run time.
+    pub fn put_endpoint(&mut self, endpoint: EndpointConfig) {
+        self.run_time.insert(endpoint.name.clone());
+        self.trunks.put_endpoint(endpoint);
+    }
+
+    /// Forgets an endpoint that was made at run time, and where it is registered.
+    pub fn remove_endpoint(&mut self, now: Now, name: &str) {
+        self.run_time.remove(name);
+        self.trunks.remove_endpoint(name);
+        self.registrar.forget(name);
+        self.pump(now);
+    }
+
+    /// Whether the endpoint was made at run time, not by the configuration.
+    pub fn is_run_time(&self, endpoint: &str) -> bool {
+        self.run_time.contains(endpoint)
+    }
+
+    /// Takes a registration back from the store.
+    pub fn restore(&mut self, now: Now, row: crate::trunk::Row) {
+        self.registrar.restore(now, row);
+        self.pump(now);
+    }
+
+    /// Where an endpoint is registered now: contact, true source, how long it holds.
+    pub fn contacts(&self, now: Now, endpoint: &str) -> Vec<(String, SocketAddr, Duration)> {
+        self.registrar.bindings(now, endpoint)
+    }
+
+    /// How many contacts are registered.
+    pub fn registrations(&self) -> usize {
+        self.registrar.len()
+    }
+
+    /// Whether new calls are refused because the server is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Names of the configured agents.
+    pub fn agents(&self) -> &[AgentConfig] {
+        &self.agents
+    }
+
+    /// What the SIP machine holds and has done.
+    pub fn sip_counts(&self) -> sip::ua::Counts {
+        self.ua.counts()
+    }
+
+    /// Calls that live, and ports they hold.
+    pub fn holds(&self) -> (usize, usize) {
+        (self.calls.len(), self.ports.len())
+    }
+
+    /// The live calls, the oldest first.
+    pub fn calls(&self, now: Now) -> Vec<CallSnapshot> {
+        self.calls.values().map(|slot| slot.snapshot(now)).collect()
+    }
+
+    /// Drains every machine into every other until all are quiet.
+    fn pump(&mut self, now: Now) {
+        loop {
+            if let Some(output) = self.ua.poll_output() {
+                self.on_sip(now, output);
+            } else if let Some(call) = self.dirty.pop_front() {
+                self.drive(now, call);
+            } else if let Some(output) = self.center.poll_output() {
+                self.on_center(now, output);
+            } else if let Some(change) = self.registrar.poll_output() {
+                self.on_registered(now, change);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn event(&mut self, now: Now, call: CallId, what: What) {
+        self.outputs.push_back(Output::Event(Event {
+            at: now,
+            call: Some(call),
+            what,
+        }));
+    }
+}
