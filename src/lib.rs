@@ -17,8 +17,12 @@ pub mod dialplan;
 
 pub mod prompt;
 
+pub mod control;
+
 pub mod store;
 
 pub mod api;
+
+pub mod server;
 
 pub mod cli;

@@ -158,7 +158,11 @@ fn run(
 
 fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => unbuilt(&args, "serve"),
+        Command::Serve(args) => {
+            let config = args.load()?;
+            crate::telemetry::log(&config.log)?;
+            crate::server::run(config).map_err(Failure::of)
+        }
         Command::Check(args) => unbuilt(&args.config, "check"),
         Command::Test(args) => unbuilt(&args.plans.config, "test"),
         Command::Calls(args) => calls::run(&args, out),

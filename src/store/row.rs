@@ -1,8 +1,12 @@
 //! Rows: the stored shape of what the layers above the store call by other types.
 
+use std::time::Duration;
+
 use clock::Now;
+use sip::transport::{ListenerId, Transport};
 
 use crate::call::{Cdr, Direction};
+use crate::trunk;
 
 /// One moment on both clocks, by which monotonic times become wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,4 +144,38 @@ pub struct RegistrationRow {
     pub remote: String,
     /// When it lapses.
     pub expires_at: i64,
+}
+
+impl RegistrationRow {
+    /// A binding of the registrar, at the wall time `wall_ms`.
+    pub fn of(row: &trunk::Row, wall_ms: i64) -> Self {
+        let lasts = i64::try_from(row.expires_in.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            endpoint: row.endpoint.clone(),
+            contact: row.contact.clone(),
+            transport: row.transport.via_name().to_ascii_lowercase(),
+            listener: i64::from(row.listener.0),
+            remote: row.remote.to_string(),
+            expires_at: wall_ms.saturating_add(lasts),
+        }
+    }
+
+    /// The binding as the registrar takes it back at the wall time `wall_ms`; `None` if it has lapsed
+    /// or is none of ours.
+    pub fn registration(&self, wall_ms: i64) -> Option<trunk::Row> {
+        let left = u64::try_from(self.expires_at.saturating_sub(wall_ms)).ok()?;
+        Some(trunk::Row {
+            endpoint: self.endpoint.clone(),
+            contact: self.contact.clone(),
+            expires_in: Duration::from_millis(left),
+            // Preference and order of requests are the phone's to tell again at its next REGISTER.
+            q: 1_000,
+            call_id: String::new(),
+            cseq: 0,
+            transport: Transport::from_text(&self.transport)?,
+            listener: ListenerId(u16::try_from(self.listener).ok()?),
+            remote: self.remote.parse().ok()?,
+            user_agent: String::new(),
+        })
+    }
 }

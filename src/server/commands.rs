@@ -1,0 +1,155 @@
+//! The API's commands, carried out on the control thread.
+
+use clock::Now;
+use sip::auth::{Algorithm, Ha1};
+
+use super::edge::Edge;
+use crate::api::{
+    self, CallState, Command, Counts, EndpointRefused, EndpointSnapshot, NewEndpoint,
+};
+use crate::control::{CallSnapshot, Control};
+use crate::store::EndpointRow;
+use crate::trunk::{Digests, EndpointConfig, Secrets};
+
+/// Carries out one command. A client that has gone away hears nothing.
+pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: Command) {
+    match command {
+        Command::Calls { reply } => {
+            let calls = control.calls(now).into_iter().map(snapshot).collect();
+            drop(reply.send(calls));
+        }
+        Command::Call { call, reply } => {
+            let found = control.calls(now).into_iter().find(|it| it.call == call);
+            drop(reply.send(found.map(snapshot)));
+        }
+        Command::Hangup { call, cause, reply } => {
+            let _ = reply.send(control.hang_up(now, call, cause));
+        }
+        Command::Center { reply } => drop(reply.send(control.center().snapshot(now))),
+        Command::SetAgent { agent, wish, reply } => {
+            let known = control.center().endpoint_of(&agent).is_some();
+            if known {
+                edge.keep_wish(&agent, wish);
+                control.agent_wish(now, agent, wish);
+            }
+            let _ = reply.send(known);
+        }
+        Command::Endpoints { reply } => drop(reply.send(endpoints(control, now))),
+        Command::AddEndpoint { new, reply } => {
+            drop(reply.send(add_endpoint(control, edge.realm(), new)));
+        }
+        Command::RemoveEndpoint { name, reply } => {
+            let _ = reply.send(remove_endpoint(control, now, &name));
+        }
+        Command::Reload { reply } => edge.reload(reply),
+        Command::Counts { reply } => {
+            let sip = control.sip_counts();
+            let (calls, ports) = control.holds();
+            let _ = reply.send(Counts {
+                calls,
+                transactions: sip.transactions,
+                dialogs: sip.dialogs,
+                ports,
+                registrations: control.registrations(),
+                draining: control.is_draining(),
+            });
+        }
+    }
+}
+
+fn snapshot(call: CallSnapshot) -> api::CallSnapshot {
+    let state = match call.state {
+        "bridged" => CallState::Bridged,
+        "waiting" => CallState::Queued,
+        "ringing" => CallState::Ringing,
+        _ => CallState::Answered,
+    };
+    api::CallSnapshot {
+        call: call.call,
+        direction: crate::call::Direction::Inbound,
+        from: call.from,
+        to: call.to,
+        trunk: call.trunk,
+        state,
+        age: call.lasted,
+        answered: call.answered,
+        queue: call.queue,
+        agent: call.agent,
+        step: call.step,
+    }
+}
+
+fn endpoints(control: &Control, now: Now) -> Vec<EndpointSnapshot> {
+    let all = control.trunks().endpoints();
+    all.map(|endpoint| EndpointSnapshot {
+        name: endpoint.name.clone(),
+        configured: !control.is_run_time(&endpoint.name),
+        contacts: control.contacts(now, &endpoint.name),
+    })
+    .collect()
+}
+
+fn remove_endpoint(control: &mut Control, now: Now, name: &str) -> Result<(), EndpointRefused> {
+    if control.trunks().endpoint(name).is_none() {
+        return Err(EndpointRefused::Unknown);
+    }
+    if !control.is_run_time(name) {
+        return Err(EndpointRefused::Configured);
+    }
+    control.remove_endpoint(now, name);
+    Ok(())
+}
+
+/// A stored endpoint in the words of `trunk`; `None` if its hashes are of another realm or broken.
+pub(super) fn endpoint_of(row: &EndpointRow, realm: &str) -> Option<EndpointConfig> {
+    let hashes = vec![
+        Ha1::from_hex(&row.ha1_md5, Algorithm::Md5)?,
+        Ha1::from_hex(&row.ha1_sha256, Algorithm::Sha256)?,
+        Ha1::from_hex(&row.ha1_sha512_256, Algorithm::Sha512_256)?,
+    ];
+    let secrets = Secrets::from_hashes(hashes, Digests::default()).ok()?;
+    (row.realm == realm).then(|| EndpointConfig {
+        name: row.name.clone(),
+        secrets: Some(secrets),
+        sources: Vec::new(),
+        codecs: Vec::new(),
+        contacts_max: CONTACTS_MAX,
+        contact: None,
+    })
+}
+
+/// Hashes a new endpoint's password and admits it.
+pub(super) fn add_endpoint(
+    control: &mut Control,
+    realm: &str,
+    new: NewEndpoint,
+) -> Result<EndpointRow, EndpointRefused> {
+    if new.name.is_empty() || sip::message::escape_user(&new.name) != new.name {
+        return Err(EndpointRefused::BadName);
+    }
+    if control.trunks().endpoint(&new.name).is_some() {
+        let made = control.is_run_time(&new.name);
+        return Err(if made {
+            EndpointRefused::Taken
+        } else {
+            EndpointRefused::Configured
+        });
+    }
+    let hash =
+        |algorithm| Ha1::from_password(&new.name, realm, new.password.reveal(), algorithm).to_hex();
+    let row = EndpointRow {
+        realm: realm.to_owned(),
+        ha1_md5: hash(Algorithm::Md5),
+        ha1_sha256: hash(Algorithm::Sha256),
+        ha1_sha512_256: hash(Algorithm::Sha512_256),
+        caller_id: new.caller_id.clone(),
+        created_at: new.created_ms,
+        name: new.name,
+    };
+    let endpoint = endpoint_of(&row, realm).ok_or(EndpointRefused::BadName)?;
+    control.put_endpoint(endpoint);
+    Ok(row)
+}
+
+/// Phones that one run-time endpoint may have registered at once.
+const CONTACTS_MAX: usize = 8;

@@ -1,0 +1,225 @@
+//! What control wants outside, carried out: clips, recordings, records, events.
+//!
+//! Nothing here waits on the control thread: each way out is a bounded queue, and what a full one means
+//! is said at its place.
+
+use std::sync::Arc;
+
+use clock::Now;
+use media::source::Clip;
+use tokio::sync::broadcast;
+use tokio_util::task::TaskTracker;
+
+use super::build::Parsed;
+use super::plans::{self, PlanError};
+use super::shard::ShardHandle;
+use crate::api::{self, Reloaded};
+use crate::call::{CallId, ClipRequest, Prompt};
+use crate::center::{AgentId, Wish};
+use crate::config::Config;
+use crate::control::{Event, Output, What};
+use crate::dialplan::{Plan, Speech};
+use crate::io::clock::SystemClock;
+use crate::io::record::{Recorder, RecordingId};
+use crate::prompt::ClipLibrary;
+use crate::store::{Anchor, CdrRow, Record, RegistrationRow, Store, Writer};
+use crate::trunk::Change;
+
+/// The control thread's ways out.
+pub(super) struct Edge {
+    pub(super) clock: SystemClock,
+    pub(super) config: Arc<Config>,
+    /// What the checker knows of the speech engine.
+    pub(super) voices: Speech,
+    pub(super) clips: ClipLibrary,
+    pub(super) recorder: Recorder,
+    pub(super) writer: Writer,
+    pub(super) store: Store,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) handle: ShardHandle,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Edge {
+    pub(super) fn carry_out(&self, output: Output) {
+        match output {
+            Output::LoadClips { call, request } => self.load(call, request),
+            Output::Record { call, file, frames } => {
+                // The call's number names the recording: a call has one at a time.
+                if self
+                    .recorder
+                    .record(RecordingId(call.0), file.into(), frames)
+                    .is_err()
+                {
+                    tracing::error!(%call, "the recorder takes no more recordings");
+                    metrics::counter!("tandem_recordings_refused_total").increment(1);
+                }
+            }
+            Output::Cdr(cdr) => {
+                metrics::counter!("tandem_calls_ended_total").increment(1);
+                self.write(Record::Cdr(Box::new(CdrRow::new(&cdr, self.anchor()))));
+            }
+            Output::Registered(change) => self.registered(change),
+            Output::Event(event) => self.tell(event),
+            Output::Transmit { .. } | Output::RecordEnded { .. } => {}
+        }
+    }
+
+    /// The moment that pairs both clocks, read anew each time: the wall clock may be set.
+    pub(super) fn anchor(&self) -> Anchor {
+        Anchor {
+            now: self.clock.now(),
+            wall_ms: self.clock.wall().as_millisecond(),
+        }
+    }
+
+    /// The realm of our digests.
+    pub(super) fn realm(&self) -> &str {
+        &self.config.sip.realm
+    }
+
+    /// Keeps what an agent wishes, for the next start.
+    pub(super) fn keep_wish(&self, agent: &AgentId, wish: Wish) {
+        self.write(Record::Agent {
+            name: agent.to_string(),
+            away: wish == Wish::Away,
+            since_ms: self.anchor().wall_ms,
+        });
+    }
+
+    /// Reads the dialplans again; only a plan without mistakes is put in force.
+    pub(super) fn reload(&self, reply: api::Reply<Result<Reloaded, Vec<String>>>) {
+        let (config, voices, handle) = (
+            self.config.clone(),
+            self.voices.clone(),
+            self.handle.clone(),
+        );
+        let store = self.store.clone();
+        self.tasks.spawn_on(
+            async move {
+                let result = reload(&config, voices, &store).await;
+                let told = match result {
+                    Ok((plan, reloaded)) => {
+                        let plan = Arc::new(plan);
+                        handle
+                            .tell(move |control, now| control.swap_plan(now, plan))
+                            .await;
+                        Ok(reloaded)
+                    }
+                    Err(mistakes) => Err(mistakes),
+                };
+                // The client may have gone away.
+                let _ = reply.send(told);
+            },
+            &self.runtime,
+        );
+    }
+
+    /// A record waits for room at the edge when the store is behind; control does not.
+    fn write(&self, record: Record) {
+        if let Err(record) = self.writer.offer(record) {
+            let writer = self.writer.clone();
+            self.tasks.spawn_on(
+                async move {
+                    if writer.write(record).await.is_err() {
+                        tracing::error!("a record was lost: the store has stopped");
+                    }
+                },
+                &self.runtime,
+            );
+        }
+    }
+
+    fn load(&self, call: CallId, request: ClipRequest) {
+        let clips = self.clips.clone();
+        let handle = self.handle.clone();
+        self.tasks.spawn_on(
+            async move {
+                let ClipRequest { leg, play, items } = request;
+                let loaded = load_all(&clips, items).await;
+                handle
+                    .tell(move |control, now: Now| {
+                        control.clips_loaded(now, call, leg, play, loaded);
+                    })
+                    .await;
+            },
+            &self.runtime,
+        );
+    }
+
+    fn registered(&self, change: Change) {
+        let record = match change {
+            Change::Bound(row) => {
+                Record::Registered(RegistrationRow::of(&row, self.anchor().wall_ms))
+            }
+            Change::Unbound { endpoint, contact } => Record::Unregistered {
+                endpoint,
+                contact: Some(contact),
+            },
+            Change::Reachable { .. } => return,
+        };
+        self.write(record);
+    }
+
+    fn tell(&self, event: Event) {
+        log(&event);
+        // Nobody may be watching.
+        let _ = self.events.send(event);
+    }
+}
+
+async fn reload(
+    config: &Config,
+    voices: Speech,
+    store: &Store,
+) -> Result<(Plan, Reloaded), Vec<String>> {
+    let parsed = Parsed::of(config).map_err(|error| vec![error.to_string()])?;
+    let mut facts = parsed.facts(config, voices);
+    if let (Some(known), Ok(made)) = (&mut facts.endpoints, store.endpoints().await) {
+        known.extend(made.into_iter().map(|row| row.name));
+    }
+    let plan = plans::load(&config.paths.dialplans, &facts).map_err(|error| match error {
+        PlanError::Mistakes(mistakes) => mistakes,
+        error @ PlanError::Unreadable { .. } => vec![error.to_string()],
+    })?;
+    let reloaded = Reloaded {
+        files: plan.files().count(),
+        entries: plan.entries(),
+        queues: plan.queues().len(),
+    };
+    Ok((plan, reloaded))
+}
+
+async fn load_all(clips: &ClipLibrary, items: Vec<Prompt>) -> Result<Vec<Arc<Clip>>, String> {
+    let mut loaded = Vec::with_capacity(items.len());
+    for item in items {
+        loaded.push(clips.load(item).await.map_err(|error| error.to_string())?);
+    }
+    Ok(loaded)
+}
+
+/// One log line an event; what people say and press stays out of it.
+fn log(event: &Event) {
+    let call = event.call.map(|call| call.to_string()).unwrap_or_default();
+    match &event.what {
+        What::Initiated { from, to } => tracing::info!(call, from, to, "call"),
+        What::Refused { status, why } => {
+            metrics::counter!("tandem_sip_rejected_total", "status" => status.to_string())
+                .increment(1);
+            tracing::warn!(status, why, "refused");
+        }
+        What::Answered => tracing::info!(call, "answered"),
+        What::Step { flow, step } => tracing::debug!(call, flow, step, "step"),
+        What::Digit(_) => tracing::debug!(call, "digit"),
+        What::Queued { queue } => tracing::info!(call, queue, "queued"),
+        What::Offered { agent } => tracing::info!(call, agent, "offered"),
+        What::Bridged { with } => tracing::info!(call, with, "bridged"),
+        What::Transferred => tracing::info!(call, "transferred"),
+        What::Recording { file } => tracing::info!(call, file, "recording"),
+        What::Trouble(why) => tracing::warn!(call, why, "trouble"),
+        What::HungUp { cause } => tracing::info!(call, %cause, "ended"),
+        What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
+        What::Reachable { endpoint, yes } => tracing::info!(endpoint, yes, "reachable"),
+    }
+}

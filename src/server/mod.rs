@@ -1,0 +1,200 @@
+//! The composition root: builds the planes, wires their rings and queues, drains on SIGTERM.
+//!
+//! ```text
+//!  edge runtime   transports · clips · store writer · API         (tokio, a few threads)
+//!       │ NetInput, Ask, Command ▼        ▲ Output
+//!  control thread Shard { Control }                               (current-thread runtime)
+//!       │ PortCommand ▼                   ▲ PortEvent, eventfd
+//!  media threads  io::media::Workers                              (no runtime)
+//! ```
+//!
+//! No decision is made here: what a call does is `control`'s and below.
+
+mod build;
+mod commands;
+mod edge;
+mod plans;
+mod shard;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::call::Cause;
+use crate::config::{Config, Secret};
+use crate::control::Event;
+use crate::io::net::{Bound, Net};
+use crate::store::Store;
+
+use shard::ShardHandle;
+
+pub use plans::{PlanError, load as load_plan, prompt_names, read as read_plans};
+
+/// Runs a server until SIGTERM or SIGINT, then lets its calls end.
+///
+/// # Errors
+/// Whatever keeps it from starting; a `ConfigError`, or an `io::Error` for an address in use, is at the root.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let server = Server::start(config).await?;
+        if let Some(key) = server.new_key() {
+            eprint_key(key);
+        }
+        for bound in server.bound() {
+            tracing::info!("SIP {} on {}", bound.config.transport, bound.local);
+        }
+        tracing::info!("HTTP on {}", server.http());
+        wait_for_signal().await?;
+        tracing::info!("draining: no new calls; waiting for those in progress");
+        server.stop().await
+    })
+}
+
+/// The edge's runtime.
+///
+/// # Errors
+/// When the system refuses threads.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .context("no threads for the edge")
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Shown once, on the terminal and not in the log.
+fn eprint_key(key: &Secret) {
+    use std::io::Write;
+    let mut err = std::io::stderr();
+    // A terminal that is gone cannot be told; the key can be set by TANDEM_API_KEY instead.
+    let _ = writeln!(err, "API key, shown only now: {}", key.reveal());
+}
+
+/// A running server.
+pub struct Server {
+    net: Net,
+    http: SocketAddr,
+    events: broadcast::Sender<Event>,
+    new_key: Option<Secret>,
+    shard: ShardHandle,
+    thread: JoinHandle<std::io::Result<()>>,
+    store: Store,
+    tasks: TaskTracker,
+    /// The clip library's and the writer's own tasks: they end when their last handle is dropped.
+    services: JoinSet<()>,
+    stop: CancellationToken,
+    drain: Duration,
+}
+
+impl Server {
+    /// Starts every plane. Must be called on a runtime of [`runtime`]'s kind.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        build::start(Arc::new(config)).await
+    }
+
+    /// The SIP listeners, with their real ports.
+    pub fn bound(&self) -> &[Bound] {
+        self.net.bound()
+    }
+
+    /// Where the API listens.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// What happens from now on; a slow reader loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// The API key, if this start has made one.
+    pub fn new_key(&self) -> Option<&Secret> {
+        self.new_key.as_ref()
+    }
+
+    /// Drains: refuses new calls, waits for those in progress (`limits.drain`), ends the rest, stops
+    /// every plane and closes the store.
+    ///
+    /// # Errors
+    /// When the control thread broke.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shard.tell(|control, _| control.drain()).await;
+        if !self.quiet_within(self.drain).await {
+            tracing::warn!("calls are still in progress: ending them");
+            self.shard
+                .tell(|control, now| control.hang_up_all(now, Cause::Failure))
+                .await;
+            self.quiet_within(GOODBYE).await;
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let Self {
+            net,
+            shard,
+            thread,
+            store,
+            tasks,
+            mut services,
+            ..
+        } = self;
+        shard.tell(|control, _| control.stop()).await;
+        drop(shard);
+        tasks.wait().await;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        net.shutdown(GOODBYE).await;
+        while services.join_next().await.is_some() {}
+        store.close().await;
+        match ended {
+            Ok(Ok(result)) => result.context("the control thread ended early"),
+            _ => Err(anyhow::anyhow!("the control thread broke")),
+        }
+    }
+
+    /// Whether no call is left within the time.
+    async fn quiet_within(&self, time: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + time;
+        loop {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            self.shard
+                .tell(move |control, _| {
+                    // Whoever asked waits.
+                    let _ = reply.send(control.holds().0);
+                })
+                .await;
+            match answer.await {
+                Ok(0) | Err(_) => return true,
+                Ok(_) if tokio::time::Instant::now() >= deadline => return false,
+                Ok(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+}
+
+/// How often a drain looks whether the last call has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// For the last BYEs and their answers.
+const GOODBYE: Duration = Duration::from_secs(3);

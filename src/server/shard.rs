@@ -1,0 +1,151 @@
+//! The control thread: feeds the pure shard, carries out what it wants, sleeps until it is due.
+//!
+//! One thread and a current-thread runtime. It waits for a message from the network, a command of the
+//! API, a word from the edge, the media workers' wake-up, and the shard's own deadline.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use clock::Now;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use super::commands;
+use super::edge::Edge;
+use crate::api;
+use crate::control::{Control, Output};
+use crate::io::clock::SystemClock;
+use crate::io::net::{NetInput, NetSender};
+
+/// Messages taken in one go before outputs are carried out.
+const BATCH: usize = 64;
+
+/// Words from the edge that may wait.
+const ASKS_MAX: usize = 4_096;
+
+/// Something the edge wants done on the control thread, between two inputs.
+pub(super) type Ask = Box<dyn FnOnce(&mut Control, Now) + Send>;
+
+/// A handle by which the edge reaches the shard.
+#[derive(Clone)]
+pub(super) struct ShardHandle {
+    asks: mpsc::Sender<Ask>,
+}
+
+impl ShardHandle {
+    /// Has `ask` done; waits only for room in the queue. A shard that is gone needs no telling.
+    pub(super) async fn tell(&self, ask: impl FnOnce(&mut Control, Now) + Send + 'static) {
+        let _ = self.asks.send(Box::new(ask)).await;
+    }
+}
+
+/// The two ends of the edge's way to the shard.
+pub(super) fn channel() -> (ShardHandle, mpsc::Receiver<Ask>) {
+    let (asks, receiver) = mpsc::channel(ASKS_MAX);
+    (ShardHandle { asks }, receiver)
+}
+
+/// What the shard listens to.
+pub(super) struct Inputs {
+    pub(super) packets: mpsc::Receiver<NetInput>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) commands: mpsc::Receiver<api::Command>,
+    /// Readable when media workers have something to say.
+    pub(super) media: OwnedFd,
+}
+
+/// The control thread's own data.
+pub(super) struct Shard {
+    pub(super) control: Control,
+    pub(super) clock: SystemClock,
+    pub(super) net: NetSender,
+    pub(super) edge: Edge,
+}
+
+impl Shard {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch the media workers' descriptor.
+    pub(super) async fn run(mut self, inputs: Inputs) -> std::io::Result<()> {
+        let Inputs {
+            mut packets,
+            mut asks,
+            mut commands,
+            media,
+        } = inputs;
+        let media = AsyncFd::new(media)?;
+        loop {
+            self.carry_out();
+            if self.control.is_stopped() {
+                return Ok(());
+            }
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                ask = asks.recv() => match ask {
+                    Some(ask) => ask(&mut self.control, self.clock.now()),
+                    None => self.control.stop(),
+                },
+                Some(input) = packets.recv() => {
+                    self.on_net(input);
+                    self.take_waiting(&mut packets);
+                }
+                ready = media.readable() => {
+                    let mut count = [0; 8];
+                    // Another wake-up may have been read already: nothing is lost by that.
+                    let _ = rustix::io::read(&media, &mut count);
+                    ready?.clear_ready();
+                }
+                Some(command) = commands.recv() => {
+                    let now = self.clock.now();
+                    commands::carry_out(&mut self.control, &self.edge, now, command);
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            let now = self.clock.now();
+            self.control.poll_media(now);
+            if self.control.deadline().is_some_and(|at| at <= now) {
+                self.control.handle_timeout(now);
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, packets: &mut mpsc::Receiver<NetInput>) {
+        for _ in 1..BATCH {
+            let Ok(input) = packets.try_recv() else {
+                return;
+            };
+            self.on_net(input);
+        }
+    }
+
+    fn wake_at(&self) -> tokio::time::Instant {
+        let idle = self.clock.now() + Duration::from_secs(3_600);
+        let due = self.control.deadline().unwrap_or(idle);
+        tokio::time::Instant::from_std(self.clock.instant(due.min(idle)))
+    }
+
+    fn on_net(&mut self, input: NetInput) {
+        let now = self.clock.now();
+        match input {
+            NetInput::Packet { flow, bytes } => self.control.receive(now, flow, bytes),
+            NetInput::Unframeable { flow, error } => {
+                self.control.unframeable(now, flow, &error.to_string());
+            }
+            NetInput::FlowFailed(flow) => self.control.flow_failed(now, flow),
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Transmit { flow, bytes } => {
+                    // Full means that the network is far behind: SIP's own timers send it again.
+                    let _ = self.net.send(flow, bytes);
+                }
+                output => self.edge.carry_out(output),
+            }
+        }
+    }
+}
