@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -111,6 +112,8 @@ struct Compiler<'f> {
     names: BTreeMap<(Space, String), Span>,
     flows: BTreeMap<String, u32>,
     hours: BTreeSet<String>,
+    /// CEL's functions.
+    env: Arc<cel::Env>,
     /// Expressions already compiled, by their text.
     compiled: HashMap<String, (u32, Type)>,
     /// The steps around the one that is compiled: for the shape.
@@ -136,6 +139,7 @@ impl<'f> Compiler<'f> {
             names: BTreeMap::new(),
             flows: BTreeMap::new(),
             hours: BTreeSet::new(),
+            env: Arc::new(cel::Env::stdlib()),
             compiled: HashMap::new(),
             around: Vec::new(),
             menus: Vec::new(),
@@ -155,6 +159,14 @@ impl<'f> Compiler<'f> {
         for (index, (path, text)) in files.iter().take(FILES_MAX).enumerate() {
             self.findings.sources.push(Source::new(path, text));
             let file = index as u16;
+            if index + 1 == FILES_MAX && files.len() > FILES_MAX {
+                let at = Span {
+                    file,
+                    ..Span::default()
+                };
+                let message = format!("a plan has at most {FILES_MAX} files");
+                self.error(at, Code::TooLarge, message, "join some of them");
+            }
             let start = Span {
                 file,
                 ..Span::default()
@@ -294,6 +306,7 @@ impl<'f> Compiler<'f> {
         let known: BTreeSet<String> = self.names_with_type();
         for (name, text) in expressions {
             let declared = Declared {
+                env: &self.env,
                 variables: &self.plan.variables,
                 hours: &self.hours,
             };
@@ -439,6 +452,7 @@ impl<'f> Compiler<'f> {
             return Some(*known);
         }
         let declared = Declared {
+            env: &self.env,
             variables: &self.plan.variables,
             hours: &self.hours,
         };

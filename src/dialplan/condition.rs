@@ -7,9 +7,10 @@
 //! bounded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
-use cel::{Context, Program, Value as CelValue};
+use cel::{Context, Env, Program, Value as CelValue};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -18,14 +19,27 @@ use super::hours::{Hours, weekday_name};
 use super::plan::Type;
 
 /// Characters of one expression.
-const LENGTH_MAX: usize = 1_000;
+const LENGTH_MAX: usize = 500;
+/// Brackets within brackets, `?` and signs of one expression: each takes the parser of crate `cel`
+/// some 170 kB of stack without optimisation, and threads have 2 MB.
+const NESTING_MAX: usize = 8;
 
 /// A compiled expression.
-#[derive(Debug)]
 pub(super) struct Condition {
     program: Program,
+    /// CEL's own functions, made once for a plan: it has dozens.
+    env: Arc<Env>,
     /// The opening hours that it asks for.
     hours: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Condition")
+            .field("program", &self.program)
+            .field("hours", &self.hours)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The value of a variable.
@@ -65,6 +79,7 @@ pub(super) struct Scope<'s> {
 
 /// What is declared where an expression stands.
 pub(super) struct Declared<'d> {
+    pub(super) env: &'d Arc<Env>,
     pub(super) variables: &'d BTreeMap<String, Type>,
     pub(super) hours: &'d BTreeSet<String>,
 }
@@ -81,15 +96,27 @@ pub(super) struct Fault {
 impl Condition {
     /// Compiles `text` and gives its type.
     pub(super) fn compile(text: &str, declared: &Declared<'_>) -> Result<(Self, Type), Fault> {
-        if text.chars().count() > LENGTH_MAX {
+        let size = if text.chars().count() > LENGTH_MAX {
+            Some(format!("an expression has at most {LENGTH_MAX} characters"))
+        } else if nesting(text) > NESTING_MAX {
+            Some(format!(
+                "an expression is nested at most {NESTING_MAX} deep"
+            ))
+        } else {
+            None
+        };
+        if let Some(message) = size {
             return Err(Fault {
                 offset: 0,
                 code: Code::TooLarge,
-                message: format!("an expression has at most {LENGTH_MAX} characters"),
+                message,
                 fix: "split it with `set`".into(),
             });
         }
-        let program = Program::compile(text).map_err(|errors| parse_fault(text, &errors))?;
+        let program = declared
+            .env
+            .compile(text)
+            .map_err(|errors| parse_fault(text, &errors))?;
         let mut checker = Checker {
             declared,
             locals: Vec::new(),
@@ -105,12 +132,19 @@ impl Condition {
             }
         })?;
         let hours = checker.hours;
-        Ok((Self { program, hours }, kind.plain()))
+        Ok((
+            Self {
+                program,
+                env: Arc::clone(declared.env),
+                hours,
+            },
+            kind.plain(),
+        ))
     }
 
     /// Its value for one call at one moment.
     pub(super) fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let mut context = Context::default();
+        let mut context = Context::with_env(Arc::clone(&self.env));
         for (name, text) in [
             ("from", scope.from),
             ("to", scope.to),
@@ -131,7 +165,7 @@ impl Condition {
             (name.clone(), open)
         };
         let open: HashMap<String, bool> = self.hours.iter().map(ask).collect();
-        let hours = move |name: std::sync::Arc<String>| open.get(&*name).copied().unwrap_or(false);
+        let hours = move |name: Arc<String>| open.get(&*name).copied().unwrap_or(false);
         let added = context.add_function("hours", hours);
         added.map_err(|error| error.to_string())?;
         match self.program.execute(&context) {
@@ -142,6 +176,24 @@ impl Condition {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// How deep an expression may make a parser go: the most open brackets, beside all `?` and the
+/// longest run of signs. Brackets within texts count too, which errs on the safe side.
+fn nesting(text: &str) -> usize {
+    let (mut open, mut deepest, mut run, mut longest, mut choices) = (0usize, 0, 0, 0, 0);
+    for c in text.chars().filter(|c| !c.is_whitespace()) {
+        run = if matches!(c, '!' | '-') { run + 1 } else { 0 };
+        longest = longest.max(run);
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            '?' => choices += 1,
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest + longest + choices
 }
 
 /// The value of a variable that was never set.

@@ -24,6 +24,7 @@ mod compile;
 mod condition;
 mod diagnostic;
 mod fields;
+pub mod fuzz;
 mod hours;
 mod plan;
 mod reference;

@@ -126,6 +126,31 @@ fn any_prefix_and_any_lost_byte_ends_with_a_tree_and_no_panic() {
 }
 
 #[test]
+fn mutated_dialplans_end_with_a_plan_or_with_mistakes() {
+    let texts = [
+        include_str!("../../../dialplans/contact-centre.kdl"),
+        include_str!("../../../tests/data/dialplan/good.kdl"),
+    ];
+    let odd: [&[u8]; 12] = [
+        b"{", b"}", b"\"", b"\\", b"#", b"(", b"\n", b"/-", b"\xff", b"9", b"(cel)", b"/*",
+    ];
+    let mut seed = 7u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    for round in 0..200 {
+        let mut bytes = texts[round % 2].as_bytes().to_vec();
+        for _ in 0..=random(3) {
+            let at = random(bytes.len());
+            let until = (at + random(12)).min(bytes.len());
+            bytes.splice(at..until, odd[random(odd.len())].iter().copied());
+        }
+        crate::dialplan::fuzz::dialplan(&bytes);
+    }
+}
+
+#[test]
 fn blocks_deeper_than_the_bound_are_refused() {
     let deep = "a {".repeat(100_000);
     assert!(!read(0, &deep).problems.is_empty());

@@ -563,6 +563,31 @@ fn conditions_are_checked_within_their_text() {
 }
 
 #[test]
+fn an_expression_nested_without_end_is_refused_and_not_followed() {
+    let nested = [
+        "(".repeat(200) + "vars.vip" + &")".repeat(200),
+        "!".repeat(300) + "vars.vip",
+        "vars.vip ? ".repeat(20) + "vars.vip" + &" : vars.vip".repeat(20),
+    ];
+    for nested in nested {
+        let text = GOOD.replace("hours('office')", &nested);
+        assert_eq!(find(&text, &facts())[0].code, Code::TooLarge);
+    }
+    let widest = "vars.vip".to_owned() + &" && vars.vip".repeat(40);
+    assert_eq!(
+        find(&GOOD.replace("hours('office')", &widest), &facts()),
+        []
+    );
+    let sum = "1".to_owned() + &"+1".repeat(240) + " > 1";
+    assert_eq!(find(&GOOD.replace("hours('office')", &sum), &facts()), []);
+    let deepest = "(".repeat(8) + "vars.vip" + &")".repeat(8);
+    assert_eq!(
+        find(&GOOD.replace("hours('office')", &deepest), &facts()),
+        []
+    );
+}
+
+#[test]
 fn a_name_in_two_places_is_refused_naming_both() {
     check_all(
         &[
