@@ -145,10 +145,10 @@ impl Dialog {
         match address {
             Some(address)
                 if address.is_ipv4() == peer.is_ipv4()
-                    && !(is_private(address.ip()) && !is_private(peer)) =>
+                    && (is_private(peer) || !is_private(address.ip())) =>
             {
                 Flow {
-                    remote: address,
+                    remote: as_seen(address, self.flow.remote),
                     ..self.flow
                 }
             }
@@ -160,6 +160,14 @@ impl Dialog {
 /// Each value of a list header, as written.
 fn values(message: &Message, name: Name) -> Vec<String> {
     message.values(name).map(str::to_owned).collect()
+}
+
+/// An IPv4 address as a dual-stack socket writes it, if that is how it wrote the peer's.
+fn as_seen(address: SocketAddr, peer: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(v4) if peer.is_ipv6() => (v4.to_ipv6_mapped(), address.port()).into(),
+        _ => address,
+    }
 }
 
 fn names_stream(uri: &Uri<'_>) -> bool {

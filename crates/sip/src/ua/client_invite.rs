@@ -2,7 +2,7 @@
 
 use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP};
 use super::event::{Busy, EndedBy, Event, Invite, SessionId};
-use super::layer::{ClientOwner, Outcome};
+use super::layer::{ClientOwner, Outcome, Proof};
 use super::session::{Fate, Offer, Phase, Session};
 use super::{UserAgent, tokens};
 use crate::dialog::{Dialog, SessionTimer, agree_as_caller};
@@ -419,12 +419,10 @@ impl UserAgent {
                 headers: Vec::new(),
                 ..(*cancel).clone()
             });
-            let owner = ClientOwner::Nobody;
-            if self
-                .start_as(now, token, cancel, flow, owner, (None, 0))
-                .is_err()
-            {
-                let _ = self.start_as(now, token, bare, flow, owner, (None, 0));
+            let (owner, token) = (ClientOwner::Nobody, Some(token));
+            let sent = self.start_as(now, token, cancel, flow, owner, Proof::default());
+            if sent.is_err() {
+                let _ = self.start_as(now, token, bare, flow, owner, Proof::default());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::UserAgent;
 use super::event::{EndedBy, Ending, Event, SessionId};
-use super::layer::ClientOwner;
+use super::layer::{ClientOwner, ServerOwner};
 use super::session::{Fate, Offer, Phase, Session};
 use crate::message::{Message, Method, Name};
 use clock::Now;
@@ -21,9 +21,9 @@ impl UserAgent {
             Phase::Answering { tx, cseq } => {
                 // Their offer must be acknowledged even though nobody will answer it.
                 ua.send_2xx_ack(session, tx, cseq, None);
-                ua.hang_up(now, id, session, ending, EndedBy::Us, None)
+                ua.hang_up(now, id, session, ending, (EndedBy::Us, None))
             }
-            Phase::Established => ua.hang_up(now, id, session, ending, EndedBy::Us, None),
+            Phase::Established => ua.hang_up(now, id, session, ending, (EndedBy::Us, None)),
             Phase::Abandoned { .. } | Phase::Closing { .. } => Fate::Stays,
         });
     }
@@ -35,14 +35,16 @@ impl UserAgent {
         id: SessionId,
         session: &mut Session,
         ending: Ending,
-        by: EndedBy,
-        status: Option<u16>,
+        (by, status): (EndedBy, Option<u16>),
     ) -> Fate {
         self.ended(id, by, status, None);
-        match std::mem::replace(&mut session.offer, Offer::None) {
+        match session.offer {
             Offer::Theirs { tx, .. } => self.reply(now, tx, &super::layer::Reply::new(487)),
             Offer::Unanswered { tx, cseq } => self.send_2xx_ack(session, tx, cseq, None),
-            Offer::None | Offer::Ours => {}
+            Offer::None | Offer::Ours { .. } => {}
+        }
+        if !matches!(session.offer, Offer::Ours { .. }) {
+            session.offer = Offer::None;
         }
         session.waiting = None;
         if session.unacked.iter().any(|ack| ack.is_first) {
@@ -100,6 +102,26 @@ impl UserAgent {
         match sent.or_else(|_| self.start(now, plain, hop, owner, credentials)) {
             Ok(_) => Fate::Stays,
             Err(_) => Fate::Gone,
+        }
+    }
+
+    /// An INVITE, re-INVITE or UPDATE of the peer can no longer be answered: its connection is gone.
+    pub(super) fn on_unanswerable(&mut self, owner: ServerOwner) {
+        match owner {
+            ServerOwner::Invite(id) => self.change(id, |ua, session| match session.phase {
+                Phase::Ringing { .. } => {
+                    ua.ended(id, EndedBy::FlowFailed, None, None);
+                    Fate::Gone
+                }
+                _ => Fate::Stays,
+            }),
+            ServerOwner::Offer(id) => self.change(id, |_, session| {
+                if let Offer::Theirs { .. } = session.offer {
+                    session.offer = Offer::None;
+                }
+                Fate::Stays
+            }),
+            ServerOwner::User | ServerOwner::Core => {}
         }
     }
 

@@ -109,7 +109,7 @@ pub enum Event {
         session: SessionId,
         /// Names it in `respond_in`.
         request_id: RequestId,
-        /// INFO, REFER, NOTIFY, MESSAGE, OPTIONS or SUBSCRIBE.
+        /// INFO, REFER, NOTIFY, MESSAGE or SUBSCRIBE; OPTIONS is answered inside.
         request: Message,
     },
     /// A request of ours in the dialog was answered.

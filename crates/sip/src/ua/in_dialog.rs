@@ -46,7 +46,12 @@ impl UserAgent {
         }
         let request_id = self.next_request_id();
         let sent = self.with_session(id, |ua, session| {
-            let sent = ua.send_in_dialog(now, session, (id, request_id), (method, headers, body));
+            let extra = Reply {
+                status: 0,
+                headers: headers.to_vec(),
+                body,
+            };
+            let sent = ua.send_in_dialog(now, session, (id, request_id), method, extra);
             (Fate::Stays, Some(sent))
         });
         sent.unwrap_or(Err(Busy::NotNow)).map(|_| request_id)
@@ -57,7 +62,8 @@ impl UserAgent {
         now: Now,
         session: &mut Session,
         (id, request_id): (SessionId, RequestId),
-        (method, headers, body): (Method, &[(String, String)], Option<(String, Bytes)>),
+        method: Method,
+        reply: Reply,
     ) -> Result<u64, Busy> {
         if session.is_told() {
             return Err(Busy::NotNow);
@@ -80,8 +86,8 @@ impl UserAgent {
             Name::UserAgent.as_str().to_owned(),
             self.config.user_agent.clone(),
         ));
-        draft.headers.extend_from_slice(headers);
-        draft.body = body;
+        draft.headers.extend(reply.headers);
+        draft.body = reply.body;
         let owner = ClientOwner::InDialog(id, request_id);
         let credentials = session.credentials.clone();
         self.start(now, Box::new(draft), hop, owner, credentials)
@@ -112,7 +118,7 @@ impl UserAgent {
                 // The dialog is unknown at their end; silence would only concern this request
                 // (RFC 5057 §5.1).
                 let ending = Ending::default();
-                return ua.hang_up(now, id, session, ending, EndedBy::FlowFailed, Some(481));
+                return ua.hang_up(now, id, session, ending, (EndedBy::FlowFailed, Some(481)));
             }
             Fate::Stays
         });
@@ -141,8 +147,8 @@ impl UserAgent {
     ) {
         let method = request.method().unwrap_or(Method::Other);
         let Some(id) = self.session_of(request) else {
-            let tx = self.begin(now, request, flow, (key, None), ServerOwner::Core);
-            return self.reply(now, tx, &Reply::new(481));
+            // Whoever floods us with these occupies nothing.
+            return self.reply_stateless(request, flow, &Reply::new(481));
         };
         let tx = self.begin(now, request, flow, (key, None), ServerOwner::Core);
         let number = request.cseq().map_or(0, |cseq| cseq.number);
@@ -168,12 +174,17 @@ impl UserAgent {
             Method::Bye => self.on_bye_request(now, id, tx, request),
             Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
             Method::Prack => self.reply(now, tx, &Reply::new(481)),
-            Method::Info
-            | Method::Refer
-            | Method::Notify
-            | Method::Message
-            | Method::Options
-            | Method::Subscribe => self.deliver_in_dialog(now, id, tx, request),
+            Method::Info | Method::Refer | Method::Notify | Method::Message | Method::Subscribe => {
+                self.deliver_in_dialog(now, id, tx, request)
+            }
+            // Asks whether the dialog lives (§11.2): it does.
+            Method::Options => {
+                let reply = Reply::new(200)
+                    .with(Name::Allow, super::draft::ALLOW)
+                    .with(Name::Accept, super::draft::SDP)
+                    .with(Name::Supported, "timer");
+                self.reply(now, tx, &reply);
+            }
             Method::Register | Method::Publish => {
                 let reply = Reply::new(405).with(Name::Allow, super::draft::ALLOW);
                 self.reply(now, tx, &reply);

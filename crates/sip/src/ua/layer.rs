@@ -151,6 +151,13 @@ impl Reply {
     }
 }
 
+/// Who we are, and how often this request said so.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proof {
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) tries: u8,
+}
+
 /// What waits on the wheel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
@@ -169,20 +176,30 @@ impl UserAgent {
         owner: ClientOwner,
         credentials: Option<Arc<Credentials>>,
     ) -> Result<u64, Busy> {
-        let token = self.tokens.next();
-        self.start_as(now, token, draft, flow, owner, (credentials, 0))
+        self.start_as(
+            now,
+            None,
+            draft,
+            flow,
+            owner,
+            Proof {
+                credentials,
+                tries: 0,
+            },
+        )
     }
 
-    /// Starts a request whose branch is given, after `tries` with credentials.
+    /// Starts a request, on the branch of another one if it is that one's CANCEL.
     pub(super) fn start_as(
         &mut self,
         now: Now,
-        token: u64,
+        branch: Option<u64>,
         draft: Box<Draft>,
         flow: Flow,
         owner: ClientOwner,
-        (credentials, tries): (Option<Arc<Credentials>>, u8),
+        proof: Proof,
     ) -> Result<u64, Busy> {
+        let token = branch.unwrap_or_else(|| self.tokens.next());
         let via = self.config.via(&flow, token).ok_or(Busy::NoListener)?;
         let message = draft.build(&via).map_err(|_| Busy::Malformed)?;
         let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
@@ -199,8 +216,8 @@ impl UserAgent {
             wire: message.bytes().clone(),
             draft: Some(draft),
             owner,
-            credentials,
-            tries,
+            credentials: proof.credentials,
+            tries: proof.tries,
             acks: Vec::new(),
             timer: None,
         });
@@ -234,6 +251,13 @@ impl UserAgent {
             if let Some((timer, _)) = tx.timer {
                 self.wheel.cancel(timer);
             }
+        }
+    }
+
+    /// Forgets a request of ours unless it has its final response.
+    pub(super) fn abandon_unanswered(&mut self, id: u64) {
+        if self.clients.get(id).is_some_and(|tx| tx.draft.is_some()) {
+            self.abandon_client(id);
         }
     }
 
@@ -444,6 +468,7 @@ impl UserAgent {
             ServerMachine::Invite(machine) => machine.handle(now, input),
             ServerMachine::Other(machine) => machine.handle(now, input),
         }
+        let mut failed = None;
         loop {
             let Some(tx) = self.servers.get_mut(id) else {
                 return;
@@ -458,11 +483,15 @@ impl UserAgent {
                     let (flow, wire) = (tx.reply, tx.response.clone());
                     self.transmit(flow, wire);
                 }
-                // The ACK's dialog is found by whoever received it; a failure leaves nothing to send.
-                Some(ServerOutput::DeliverAck | ServerOutput::Failed) => {}
+                // The ACK's dialog is found by whoever received it.
+                Some(ServerOutput::DeliverAck) => {}
+                Some(ServerOutput::Failed) => failed = Some(tx.owner),
             }
         }
         self.arm_server(id);
+        if let Some(owner) = failed {
+            self.on_unanswerable(owner);
+        }
     }
 
     /// Whether the INVITE still awaits its final response.

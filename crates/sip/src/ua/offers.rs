@@ -4,7 +4,7 @@
 use super::client_invite::sdp_of;
 use super::draft::{Draft, SDP};
 use super::event::{EndedBy, Ending, Event, SessionId};
-use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::layer::{ClientOwner, Outcome, Proof, Reply, ServerOwner};
 use super::session::{Fate, Offer, Phase, Session, Waiting};
 use super::{UserAgent, q850};
 use crate::dialog::{SessionTimer, agree_as_caller};
@@ -63,13 +63,11 @@ impl UserAgent {
         draft.headers = self.capabilities(&session.session_timer, session.min_se);
         draft.body = body.map(|body| (SDP.to_owned(), body));
         let credentials = session.credentials.clone();
-        let sent = self
-            .start(now, Box::new(draft), hop, owner, credentials)
-            .is_ok();
-        if sent {
-            session.offer = Offer::Ours;
+        let sent = self.start(now, Box::new(draft), hop, owner, credentials);
+        if let Ok(tx) = sent {
+            session.offer = ours(now, tx);
         }
-        sent
+        sent.is_ok()
     }
 
     /// Refreshes the session: by UPDATE when the peer takes it, else by our last SDP again.
@@ -90,6 +88,7 @@ impl UserAgent {
     pub(super) fn on_offer_outcome(&mut self, now: Now, id: SessionId, outcome: Outcome) {
         let is_refresh = matches!(outcome.owner, ClientOwner::Refresh(_));
         self.change(id, |ua, session| {
+            session.offer = Offer::None;
             if session.is_told() {
                 // The call ended meanwhile; a 2xx still wants its ACK.
                 if outcome.status < 300 && outcome.draft.method == Method::Invite {
@@ -98,7 +97,6 @@ impl UserAgent {
                 }
                 return Fate::Stays;
             }
-            session.offer = Offer::None;
             match (outcome.status, outcome.response.clone()) {
                 (200..=299, Some(response)) => {
                     ua.on_offer_accepted(now, id, session, &outcome, &response);
@@ -107,7 +105,7 @@ impl UserAgent {
                 (401 | 407, Some(_)) => {
                     let (status, cseq) = (outcome.status, session.next_cseq());
                     match ua.with_credentials(now, outcome, cseq) {
-                        Some(_) => session.offer = Offer::Ours,
+                        Some(tx) => session.offer = ours(now, tx),
                         None if is_refresh => {}
                         None => ua.offer_refused(id, status),
                     }
@@ -115,7 +113,7 @@ impl UserAgent {
                 }
                 (422, Some(_)) => {
                     match ua.with_longer_interval(now, session, outcome) {
-                        Some(_) => session.offer = Offer::Ours,
+                        Some(tx) => session.offer = ours(now, tx),
                         None if is_refresh => {}
                         None => ua.offer_refused(id, 422),
                     }
@@ -131,7 +129,7 @@ impl UserAgent {
                     });
                     Fate::Stays
                 }
-                (408 | 481 | 503, _) => {
+                (408 | 481, _) | (503, None) => {
                     // The dialog is gone at their end (§12.2.1.2, RFC 4028 §10).
                     let by = if is_refresh {
                         EndedBy::SessionTimer
@@ -143,7 +141,7 @@ impl UserAgent {
                         reason,
                         ..Ending::default()
                     };
-                    ua.hang_up(now, id, session, ending, by, Some(outcome.status))
+                    ua.hang_up(now, id, session, ending, (by, Some(outcome.status)))
                 }
                 (405 | 501, _) if is_refresh && outcome.draft.method == Method::Update => {
                     session.peer_takes_update = false;
@@ -157,6 +155,18 @@ impl UserAgent {
                 }
             }
         });
+    }
+
+    /// Gives up an offer of ours that the peer keeps saying it works on.
+    pub(super) fn abandon_offer(&mut self, id: SessionId, session: &mut Session) {
+        if let Offer::Ours { tx, .. } = session.offer {
+            let owner = self.clients.get(tx).map(|tx| tx.owner);
+            self.abandon_unanswered(tx);
+            session.offer = Offer::None;
+            if let Some(ClientOwner::Offer(_)) = owner {
+                self.offer_refused(id, 408);
+            }
+        }
     }
 
     fn offer_refused(&mut self, session: SessionId, status: u16) {
@@ -271,7 +281,7 @@ impl UserAgent {
         match (&session.phase, &session.offer) {
             _ if session.is_told() => return Some(Reply::new(481)),
             (Phase::Established, Offer::None) => {}
-            (_, Offer::Ours | Offer::Unanswered { .. }) if has_offer => {
+            (_, Offer::Ours { .. } | Offer::Unanswered { .. }) if has_offer => {
                 return Some(Reply::new(491));
             }
             (_, Offer::Theirs { .. }) if has_offer => {
@@ -358,9 +368,11 @@ impl UserAgent {
                 _ => {}
             }
         }
-        let token = self.tokens.next();
-        let again = (outcome.credentials, outcome.tries);
-        self.start_as(now, token, draft, outcome.flow, outcome.owner, again)
+        let proof = Proof {
+            credentials: outcome.credentials,
+            tries: outcome.tries,
+        };
+        self.start_as(now, None, draft, outcome.flow, outcome.owner, proof)
             .ok()
     }
 
@@ -394,13 +406,24 @@ impl UserAgent {
         let proof = crate::auth::answer(&challenges, &credentials, request, &cnonce, 1)?;
         draft.proofs.retain(|(name, _)| *name != proves);
         draft.proofs.push((proves, proof));
-        let token = self.tokens.next();
-        let again = (Some(credentials), outcome.tries + 1);
-        self.start_as(now, token, draft, outcome.flow, outcome.owner, again)
+        let proof = Proof {
+            credentials: Some(credentials),
+            tries: outcome.tries + 1,
+        };
+        self.start_as(now, None, draft, outcome.flow, outcome.owner, proof)
             .ok()
     }
 }
 
+fn ours(now: Now, tx: u64) -> Offer {
+    Offer::Ours {
+        tx,
+        give_up_at: now + OFFER_PATIENCE,
+    }
+}
+
+/// As long as a proxy waits for an INVITE it has heard of (timer C, §16.6).
+const OFFER_PATIENCE: Duration = Duration::from_secs(180);
 /// How often one request is sent with credentials: the second time for a nonce that was stale.
 const CREDENTIALS_TRIES: u8 = 2;
 /// Challenges of one response that are looked at: one per algorithm and then some.

@@ -131,8 +131,9 @@ impl UserAgent {
         let method = request.method().unwrap_or(Method::Other);
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
         let is_full = self.servers.len() >= self.config.limits.transactions;
-        // A BYE frees more than it takes.
-        if is_full && !(in_dialog && method == Method::Bye) {
+        // The BYE of a call we know frees more than it takes.
+        let frees = method == Method::Bye && self.session_of(request).is_some();
+        if is_full && !frees {
             return self.refuse_full(request, flow);
         }
         if in_dialog {

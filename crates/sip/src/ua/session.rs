@@ -83,8 +83,12 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) enum Offer {
     None,
-    /// Our re-INVITE, UPDATE or refresh awaits its final response.
-    Ours,
+    /// Our re-INVITE, UPDATE or refresh awaits its final response; a provisional one stops every
+    /// timer of its transaction, hence this one.
+    Ours {
+        tx: u64,
+        give_up_at: Now,
+    },
     /// Their 2xx to our re-INVITE carried an offer that awaits our answer.
     Unanswered {
         tx: u64,
@@ -141,13 +145,20 @@ impl Session {
             .map(|ack| ack.repeat_at.min(ack.give_up_at))
             .min();
         let live = matches!(self.phase, Phase::Established);
+        let ours = match &self.offer {
+            Offer::Ours { give_up_at, .. } if live => Some(*give_up_at),
+            _ => None,
+        };
         let waiting = self
             .waiting
             .as_ref()
             .filter(|_| live)
             .map(|waiting| waiting.until);
         let timer = self.session_timer.deadline().filter(|_| live);
-        [phase, acks, waiting, timer].into_iter().flatten().min()
+        [phase, acks, ours, waiting, timer]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The flow for our next request.
@@ -193,6 +204,9 @@ impl UserAgent {
         } else {
             if let Some((timer, _)) = session.timer {
                 self.wheel.cancel(timer);
+            }
+            if let Offer::Ours { tx, .. } = session.offer {
+                self.abandon_unanswered(tx);
             }
             self.tags.remove(&session.local_tag);
             self.sessions.remove(id.0);

@@ -58,6 +58,9 @@ impl UserAgent {
         if !matches!(session.phase, Phase::Established) {
             return Fate::Stays;
         }
+        if matches!(session.offer, Offer::Ours { give_up_at, .. } if give_up_at <= now) {
+            self.abandon_offer(id, session);
+        }
         if session
             .waiting
             .as_ref()
@@ -112,7 +115,7 @@ impl UserAgent {
                     reason,
                     ..Ending::default()
                 };
-                self.hang_up(now, id, session, ending, EndedBy::NoAck, None)
+                self.hang_up(now, id, session, ending, (EndedBy::NoAck, None))
             }
             _ => self.end_if_overdue(now, id, session),
         }
@@ -129,7 +132,7 @@ impl UserAgent {
                     reason,
                     ..Ending::default()
                 };
-                self.hang_up(now, id, session, ending, EndedBy::SessionTimer, None)
+                self.hang_up(now, id, session, ending, (EndedBy::SessionTimer, None))
             }
             SessionTimer::Refresher {
                 interval,

@@ -47,7 +47,7 @@ pub(super) struct Pair {
     sequence: u64,
     random: u64,
     /// What an end does about an event, beside its being noted.
-    pub(super) policy: fn(&mut Pair, Side, &Event),
+    pub(super) policy: fn(&mut Self, Side, &Event),
 }
 
 impl Pair {
@@ -165,7 +165,12 @@ impl Pair {
                 counts.dialogs,
                 counts.timers,
             );
-            assert_eq!(held, (0, 0, 0, 0), "something outlived its call");
+            let left = (
+                ua.clients.iter().next(),
+                ua.servers.iter().next(),
+                ua.sessions.iter().next(),
+            );
+            assert_eq!(held, (0, 0, 0, 0), "something outlived its call: {left:?}");
             assert!(ua.branches.is_empty() && ua.requests.is_empty());
             assert!(ua.initials.is_empty() && ua.tags.is_empty());
         }

@@ -154,6 +154,59 @@ fn nobody_there_is_a_408_after_seven_invites_and_32_seconds() {
 }
 
 #[test]
+fn a_caller_whose_connection_breaks_while_it_rings_is_gone() {
+    let mut pair = Pair::new(
+        1,
+        Link {
+            transport: Transport::Tcp,
+            ..Link::CLEAN
+        },
+    );
+    pair.call(Some("offer"));
+    pair.run(SECOND);
+    let flow = pair.flow(Side::B);
+    pair.act(Side::B, |ua, now| ua.flow_failed(now, flow));
+    assert_eq!(pair.told(Side::B), ["invited offer", "ended FlowFailed"]);
+    assert_eq!(pair.ends[1].counts(), Counts::default());
+}
+
+#[test]
+fn an_offer_of_ours_is_given_up_with_its_call_or_after_three_minutes() {
+    for ends in [true, false] {
+        let mut pair = Pair::clean();
+        let (caller, _) = established(&mut pair);
+        pair.act(Side::A, |ua, now| {
+            ua.reinvite(now, caller, body("never answered"))
+        });
+        pair.run(SECOND);
+        if ends {
+            pair.act(Side::A, |ua, now| ua.end(now, caller, Ending::default()));
+            pair.link.loss_percent = 100;
+            pair.run(40 * SECOND);
+            let counts = pair.ends[0].counts();
+            assert_eq!((counts.transactions, counts.sessions), (0, 0));
+        } else {
+            pair.run(181 * SECOND);
+            assert_eq!(pair.told(Side::A).last().unwrap(), "disagreed 408");
+        }
+    }
+}
+
+// covers: RFC 3261 §11.2
+#[test]
+fn options_in_a_dialog_is_answered_inside() {
+    let mut pair = Pair::clean();
+    let (caller, _) = established(&mut pair);
+    pair.act(Side::A, |ua, now| {
+        ua.request_in(now, caller, Method::Options, &[], None)
+    })
+    .unwrap();
+    pair.run(SECOND);
+    assert_eq!(pair.told(Side::A).last().unwrap(), "told 200");
+    assert!(pair.latest(Side::B, "200 OPTIONS").allows(Method::Update));
+}
+
+#[test]
 fn a_refused_connection_fails_the_call_at_once() {
     let mut pair = Pair::new(
         1,

@@ -164,7 +164,7 @@ fn check_acks(pair: &Pair, seed: u64) {
 }
 
 fn link(seed: u64) -> Link {
-    let transport = if seed % 7 == 0 {
+    let transport = if seed.is_multiple_of(7) {
         Transport::Tcp
     } else {
         Transport::Udp
