@@ -2,7 +2,7 @@
 
 use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP};
 use super::event::{Busy, EndedBy, Event, Invite, SessionId};
-use super::layer::{ClientOwner, Outcome, Proof};
+use super::layer::{ClientOwner, Outcome, Sender};
 use super::session::{Fate, Offer, Phase, Session};
 use super::{UserAgent, tokens};
 use crate::dialog::{Dialog, SessionTimer, agree_as_caller};
@@ -419,10 +419,10 @@ impl UserAgent {
                 headers: Vec::new(),
                 ..(*cancel).clone()
             });
-            let (owner, token) = (ClientOwner::Nobody, Some(token));
-            let sent = self.start_as(now, token, cancel, flow, owner, Proof::default());
+            let token = Some(token);
+            let sent = self.start_as(now, token, cancel, flow, Sender::NOBODY);
             if sent.is_err() {
-                let _ = self.start_as(now, token, bare, flow, owner, Proof::default());
+                let _ = self.start_as(now, token, bare, flow, Sender::NOBODY);
             }
         }
     }

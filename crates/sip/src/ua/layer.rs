@@ -151,11 +151,20 @@ impl Reply {
     }
 }
 
-/// Who we are, and how often this request said so.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Proof {
+/// Who sends a request: who learns of its outcome, who we are, and how often that was said.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pub(super) owner: ClientOwner,
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) tries: u8,
+}
+
+impl Sender {
+    pub(super) const NOBODY: Self = Self {
+        owner: ClientOwner::Nobody,
+        credentials: None,
+        tries: 0,
+    };
 }
 
 /// What waits on the wheel.
@@ -181,8 +190,8 @@ impl UserAgent {
             None,
             draft,
             flow,
-            owner,
-            Proof {
+            Sender {
+                owner,
                 credentials,
                 tries: 0,
             },
@@ -196,8 +205,7 @@ impl UserAgent {
         branch: Option<u64>,
         draft: Box<Draft>,
         flow: Flow,
-        owner: ClientOwner,
-        proof: Proof,
+        sender: Sender,
     ) -> Result<u64, Busy> {
         let token = branch.unwrap_or_else(|| self.tokens.next());
         let via = self.config.via(&flow, token).ok_or(Busy::NoListener)?;
@@ -215,9 +223,9 @@ impl UserAgent {
             flow,
             wire: message.bytes().clone(),
             draft: Some(draft),
-            owner,
-            credentials: proof.credentials,
-            tries: proof.tries,
+            owner: sender.owner,
+            credentials: sender.credentials,
+            tries: sender.tries,
             acks: Vec::new(),
             timer: None,
         });

@@ -19,6 +19,7 @@ mod event;
 mod in_dialog;
 mod layer;
 mod offers;
+mod ops;
 mod outside;
 mod reason;
 mod receive;
@@ -33,6 +34,8 @@ pub use draft::phrase;
 pub use event::{
     Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, RequestId, SessionId,
 };
+#[doc(hidden)]
+pub use ops::{dialog_ops, transaction_ops};
 pub use reason::q850;
 
 use crate::message::Method;

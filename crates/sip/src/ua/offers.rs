@@ -4,7 +4,7 @@
 use super::client_invite::sdp_of;
 use super::draft::{Draft, SDP};
 use super::event::{EndedBy, Ending, Event, SessionId};
-use super::layer::{ClientOwner, Outcome, Proof, Reply, ServerOwner};
+use super::layer::{ClientOwner, Outcome, Reply, Sender, ServerOwner};
 use super::session::{Fate, Offer, Phase, Session, Waiting};
 use super::{UserAgent, q850};
 use crate::dialog::{SessionTimer, agree_as_caller};
@@ -368,12 +368,12 @@ impl UserAgent {
                 _ => {}
             }
         }
-        let proof = Proof {
+        let sender = Sender {
+            owner: outcome.owner,
             credentials: outcome.credentials,
             tries: outcome.tries,
         };
-        self.start_as(now, None, draft, outcome.flow, outcome.owner, proof)
-            .ok()
+        self.start_as(now, None, draft, outcome.flow, sender).ok()
     }
 
     /// Sends a request again with credentials (§22.2, §22.3): at most twice, and only when a challenge
@@ -406,12 +406,12 @@ impl UserAgent {
         let proof = crate::auth::answer(&challenges, &credentials, request, &cnonce, 1)?;
         draft.proofs.retain(|(name, _)| *name != proves);
         draft.proofs.push((proves, proof));
-        let proof = Proof {
+        let sender = Sender {
+            owner: outcome.owner,
             credentials: Some(credentials),
             tries: outcome.tries + 1,
         };
-        self.start_as(now, None, draft, outcome.flow, outcome.owner, proof)
-            .ok()
+        self.start_as(now, None, draft, outcome.flow, sender).ok()
     }
 }
 
