@@ -1,0 +1,242 @@
+//! The media plane's law: once a worker is made, its thread neither allocates nor frees.
+//!
+//! A counting allocator watches a full worker for ten seconds of its time: a thousand relayed ports,
+//! prompts, hold music, conferences, recordings, tone detection, keys and reports, and ports that
+//! open and close meanwhile.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clock::Now;
+use media::bridge::BridgeId;
+use media::port::{PlayId, Playback, PortId, PortPlan, Remote};
+use media::rtp::{Header, RtpTime, Sequence, write_header};
+use media::source::Clip;
+use media::tap::Tap;
+use media::worker::{Lane, PortCommand, PortEvent, TICK, Worker, WorkerConfig};
+use media::{Codec, Digit};
+
+struct Counting;
+
+thread_local! {
+    /// What this thread has asked of the heap while it was watched; `None` while it is not.
+    static ASKED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+fn asked() {
+    ASKED.with(|asked| asked.set(asked.get().map(|count| count + 1)));
+}
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator can only be counted by being one; it forwards"
+)]
+// SAFETY: every call is forwarded unchanged to the system's allocator, whose contract is the same.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        asked();
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        asked();
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        asked();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+const RELAYED: u32 = 1_000;
+const PLAYING: u32 = 40;
+const MIXED: u32 = 24;
+const PORTS: u32 = RELAYED + PLAYING + MIXED;
+
+fn address(port: u32) -> SocketAddr {
+    SocketAddr::from(([10, 0, (port >> 8) as u8, (port & 255) as u8], 4_000))
+}
+
+fn codec(port: u32) -> Codec {
+    if port >= RELAYED && port % 2 == 1 {
+        Codec::Pcmu
+    } else {
+        Codec::Pcma
+    }
+}
+
+fn plan(port: u32) -> Box<PortPlan> {
+    let local = SocketAddr::from(([10, 1, 0, 1], 20_000));
+    let random = u64::from(port).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut plan = PortPlan::new(PortId(port), local, codec(port), random);
+    plan.remote = Some(Remote::of(address(port), false));
+    plan.dtmf_payload_type = Some(101);
+    plan.inband_dtmf = port % 97 == 0;
+    Box::new(plan)
+}
+
+fn clips() -> Vec<Arc<Clip>> {
+    let samples = (0..20_000).map(|n| (n * 37 % 9_000) as i16).collect();
+    vec![Arc::new(Clip::from_pcm8k(samples).unwrap())]
+}
+
+/// A worker with every kind of port, all commands carried out.
+fn full_worker(now: Now) -> (Worker, Vec<rtrb::Consumer<media::tap::TapFrame>>) {
+    let config = WorkerConfig {
+        ports_max: PORTS as usize + 8,
+        ..WorkerConfig::default()
+    };
+    let mut worker = Worker::new(config, now);
+    let mut readers = Vec::new();
+    let clips = clips();
+    for port in 0..PORTS {
+        worker.command(now, PortCommand::Open(plan(port)));
+        let id = PortId(port);
+        let bridge = match port {
+            _ if port < RELAYED => Some(port / 2),
+            _ if port < RELAYED + PLAYING => None,
+            _ => Some(10_000 + port / 4),
+        };
+        if let Some(bridge) = bridge {
+            worker.command(
+                now,
+                PortCommand::Bridge {
+                    port: id,
+                    bridge: BridgeId(bridge),
+                },
+            );
+        } else {
+            let play = Playback::music(PlayId(1), clips.clone());
+            worker.command(now, PortCommand::Play { port: id, play });
+        }
+        if port % 50 == 0 {
+            let (tap, reader) = Tap::new(100);
+            readers.push(reader);
+            worker.command(now, PortCommand::Tap { port: id, tap });
+        }
+        while worker.poll_event().is_some() {}
+    }
+    (worker, readers)
+}
+
+/// What every peer sends in frame `n`: sound, and now and then a key.
+fn feed(worker: &mut Worker, now: Now, n: u32, forwarded: &mut u64) {
+    let mut packet = [0x2A; 172];
+    for port in 0..PORTS {
+        let key = port % 10 == 0 && n % 100 < 5;
+        let header = Header {
+            marker: false,
+            payload_type: if key {
+                101
+            } else {
+                codec(port).static_payload_type().unwrap()
+            },
+            sequence: Sequence(n as u16),
+            time: RtpTime(if key { n / 100 * 16_000 } else { n * 160 }),
+            ssrc: port,
+        };
+        let _ = write_header(&header, &mut packet);
+        let len = if key {
+            packet[12..16].copy_from_slice(&[5, if n % 100 == 4 { 0x8A } else { 0x0A }, 0, 160]);
+            16
+        } else {
+            172
+        };
+        let forward = worker.receive(
+            now,
+            PortId(port),
+            Lane::Rtp,
+            address(port),
+            &mut packet[..len],
+        );
+        *forwarded += u64::from(forward.is_some());
+    }
+}
+
+#[test]
+fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
+    let mut now = Now::ZERO;
+    let (mut worker, mut readers) = full_worker(now);
+    // What comes and goes meanwhile is built before and dropped after, as control does it.
+    let mut commands: Vec<PortCommand> = Vec::new();
+    let clips = clips();
+    for n in 0..40 {
+        let port = PortId(PORTS + 1);
+        commands.push(PortCommand::Open(plan(port.0)));
+        commands.push(PortCommand::Bridge {
+            port,
+            bridge: BridgeId(77_000 + n),
+        });
+        commands.push(PortCommand::Play {
+            port,
+            play: Playback::once(PlayId(2), clips.clone()),
+        });
+        let digits = "1".chars().filter_map(Digit::from_char).collect();
+        commands.push(PortCommand::SendDigits {
+            port: PortId(3),
+            digits,
+            duration_ms: 100,
+        });
+        commands.push(PortCommand::DetectTones { port, on: true });
+        commands.push(PortCommand::Close { port });
+    }
+    commands.reverse();
+    let mut events: Vec<PortEvent> = Vec::with_capacity(200_000);
+    let (mut sent, mut forwarded, mut out) = (0_u64, 0_u64, [0; 1500]);
+
+    ASKED.set(Some(0));
+    for n in 0..500_u32 {
+        feed(&mut worker, now, n, &mut forwarded);
+        for _ in 0..4 {
+            now += TICK;
+            if n % 2 == 0
+                && let Some(command) = commands.pop()
+            {
+                worker.command(now, command);
+            }
+            worker.tick(now);
+            while worker.poll_transmit(&mut out).is_some() {
+                sent += 1;
+            }
+            while let Some(event) = worker.poll_event() {
+                events.push(event);
+            }
+        }
+        for reader in &mut readers {
+            while reader.pop().is_ok() {}
+        }
+    }
+    let asked = ASKED.replace(None);
+
+    println!(
+        "{forwarded} relayed, {sent} sent on ticks, {} events, heap calls {asked:?}",
+        events.len()
+    );
+    assert_eq!(asked, Some(0));
+    // The work was really done: relays, music and mixes, digits, keys, closed ports.
+    assert!(forwarded > 490_000, "{forwarded}");
+    assert!(sent > u64::from(PLAYING + MIXED) * 490, "{sent}");
+    let count =
+        |wanted: fn(&PortEvent) -> bool| events.iter().filter(|event| wanted(event)).count();
+    assert!(count(|event| matches!(event, PortEvent::Digit { .. })) > 100);
+    assert_eq!(count(|event| matches!(event, PortEvent::Closed { .. })), 40);
+    assert_eq!(count(|event| matches!(event, PortEvent::Refused { .. })), 0);
+    assert!(count(|event| matches!(event, PortEvent::Garbage(_))) >= 120);
+}
+
+#[test]
+fn the_counter_counts() {
+    ASKED.set(Some(0));
+    drop(std::hint::black_box(Box::new(1_u64)));
+    assert_eq!(ASKED.replace(None), Some(2));
+}
