@@ -372,7 +372,7 @@ fn a_caller_of_tick_who_comes_late_sends_no_burst_and_the_loss_is_counted() {
         Playback::music(PlayId(1), vec![clip(tone(440.0, 8_000))]),
     );
     world.frames(5);
-    world.now = world.now + clock::Duration::from_millis(500);
+    world.now += clock::Duration::from_millis(500);
     world.clear();
     world.worker.tick(world.now);
     world.collect();

@@ -165,11 +165,11 @@ impl World {
         for _ in 0..frames * 4 {
             let step = (self.now.as_millis() / 5) as usize;
             for phone in 0..self.phones.len() {
-                if self.phones[phone].speaks && (step + phone) % 4 == 0 {
+                if self.phones[phone].speaks && (step + phone).is_multiple_of(4) {
                     self.speak(phone);
                 }
             }
-            self.now = self.now + TICK;
+            self.now += TICK;
             self.worker.tick(self.now);
             self.collect();
         }
