@@ -23,7 +23,7 @@ pub(crate) enum Start {
 
 /// One header line: its name, its whole extent with folds and line end, and its value without
 /// blanks around it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: Name,
     pub(crate) line: u16,
@@ -37,6 +37,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    const EMPTY: Self = Self {
+        name: Name::Other,
+        line: 0,
+        name_length: 0,
+        value: 0,
+        value_end: 0,
+        next: 0,
+        side: 0,
+    };
+
     pub(crate) fn new(
         name: Name,
         line: usize,
@@ -73,12 +83,17 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn new(start: Start) -> Self {
+    /// An index of nothing yet: filled where it will stay, as it is too large to be moved for free.
+    pub(crate) const fn empty() -> Self {
         Self {
-            start,
+            start: Start::Request {
+                method: Method::Other,
+                method_end: 0,
+                uri_end: 0,
+            },
             content_length: None,
             body: 0,
-            inline: [Entry::default(); INLINE],
+            inline: [Entry::EMPTY; INLINE],
             length: 0,
             spill: Vec::new(),
             side: Vec::new(),

@@ -73,7 +73,11 @@ impl Message {
         while bytes.starts_with(b"\r\n") {
             bytes.advance(2);
         }
-        let index = parse::index(&bytes)?;
+        let mut shared = Arc::new(Index::empty());
+        if let Some(index) = Arc::get_mut(&mut shared) {
+            parse::index(&bytes, index)?;
+        }
+        let index = &*shared;
         let present = bytes.len() - index.body;
         let length = index.content_length.unwrap_or(present);
         let error = if length > present {
@@ -96,7 +100,7 @@ impl Message {
             return Ok(Self {
                 bytes,
                 body,
-                index: Arc::new(index),
+                index: shared,
             });
         };
         let is_request = matches!(index.start, Start::Request { .. });
@@ -272,5 +276,7 @@ impl<'a> Header<'a> {
 /// The Content-Length of a complete head, for the one who cuts streams: the rules are those of
 /// [`Message::parse`].
 pub(crate) fn head_of(head: &[u8]) -> Result<Option<usize>, ParseError> {
-    parse::index(head).map(|index| index.content_length)
+    let mut index = Index::empty();
+    parse::index(head, &mut index)?;
+    Ok(index.content_length)
 }

@@ -104,21 +104,15 @@ impl Name {
     }
 
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
-        let mut slot = slot_of(text);
-        loop {
-            match SLOTS
-                .get(slot)
-                .and_then(|&form| FORMS.get(usize::from(form)))
-            {
-                Some(&(name, long, compact)) => {
-                    let form = if text.len() == 1 { compact } else { long };
-                    if form.as_bytes().eq_ignore_ascii_case(text) {
-                        return name;
-                    }
-                }
-                None => return Self::Other,
-            }
-            slot = (slot + 1) % SLOTS.len();
+        let form = SLOTS[slot_of(text)];
+        let Some(&(name, long, compact)) = FORMS.get(usize::from(form)) else {
+            return Self::Other;
+        };
+        let form = if text.len() == 1 { compact } else { long };
+        if form.as_bytes().eq_ignore_ascii_case(text) {
+            name
+        } else {
+            Self::Other
         }
     }
 
@@ -181,13 +175,14 @@ impl fmt::Display for Name {
 
 const EMPTY: u8 = u8::MAX;
 
-/// Open addressing over both forms of each name: 256 slots for under 100 forms, so a probe ends
-/// soon.
-static SLOTS: [u8; 256] = slots();
+/// Every form of every name in a slot of its own, so that one look decides.
+static SLOTS: [u8; SLOT_COUNT] = slots();
 
-const fn slots() -> [u8; 256] {
+const SLOT_COUNT: usize = 512;
+
+const fn slots() -> [u8; SLOT_COUNT] {
     assert!(FORMS.len() < EMPTY as usize);
-    let mut table = [EMPTY; 256];
+    let mut table = [EMPTY; SLOT_COUNT];
     let mut form = 0;
     while form < FORMS.len() {
         place(&mut table, FORMS[form].1.as_bytes(), form as u8);
@@ -199,25 +194,27 @@ const fn slots() -> [u8; 256] {
     table
 }
 
-const fn place(table: &mut [u8; 256], text: &[u8], form: u8) {
-    let mut slot = slot_of(text);
-    while table[slot] != EMPTY {
-        slot = (slot + 1) % 256;
-    }
+const fn place(table: &mut [u8; SLOT_COUNT], text: &[u8], form: u8) {
+    let slot = slot_of(text);
+    assert!(
+        table[slot] == EMPTY,
+        "two names share a slot: search for other factors in slot_of"
+    );
     table[slot] = form;
 }
 
-/// Length, first, middle and last letter, case folded.
+/// Length, first, middle and last letter, case folded; the factors were searched for so that no two
+/// names collide, which the compiler checks.
 const fn slot_of(text: &[u8]) -> usize {
     let (Some(&first), Some(&last)) = (text.first(), text.last()) else {
         return 0;
     };
     let middle = text[text.len() / 2] | 0x20;
-    let sum = text.len() * 7
-        + (first | 0x20) as usize * 31
-        + middle as usize * 5
-        + (last | 0x20) as usize * 17;
-    sum % 256
+    let sum = text.len() * 15
+        + (first | 0x20) as usize * 412
+        + middle as usize * 118
+        + (last | 0x20) as usize * 326;
+    sum % SLOT_COUNT
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@ use super::limits::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX};
 use super::scan::is_token;
 use super::{ErrorKind, Method, Name, ParseError};
 
-/// Reads the head of `bytes`, which must hold all of it. Leading CRLFs must be gone.
-pub(crate) fn index(bytes: &[u8]) -> Result<Index, ParseError> {
+/// Reads the head of `bytes`, which must hold all of it, into an empty index. Leading CRLFs must be
+/// gone.
+pub(crate) fn index(bytes: &[u8], index: &mut Index) -> Result<(), ParseError> {
     let is_response = bytes
         .get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-    read(bytes).map_err(|error| {
+    read(bytes, index).map_err(|error| {
         if is_response {
             error.unanswered()
         } else {
@@ -25,13 +26,13 @@ pub(crate) fn index(bytes: &[u8]) -> Result<Index, ParseError> {
     })
 }
 
-fn read(bytes: &[u8]) -> Result<Index, ParseError> {
+fn read(bytes: &[u8], index: &mut Index) -> Result<(), ParseError> {
     let at_most = bytes.len().min(MESSAGE_MAX);
     let start_end = line_end(bytes, 0)?;
     if start_end > HEADER_MAX {
         return Err(limit(HEADER_MAX, "a start line of at most 8192 bytes").answered(414));
     }
-    let mut index = Index::new(start_line(bytes.get(..start_end).unwrap_or_default())?);
+    index.start = start_line(bytes.get(..start_end).unwrap_or_default())?;
     let mut at = start_end + 2;
     loop {
         if at >= at_most && bytes.len() > MESSAGE_MAX {
@@ -39,11 +40,10 @@ fn read(bytes: &[u8]) -> Result<Index, ParseError> {
         }
         if bytes.get(at..at + 2) == Some(b"\r\n") {
             index.body = at + 2;
-            break;
+            return Ok(());
         }
-        at = header(bytes, at, &mut index)?;
+        at = header(bytes, at, index)?;
     }
-    Ok(index)
 }
 
 /// Reads the header line (with its folds) at `at` into the index; returns where the next begins.

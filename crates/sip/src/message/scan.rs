@@ -167,6 +167,9 @@ pub(crate) fn split_values(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Bytes up to the first separating comma, or to the end.
 fn value_length(text: &str) -> usize {
+    if memchr::memchr(b',', text.as_bytes()).is_none() {
+        return text.len();
+    }
     let (mut quoted, mut escaped, mut angled) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {

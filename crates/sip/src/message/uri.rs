@@ -469,6 +469,10 @@ const fn hex(digit: u8) -> Option<u8> {
 
 /// Bytes up to the next semicolon outside quotes.
 fn param_length(text: &str) -> usize {
+    let end = memchr::memchr2(b';', b'"', text.as_bytes());
+    if end.is_none_or(|at| text.as_bytes().get(at) == Some(&b';')) {
+        return end.unwrap_or(text.len());
+    }
     let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
