@@ -92,9 +92,12 @@ impl TlsConfig {
             .map_err(unfit)?;
         let client = match &files.trust {
             Trust::Authorities(path) => client.with_root_certificates(authorities(path)?),
-            Trust::Anybody => client
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(BelieveAnybody(provider))),
+            Trust::Anybody => {
+                tracing::warn!("TLS connections that we open believe any certificate");
+                client
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(BelieveAnybody(provider)))
+            }
         };
         let mut names = BTreeMap::new();
         for (address, name) in &files.names {

@@ -1,5 +1,6 @@
 //! One UDP listener: a loop that receives, and the socket that sends.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,14 +57,22 @@ pub(super) fn send(shared: &Shared, socket: &UdpSocket, flow: Flow, bytes: &[u8]
             true
         }
         // A full socket buffer is loss like any other: the transaction sends again.
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
             NetCounts::add(&shared.counts.send_failed);
             true
         }
         Err(error) => {
             NetCounts::add(&shared.counts.send_failed);
             tracing::debug!(remote = %flow.remote, %error, "datagram not sent");
-            false
+            // Of the rest only a way that does not exist is worth giving up at once.
+            !matches!(
+                error.kind(),
+                ErrorKind::NetworkUnreachable
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::AddrNotAvailable
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::PermissionDenied
+            )
         }
     }
 }
