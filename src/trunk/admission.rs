@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::{Duration, Now};
-use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer};
+use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError};
 use sip::message::{Message, Method, Name, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
 
@@ -413,10 +413,14 @@ impl Trunks {
     ) -> Result<Result<Proven, Admission>, Refusal> {
         let mut ours = None;
         for value in request.headers(Name::Authorization) {
-            let header = AuthorizationHeader::parse(value).map_err(|fault| Refusal::Malformed {
-                header: "Authorization",
-                fault: fault.to_string(),
-            })?;
+            let header = match AuthorizationHeader::parse(value) {
+                Ok(header) => header,
+                Err(FieldError::OtherScheme) => continue,
+                Err(fault) => {
+                    let (header, fault) = ("Authorization", fault.to_string());
+                    return Err(Refusal::Malformed { header, fault });
+                }
+            };
             if header.realm == self.digest.realm() {
                 ours = Some(header);
                 break;

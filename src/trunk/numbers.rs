@@ -43,7 +43,9 @@ impl Numbers {
         let Some(country) = self.country else {
             return number.to_owned();
         };
-        let plain = plain(number);
+        let Some(plain) = plain(number) else {
+            return number.to_owned();
+        };
         if !plain.starts_with('+') && plain.len() < SHORTEST_FULL_NUMBER {
             return number.to_owned();
         }
@@ -79,18 +81,18 @@ impl Numbers {
     }
 }
 
-/// Without what people write between digits; unchanged if anything else is in it.
-fn plain(number: &str) -> String {
-    let mut plain = String::with_capacity(number.len());
-    for letter in number.trim().chars() {
+/// Without what people write between digits; `None` if anything else is in it, or too much.
+fn plain(number: &str) -> Option<String> {
+    let mut plain = String::new();
+    for letter in number.trim().chars().take(NUMBER_MAX + 1) {
         match letter {
             '0'..='9' => plain.push(letter),
             '+' if plain.is_empty() => plain.push(letter),
-            ' ' | '-' | '.' | '(' | ')' | '/' if plain.len() < NUMBER_MAX => {}
-            _ => return number.to_owned(),
+            ' ' | '-' | '.' | '(' | ')' | '/' => {}
+            _ => return None,
         }
     }
-    plain
+    (number.len() <= NUMBER_MAX).then_some(plain)
 }
 
 /// A plus sign, then 7 to 15 digits of which the first is not 0 (ITU-T E.164 §6).

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use clock::{Duration, Now};
-use sip::message::{Message, NameAddr, Uri};
+use sip::message::{Message, Name, NameAddr, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
 use std::net::SocketAddr;
 
@@ -154,16 +154,18 @@ impl Registrar {
         }
         let unknown = |name: &&String| !known.contains(name.as_str());
         let gone: Vec<String> = self.bindings.keys().filter(unknown).cloned().collect();
-        for endpoint in gone {
-            self.replace(&endpoint, Vec::new());
+        for endpoint in &gone {
+            self.replace(endpoint, Vec::new());
         }
         let after: BTreeSet<String> = self.reachable().map(str::to_owned).collect();
         for endpoint in after.difference(&before) {
             self.tell_reachable(endpoint, true);
         }
         // Those that lost their bindings above were told there.
-        let told = |endpoint: &&String| known.contains(endpoint.as_str());
-        for endpoint in before.difference(&after).filter(told) {
+        for endpoint in before
+            .difference(&after)
+            .filter(|endpoint| !gone.contains(endpoint))
+        {
             self.tell_reachable(endpoint, false);
         }
     }
@@ -321,6 +323,9 @@ impl Registrar {
 
     /// `Contact: *` (§10.3, sixth step): alone, and with `Expires: 0`.
     fn remove_all(&mut self, endpoint: &EndpointConfig, request: &Message) -> Result<(), Reply> {
+        if request.headers(Name::Contact).count() != 1 {
+            return Err(failed(400, "Contact: * beside others"));
+        }
         if request.expires() != Ok(Some(0)) {
             return Err(failed(400, "Contact: * without Expires: 0"));
         }

@@ -1,0 +1,231 @@
+//! Sections of the file become trunks and endpoints, or an error with key, rule and value.
+
+use sip::auth::Algorithm;
+use sip::sdp::{Codec, CodecOrder};
+use sip::transport::Transport;
+
+use super::super::{EndpointConfig, Numbers, SendForm, Source, TrunkConfig};
+use super::REALM;
+use crate::config::{ConfigError, Section};
+
+fn section(text: &str, name: &str) -> Section {
+    let table: toml::Table = text.replace('|', "\n").parse().unwrap();
+    Section::from_toml(table).section(name).unwrap()
+}
+
+fn trunks(text: &str) -> Result<Vec<TrunkConfig>, ConfigError> {
+    TrunkConfig::read_all(section(&format!("[trunks.acme]|{text}"), "trunks"), REALM)
+}
+
+fn endpoints(text: &str) -> Result<Vec<EndpointConfig>, ConfigError> {
+    let text = format!("[endpoints.alice]|{text}");
+    EndpointConfig::read_all(section(&text, "endpoints"), REALM)
+}
+
+#[test]
+fn every_key_of_a_trunk_is_read() {
+    let read = trunks(
+        "addresses = [\"203.0.113.0/24\", \"198.51.100.7:5060\"]|send_to = [\"203.0.113.9\", \"[2001:db8::9]:5090\"]|\
+         transport = \"tls\"|inbound_user = \"carrier\"|inbound_password = \"in\"|digest = \"sha-256\"|\
+         user = \"me\"|password = \"out\"|realm = \"carrier.example\"|codecs = [\"pcmu\", \"pcma\"]|\
+         codec_order = \"theirs\"|calls_per_second = 20|calls = 100|trust_identity = false|\
+         normalize = { country = \"FR\", send = \"national\" }",
+    );
+    let trunk = read.unwrap().remove(0);
+    let sources: Vec<String> = trunk.sources.iter().map(Source::to_string).collect();
+    assert_eq!(sources, ["203.0.113.0/24", "198.51.100.7:5060"]);
+    let targets: Vec<String> = trunk
+        .targets
+        .iter()
+        .map(|target| target.address.to_string())
+        .collect();
+    assert_eq!(targets, ["203.0.113.9:5061", "[2001:db8::9]:5090"]);
+    assert!(
+        trunk
+            .targets
+            .iter()
+            .all(|target| target.transport == Transport::Tls)
+    );
+    let (user, secrets) = trunk.inbound.unwrap();
+    assert!(user == "carrier" && secrets.hash(Algorithm::Sha256).is_some());
+    assert_eq!(secrets.hash(Algorithm::Md5), None);
+    let credentials = trunk.credentials.unwrap();
+    assert_eq!(
+        (credentials.user.as_str(), credentials.realm.as_deref()),
+        ("me", Some("carrier.example"))
+    );
+    assert_eq!(
+        (trunk.codecs, trunk.codec_order),
+        (vec![Codec::Pcmu, Codec::Pcma], CodecOrder::Offerer)
+    );
+    assert_eq!((trunk.calls_per_second, trunk.calls), (Some(20), Some(100)));
+    assert_eq!(
+        trunk.numbers,
+        Numbers::of("FR", SendForm::National).unwrap()
+    );
+    assert!(!trunk.trust_identity);
+}
+
+#[test]
+fn a_trunk_that_is_only_sent_to_may_call_from_there() {
+    let trunk = trunks("send_to = [\"203.0.113.9:5090\"]")
+        .unwrap()
+        .remove(0);
+    assert_eq!(trunk.sources, [Source::host([203, 0, 113, 9].into())]);
+    assert_eq!(trunk.targets[0].transport, Transport::Udp);
+}
+
+#[test]
+fn a_mistake_in_a_trunk_names_key_rule_and_value() {
+    let table = [
+        (
+            "",
+            "trunks.acme.addresses: missing; want who may call by it, or send_to",
+        ),
+        (
+            "addresses = [\"203.0.113.7/24\"]",
+            "trunks.acme.addresses: want an address (203.0.113.7), a network whose host bits are zero (203.0.113.0/24), or an address and a port (203.0.113.7:5060), have \"203.0.113.7/24\"",
+        ),
+        (
+            "send_to = [\"sip.carrier.example\"]",
+            "trunks.acme.send_to: want a numeric address with or without a port, such as 203.0.113.7:5060, have \"sip.carrier.example\"",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|calls = 0",
+            "trunks.acme.calls: want a whole number from 1 to 100000, have 0",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|calls_per_seconds = 5",
+            "trunks.acme.calls_per_seconds: no such key; did you mean calls_per_second?",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|codecs = [\"g729\"]",
+            "trunks.acme.codecs: want \"pcma\" or \"pcmu\", have \"g729\"",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|codecs = [\"pcma\", \"alaw\"]",
+            "trunks.acme.codecs: want each codec once, have \"PCMA\"",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|user = \"me\"",
+            "trunks.acme.password: missing; want the password of user",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|inbound_password = \"x\"",
+            "trunks.acme.inbound_user: missing; want the user of inbound_password",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|normalize = { country = \"fr\" }",
+            "trunks.acme.normalize.country: want two capital letters of ISO 3166-1, such as \"FR\", have \"fr\"",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|normalize = { send = \"e164\" }",
+            "trunks.acme.normalize.country: missing; want two capital letters of ISO 3166-1, such as \"FR\"",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|normalize = { country = \"FR\", form = \"x\" }",
+            "trunks.acme.normalize.form: no such key",
+        ),
+        (
+            "addresses = [\"1.2.3.4\"]|transport = \"sctp\"",
+            "trunks.acme.transport: want \"udp\" or \"tcp\" or \"tls\", have \"sctp\"",
+        ),
+    ];
+    for (text, want) in table {
+        assert_eq!(trunks(text).unwrap_err().to_string(), want);
+    }
+}
+
+#[test]
+fn every_key_of_an_endpoint_is_read() {
+    let read = endpoints(
+        "password = \"secret\"|digest = \"both\"|sources = [\"10.0.0.0/8\"]|codecs = [\"pcma\"]|contacts = 2|\
+         contact = \"sip:desk@192.0.2.7:5070;transport=tcp\"",
+    );
+    let alice = read.unwrap().remove(0);
+    let secrets = alice.secrets.as_ref().unwrap();
+    assert!(secrets.hash(Algorithm::Md5).is_some() && secrets.hash(Algorithm::Sha256).is_some());
+    assert!(alice.may_be_at("10.1.2.3:5".parse().unwrap()));
+    assert!(!alice.may_be_at("11.1.2.3:5".parse().unwrap()));
+    let (uri, target) = alice.contact.unwrap();
+    assert_eq!(uri, "sip:desk@192.0.2.7:5070;transport=tcp");
+    assert_eq!(
+        (target.transport, target.address.to_string()),
+        (Transport::Tcp, "192.0.2.7:5070".to_owned())
+    );
+    assert_eq!((alice.codecs, alice.contacts_max), (vec![Codec::Pcma], 2));
+}
+
+#[test]
+fn a_stored_hash_serves_as_well_as_its_password() {
+    let by_password = endpoints("password = \"secret\"")
+        .unwrap()
+        .remove(0)
+        .secrets
+        .unwrap();
+    let hash = by_password.hash(Algorithm::Md5).unwrap().to_hex();
+    let by_hash = endpoints(&format!("ha1_md5 = \"{hash}\""))
+        .unwrap()
+        .remove(0)
+        .secrets
+        .unwrap();
+    assert_eq!(by_hash, by_password);
+}
+
+#[test]
+fn a_mistake_in_an_endpoint_names_key_and_rule_but_never_a_secret() {
+    let table = [
+        (
+            "",
+            "endpoints.alice.password: missing; want a password, ha1_md5, ha1_sha256 or a contact",
+        ),
+        (
+            "password = \"\"",
+            "endpoints.alice.password: want a password that is not empty, have (hidden)",
+        ),
+        (
+            "ha1_md5 = \"hunter2\"",
+            "endpoints.alice.ha1_md5: want 32 hexadecimal digits: MD5 of user:realm:password, have (hidden)",
+        ),
+        (
+            "password = \"hunter2\"|ha1_md5 = \"00112233445566778899aabbccddeeff\"",
+            "endpoints.alice.password: want either a password or hashes, have (hidden)",
+        ),
+        (
+            "ha1_md5 = \"00112233445566778899aabbccddeeff\"|digest = \"both\"",
+            "endpoints.alice.ha1_sha256: missing; want 64 hexadecimal digits: SHA-256 of user:realm:password",
+        ),
+        (
+            "password = \"x\"|contacts = 65",
+            "endpoints.alice.contacts: want a whole number from 1 to 64, have 65",
+        ),
+        (
+            "password = \"x\"|digest = \"sha-1\"",
+            "endpoints.alice.digest: want \"md5\" or \"sha-256\" or \"both\", have \"sha-1\"",
+        ),
+        (
+            "contact = \"sip:desk@phone.example\"",
+            "endpoints.alice.contact: want a SIP URI with a numeric address, such as sip:desk@192.0.2.7:5060, have \"sip:desk@phone.example\"",
+        ),
+        (
+            "password = \"x\"|source = [\"10.0.0.0/8\"]",
+            "endpoints.alice.source: no such key; did you mean sources?",
+        ),
+    ];
+    for (text, want) in table {
+        let said = endpoints(text).unwrap_err().to_string();
+        assert_eq!(said, want);
+        assert!(!said.contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_name_that_could_not_stand_in_a_uri_or_a_file_name_is_refused() {
+    for name in ["front desk", "a/b", "a@b", "", "é"] {
+        let text = format!("[endpoints.\"{name}\"]|password = \"x\"");
+        assert!(
+            EndpointConfig::read_all(section(&text, "endpoints"), REALM).is_err(),
+            "{name}"
+        );
+    }
+}
