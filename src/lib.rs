@@ -23,6 +23,7 @@ pub mod store;
 
 pub mod api;
 
+pub mod demo;
 pub mod server;
 
 pub mod cli;

@@ -1,13 +1,15 @@
 //! Bridging and hold: who hears whom, and what the one who waits hears.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
-use media::port::{PortPlan, PortUpdate, Remote};
+use media::port::{PortId, PortPlan, PortUpdate, Remote};
 use media::worker::PortCommand;
 use sip::sdp::Agreed;
 
 use super::LegId;
 use super::action::Prompt;
-use super::leg::{Leg, PortState};
+use super::leg::{Leg, LegPort, PortState};
 use super::machine::{Call, SipCommand};
 use super::sound::Purpose;
 
@@ -29,7 +31,7 @@ impl Call {
         }
     }
 
-    pub(super) fn open_port_of(&self, leg: LegId) -> Option<media::port::PortId> {
+    pub(super) fn open_port_of(&self, leg: LegId) -> Option<PortId> {
         let port = &self.legs.get(&leg)?.port;
         (port.state == PortState::Open).then_some(port.id)
     }
@@ -104,70 +106,85 @@ impl Call {
 impl Leg {
     /// What the worker needs to open the port.
     pub(super) fn port_plan(&self) -> PortPlan {
-        let update = self.port_update();
+        let LegPort {
+            id,
+            local,
+            random,
+            inband_dtmf,
+            ..
+        } = self.port;
         PortPlan {
-            remote: update.remote,
-            payload_type: update.payload_type,
-            dtmf_payload_type: update.dtmf_payload_type,
-            cn_payload_type: update.cn_payload_type,
-            send: update.send,
-            receive: update.receive,
-            rtcp_mux: update.rtcp_mux,
-            ptime_ms: update.ptime_ms,
-            inband_dtmf: self.port.inband_dtmf,
-            ..PortPlan::new(
-                self.port.id,
-                self.port.local,
-                update.codec,
-                self.port.random,
-            )
+            inband_dtmf,
+            ..port_plan(id, local, random, self.agreed())
         }
     }
 
     /// What the worker needs to follow what was agreed last.
     pub(super) fn port_update(&self) -> PortUpdate {
-        self.port_update_from(self.agreed())
+        port_update(self.port.id, self.agreed())
     }
+}
 
-    /// The same for an agreement that may not last (early media). Without one the port stays deaf.
-    pub(super) fn port_update_from(&self, agreed: Option<&Agreed>) -> PortUpdate {
-        let Some(agreed) = agreed else {
-            let codec = media::codec::Codec::Pcmu;
-            return PortUpdate {
-                port: self.port.id,
-                remote: None,
-                codec,
-                payload_type: 0,
-                dtmf_payload_type: None,
-                cn_payload_type: None,
-                send: true,
-                receive: true,
-                rtcp_mux: false,
-                ptime_ms: 20,
-            };
+/// What a worker needs to open a port by what its leg has agreed on, which may be nothing yet.
+///
+/// `random` gives SSRC, first sequence number and first timestamp.
+pub fn port_plan(
+    port: PortId,
+    local: SocketAddr,
+    random: u64,
+    agreed: Option<&Agreed>,
+) -> PortPlan {
+    let update = port_update(port, agreed);
+    PortPlan {
+        remote: update.remote,
+        payload_type: update.payload_type,
+        dtmf_payload_type: update.dtmf_payload_type,
+        cn_payload_type: update.cn_payload_type,
+        send: update.send,
+        receive: update.receive,
+        rtcp_mux: update.rtcp_mux,
+        ptime_ms: update.ptime_ms,
+        ..PortPlan::new(port, local, update.codec, random)
+    }
+}
+
+/// What a worker needs to follow an agreement. Without one the port stays deaf and silent.
+pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
+    let Some(agreed) = agreed else {
+        return PortUpdate {
+            port,
+            remote: None,
+            codec: media::Codec::Pcmu,
+            payload_type: 0,
+            dtmf_payload_type: None,
+            cn_payload_type: None,
+            send: true,
+            receive: true,
+            rtcp_mux: false,
+            ptime_ms: 20,
         };
-        PortUpdate {
-            port: self.port.id,
-            remote: Some(Remote {
-                rtp: agreed.remote_rtp,
-                rtcp: agreed.remote_rtcp,
-            }),
-            codec: media_codec(agreed.codec),
-            payload_type: agreed.payload_type,
-            dtmf_payload_type: agreed.dtmf_payload_type,
-            cn_payload_type: agreed.cn,
-            send: agreed.send,
-            receive: agreed.receive,
-            rtcp_mux: agreed.rtcp_mux,
-            ptime_ms: agreed.ptime_ms,
-        }
+    };
+    PortUpdate {
+        port,
+        remote: Some(Remote {
+            rtp: agreed.remote_rtp,
+            rtcp: agreed.remote_rtcp,
+        }),
+        codec: media_codec(agreed.codec),
+        payload_type: agreed.payload_type,
+        dtmf_payload_type: agreed.dtmf_payload_type,
+        cn_payload_type: agreed.cn,
+        send: agreed.send,
+        receive: agreed.receive,
+        rtcp_mux: agreed.rtcp_mux,
+        ptime_ms: agreed.ptime_ms,
     }
 }
 
 /// The worker's name of a negotiated codec.
-fn media_codec(codec: sip::sdp::Codec) -> media::codec::Codec {
+fn media_codec(codec: sip::sdp::Codec) -> media::Codec {
     match codec {
-        sip::sdp::Codec::Pcmu => media::codec::Codec::Pcmu,
-        sip::sdp::Codec::Pcma => media::codec::Codec::Pcma,
+        sip::sdp::Codec::Pcmu => media::Codec::Pcmu,
+        sip::sdp::Codec::Pcma => media::Codec::Pcma,
     }
 }

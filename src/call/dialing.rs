@@ -4,6 +4,7 @@ use bytes::Bytes;
 use clock::Now;
 
 use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
+use super::bridging::port_update;
 use super::leg::LegState;
 use super::machine::{Call, Output, SipCommand, Target};
 use super::sound::Purpose;
@@ -163,7 +164,7 @@ impl Call {
             return;
         }
         *early = true;
-        let update = it.port_update_from(tentative.agreed());
+        let update = port_update(it.port.id, tentative.agreed());
         self.port(media::worker::PortCommand::Update(Box::new(update)));
         if self.make_audible(LegId::CALLER).is_ok() {
             self.stop_purpose(LegId::CALLER, Purpose::Ringing);

@@ -20,6 +20,7 @@ pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
     PlayToken, Prompt, Ringback,
 };
+pub use bridging::{port_plan, port_update};
 pub use cause::Cause;
 pub use cdr::{Cdr, Direction};
 pub use leg::Label;

@@ -1,0 +1,325 @@
+//! A phone's one line: the call it is in, its port, and what it hears.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clock::Now;
+use media::SAMPLE_RATE;
+use media::dsp::{Tone, ToneMeter};
+use media::port::{PlayId, Playback, PortId};
+use media::source::Clip;
+use media::tap::{Tap, TapFrame};
+use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
+use rtrb::Consumer;
+use sip::sdp::{Codec, LocalMedia, Negotiation};
+use sip::ua::{Ending, Event as SipEvent, Invite, SessionId};
+
+use super::{Answering, Event, Heard, Phone};
+use crate::call::{port_plan, port_update};
+
+/// Whether the phone is in a call.
+pub(super) enum Line {
+    Idle,
+    Live(Box<Live>),
+    /// The call is over, the worker has not yet closed its port.
+    Closing(PortId),
+}
+
+/// A call, from its first INVITE to its end.
+pub(super) struct Live {
+    pub(super) session: SessionId,
+    pub(super) reserved: Reserved,
+    pub(super) negotiation: Negotiation,
+    /// Both ends have answered.
+    pub(super) up: bool,
+    pub(super) answer_at: Option<Now>,
+    pub(super) next_act: usize,
+    pub(super) act_at: Option<Now>,
+    /// The tone that the script waits for.
+    pub(super) wanted: Option<f32>,
+    ear: Consumer<TapFrame>,
+    meter: ToneMeter,
+}
+
+/// Frames of 20 ms between worker and ear: whoever listens each second loses nothing.
+const EAR_FRAMES: usize = 200;
+
+/// A tone is heard at this level or more; phones speak at [`SPEAKS_DBFS`].
+const HEARS_DBFS: f32 = -26.0;
+
+/// The level of a phone's own tone.
+const SPEAKS_DBFS: f32 = -12.0;
+
+impl Live {
+    pub(super) fn hears_wanted(&self) -> bool {
+        self.wanted.is_some_and(|hz| self.meter.is_present(hz))
+    }
+}
+
+impl Line {
+    pub(super) fn listen(&mut self) {
+        if let Self::Live(live) = self {
+            while let Ok(frame) = live.ear.pop() {
+                if live.up {
+                    live.meter.measure(&frame.left);
+                }
+            }
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Now> {
+        match self {
+            Self::Live(live) => live.act_at.into_iter().chain(live.answer_at).min(),
+            Self::Idle | Self::Closing(_) => None,
+        }
+    }
+
+    pub(super) fn heard(&self) -> Option<Heard> {
+        match self {
+            Self::Live(live) => Some(Heard {
+                tones: live.meter.tracks().copied().collect(),
+                frames: live.meter.frames(),
+            }),
+            Self::Idle | Self::Closing(_) => None,
+        }
+    }
+
+    pub(super) fn port_closed(&mut self, port: PortId) {
+        if matches!(self, Self::Closing(closing) if *closing == port) {
+            *self = Self::Idle;
+        }
+    }
+}
+
+impl Phone {
+    /// Opens a port and sends the INVITE; `None` if there is no port or no room.
+    pub(super) fn dial(
+        &mut self,
+        now: Now,
+        media: &mut dyn MediaPlane,
+        number: &str,
+    ) -> Option<()> {
+        let (reserved, mut negotiation) = self.reserve(media)?;
+        let offer = negotiation.offer().ok();
+        let invite = Invite {
+            request_uri: format!("sip:{number}@{}", self.plan.domain),
+            flow: self.plan.server,
+            from: format!("<sip:{}@{}>", self.plan.user, self.plan.domain),
+            to: format!("<sip:{number}@{}>", self.plan.domain),
+            contact_user: self.plan.user.clone(),
+            headers: Vec::new(),
+            offer,
+            credentials: self.credentials(),
+            max_forwards: 70,
+        };
+        let Ok(session) = self.ua.invite(now, invite) else {
+            media.release(reserved.worker, reserved.port);
+            return None;
+        };
+        self.take_line(media, session, reserved, negotiation);
+        Some(())
+    }
+
+    /// A call comes; `None` if the phone cannot take it.
+    pub(super) fn ring(
+        &mut self,
+        now: Now,
+        media: &mut dyn MediaPlane,
+        session: SessionId,
+        offer: Option<Bytes>,
+    ) -> Option<()> {
+        if !matches!(self.line, Line::Idle) {
+            return None;
+        }
+        let answer_at = match self.plan.answering {
+            Answering::After(time) => Some(now + time),
+            Answering::Never => None,
+            Answering::Refuse(status) => {
+                self.ua.end(
+                    now,
+                    session,
+                    Ending {
+                        status,
+                        ..Ending::default()
+                    },
+                );
+                return Some(());
+            }
+        };
+        let offer = offer?;
+        let (reserved, mut negotiation) = self.reserve(media)?;
+        let Ok(answer) = negotiation.answer(&offer) else {
+            media.release(reserved.worker, reserved.port);
+            self.ua.end(
+                now,
+                session,
+                Ending {
+                    status: 488,
+                    ..Ending::default()
+                },
+            );
+            return Some(());
+        };
+        self.ua.progress(now, session, 180, None);
+        self.take_line(media, session, reserved, negotiation);
+        if let Line::Live(live) = &mut self.line {
+            live.answer_at = answer_at;
+        }
+        self.answer = Some(answer);
+        self.event(Event::Ringing);
+        Some(())
+    }
+
+    /// Answers the call that rings.
+    pub(super) fn pick_up(&mut self, now: Now, media: &mut dyn MediaPlane) {
+        let Line::Live(live) = &mut self.line else {
+            return;
+        };
+        let session = live.session;
+        self.ua.accept(now, session, self.answer.take(), &[]);
+        self.is_up(now, media);
+    }
+
+    pub(super) fn on_session(&mut self, now: Now, media: &mut dyn MediaPlane, event: SipEvent) {
+        let Line::Live(live) = &mut self.line else {
+            return;
+        };
+        match event {
+            SipEvent::Answered { session, body, .. } if session == live.session => {
+                match body.map(|body| live.negotiation.take_answer(&body)) {
+                    Some(Ok(())) => self.is_up(now, media),
+                    _ => self.ua.end(now, session, Ending::default()),
+                }
+            }
+            SipEvent::Offered { session, body } if session == live.session => {
+                let answer = match body {
+                    Some(offer) => live.negotiation.answer(&offer),
+                    None => live.negotiation.offer(),
+                };
+                match answer {
+                    Ok(answer) => self.ua.answer_offer(now, session, Some(answer)),
+                    Err(error) => self.ua.refuse_offer(now, session, error.status()),
+                }
+                self.follow(media);
+            }
+            SipEvent::Confirmed {
+                session,
+                body: Some(answer),
+            } if session == live.session => {
+                if live.negotiation.awaits_answer() && live.negotiation.take_answer(&answer).is_ok()
+                {
+                    self.follow(media);
+                }
+            }
+            SipEvent::OfferAnswered { session, result } if session == live.session => {
+                match result {
+                    Ok(Some(answer)) if live.negotiation.take_answer(&answer).is_ok() => {
+                        self.follow(media);
+                    }
+                    _ => live.negotiation.abandon(),
+                }
+            }
+            SipEvent::Refused {
+                session, status, ..
+            } if session == live.session => {
+                self.over(media);
+                self.event(Event::Refused(status));
+            }
+            SipEvent::Ended { session, .. } if session == live.session => {
+                self.line.listen();
+                let heard = self.line.heard().unwrap_or_default();
+                self.over(media);
+                self.event(Event::Over(heard));
+            }
+            _ => {}
+        }
+    }
+
+    /// The call stands: its tone starts, its script runs.
+    fn is_up(&mut self, now: Now, media: &mut dyn MediaPlane) {
+        let Line::Live(live) = &mut self.line else {
+            return;
+        };
+        live.up = true;
+        live.act_at = Some(now);
+        // What came before the answer is not this call's sound.
+        while live.ear.pop().is_ok() {}
+        let (worker, port) = (live.reserved.worker, live.reserved.port);
+        self.follow(media);
+        if let Some(clip) = tone_clip(self.plan.tone_hz) {
+            let play = Playback {
+                id: PlayId(1),
+                clips: vec![clip],
+                repeat: true,
+                shared_clock: false,
+            };
+            let _ = media.command(
+                worker,
+                PortCommand::Play {
+                    port,
+                    play: Box::new(play),
+                },
+            );
+        }
+        self.event(Event::Up);
+        self.follow_script(now, media);
+    }
+
+    /// The port follows what was agreed.
+    fn follow(&mut self, media: &mut dyn MediaPlane) {
+        let Line::Live(live) = &self.line else { return };
+        let Reserved { worker, port, .. } = live.reserved;
+        let update = port_update(port, live.negotiation.agreed());
+        let _ = media.command(worker, PortCommand::Update(Box::new(update)));
+    }
+
+    fn reserve(&mut self, media: &mut dyn MediaPlane) -> Option<(Reserved, Negotiation)> {
+        let family = IpFamily::of(self.plan.server.remote.ip());
+        let reserved = media.reserve(family).ok()?;
+        let codecs = vec![Codec::Pcma, Codec::Pcmu];
+        let local = LocalMedia::new(reserved.advertised, reserved.rtp.port(), codecs);
+        Some((reserved, Negotiation::new(local, self.random() >> 2)))
+    }
+
+    fn take_line(
+        &mut self,
+        media: &mut dyn MediaPlane,
+        session: SessionId,
+        reserved: Reserved,
+        negotiation: Negotiation,
+    ) {
+        let port = reserved.port;
+        let plan = port_plan(port, reserved.rtp, self.random(), negotiation.agreed());
+        let (tap, ear) = Tap::new(EAR_FRAMES);
+        let _ = media.command(reserved.worker, PortCommand::Open(Box::new(plan)));
+        let _ = media.command(reserved.worker, PortCommand::Tap { port, tap });
+        self.line = Line::Live(Box::new(Live {
+            session,
+            reserved,
+            negotiation,
+            up: false,
+            answer_at: None,
+            next_act: 0,
+            act_at: None,
+            wanted: None,
+            ear,
+            meter: ToneMeter::new(&self.plan.listens_for, HEARS_DBFS),
+        }));
+    }
+
+    fn over(&mut self, media: &mut dyn MediaPlane) {
+        let Line::Live(live) = &self.line else { return };
+        let Reserved { worker, port, .. } = live.reserved;
+        self.line = Line::Closing(port);
+        if media.command(worker, PortCommand::Close { port }).is_err() {
+            self.line = Line::Idle;
+        }
+    }
+}
+
+/// One second of a tone: a whole number of cycles, so that it repeats without a seam.
+fn tone_clip(hz: u16) -> Option<Arc<Clip>> {
+    let mut samples = vec![0; SAMPLE_RATE as usize];
+    Tone::new(f32::from(hz), SPEAKS_DBFS).fill(&mut samples);
+    Clip::from_pcm8k(samples).ok().map(Arc::new)
+}

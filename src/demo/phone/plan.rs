@@ -1,0 +1,59 @@
+//! What a phone is and what it will do.
+
+use std::time::Duration;
+
+use sip::transport::Flow;
+use sip::ua::Listener;
+
+/// A phone as its owner wants it.
+#[derive(Clone, Debug)]
+pub struct PhonePlan {
+    /// Its user name: what it registers and calls as.
+    pub user: String,
+    /// The server's host, as in `sip:user@domain`.
+    pub domain: String,
+    /// Its password, if it has one.
+    pub password: Option<String>,
+    /// The way to the server.
+    pub server: Flow,
+    /// Its own address.
+    pub listener: Listener,
+    /// The tone it speaks, a whole number of Hz.
+    pub tone_hz: u16,
+    /// The tones it listens for.
+    pub listens_for: Vec<f32>,
+    /// What it does when called.
+    pub answering: Answering,
+    /// What it does once a call is up, in order.
+    pub script: Vec<Act>,
+    /// From which its tags, keys and sequence numbers follow.
+    pub seed: u64,
+}
+
+/// What a phone does when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Rings for that long, then answers.
+    After(Duration),
+    /// Refuses with that status.
+    Refuse(u16),
+    /// Rings until the caller gives up.
+    Never,
+}
+
+/// One thing that a phone does while a call is up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Lets that much time pass.
+    Wait(Duration),
+    /// Presses keys, by RFC 4733 where agreed.
+    Press(String),
+    /// Waits until a tone is heard, for that long at most.
+    Hear(f32, Duration),
+    /// Puts the other on hold, or takes it back.
+    Hold(bool),
+    /// Hands the other on to that URI.
+    Refer(String),
+    /// Hangs up.
+    HangUp,
+}
