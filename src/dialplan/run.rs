@@ -401,6 +401,7 @@ impl Run {
                 priority,
                 max_wait,
             } => {
+                self.typed.clear();
                 self.state = State::Queued;
                 self.emit(RunOutput::Join(QueueRequest {
                     queue: queue.clone(),
@@ -437,6 +438,7 @@ impl Run {
             let has = node.has(&Exit::Failed);
             return Some(if has { Exit::Failed } else { Exit::Next });
         }
+        self.typed.clear();
         let token = DialToken(self.next_token());
         let caller_id = dial.caller_id.as_ref().map(|text| self.render(text));
         self.state = State::Dialling(token);

@@ -430,11 +430,12 @@ pub(super) static HOURS: &[Row] = &[
 
 /// The lines of a queue.
 pub(super) static QUEUE: &[Row] = &[
-    row(
-        "agents",
-        "Who serves it; without a line, whoever is given to it at run time.",
-    )
-    .takes(&[many("agent", Kind::Name(Named::Agent), 1, "in any order")]),
+    row("agents", "Who serves it; without a line, nobody does.").takes(&[many(
+        "agent",
+        Kind::Name(Named::Agent),
+        1,
+        "names; `*` is every agent of the configuration",
+    )]),
     row("announce", "Speaks to those who wait.").with(&[
         attr("every", Kind::Time, Some("45s"), "how often"),
         attr(

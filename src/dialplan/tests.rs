@@ -42,16 +42,42 @@ fn plan(text: &str) -> Plan {
     }
 }
 
-const EXAMPLES: [(&str, &str); 2] = [
+const EXAMPLES: [(&str, &str); 3] = [
     (
         "contact-centre.kdl",
-        include_str!("../../dialplans/contact-centre.kdl"),
+        include_str!("../../dialplans/contact-centre/contact-centre.kdl"),
     ),
     (
         "restaurant.kdl",
-        include_str!("../../dialplans/restaurant.kdl"),
+        include_str!("../../dialplans/restaurant/restaurant.kdl"),
+    ),
+    (
+        "first-call.kdl",
+        include_str!("../../dialplans/first-call.kdl"),
     ),
 ];
+
+#[test]
+fn the_first_dialplan_names_nothing_that_a_configuration_would_have_to_hold() {
+    let facts = Facts {
+        prompts: Some(BTreeSet::new()),
+        endpoints: Some(BTreeSet::new()),
+        trunks: Some(BTreeSet::new()),
+        agents: Some(BTreeSet::new()),
+        speech: Speech::Missing,
+        ..Facts::default()
+    };
+    let plan = Plan::compile(&[file(EXAMPLES[2].0, EXAMPLES[2].1)], &facts).unwrap();
+    assert_eq!(plan.queues()[0].agents, Vec::<String>::new());
+    let files = [file(EXAMPLES[2].0, EXAMPLES[2].1)];
+    let served = Plan::compile(&files, &example_facts()).unwrap();
+    assert_eq!(
+        served.queues()[0].agents,
+        ["alice", "bob", "carol", "mario"]
+    );
+    let codes: Vec<Code> = plan.warnings().iter().map(|d| d.code).collect();
+    assert_eq!(codes, [Code::SpeechUnavailable]);
+}
 
 #[test]
 fn the_example_dialplans_have_no_mistake_and_their_tests_take_every_transition() {

@@ -40,9 +40,16 @@ impl Compiler<'_> {
             match line.0 {
                 "agents" => {
                     for agent in line.1.every() {
-                        if let Read::Text(name) = &agent.read {
-                            self.expect_agent(name, agent.at);
-                            spec.agents.push(name.clone());
+                        match &agent.read {
+                            Read::Text(name) if name == "*" => {
+                                spec.agents
+                                    .extend(self.facts.agents.iter().flatten().cloned());
+                            }
+                            Read::Text(name) => {
+                                self.expect_agent(name, agent.at);
+                                spec.agents.push(name.clone());
+                            }
+                            _ => {}
                         }
                     }
                 }

@@ -181,6 +181,17 @@ fn a_key_typed_into_an_announcement_reaches_the_menu_behind_it() {
 }
 
 #[test]
+fn a_key_typed_before_a_wait_is_not_kept_for_what_comes_after_it() {
+    let steps = format!("answer\nsay \"Hello\"\nqueue \"sales\"\n{MENU}");
+    let mut walk = Walk::of(&steps);
+    walk.asks(RunInput::Start);
+    walk.key('1');
+    let why = LeftWhy::MaxWait;
+    let asked = walk.asks(RunInput::Queue(QueueNotice::Left { why }));
+    assert!(matches!(&asked[..], [Action::Play { .. }]), "{asked:?}");
+}
+
+#[test]
 fn speech_before_the_answer_is_early_media_and_a_queue_answers() {
     let mut walk = Walk::of("say \"Hello\"\nqueue \"sales\" priority=3");
     let asked = walk.asks(RunInput::Start);
