@@ -153,7 +153,7 @@ impl StreamFramer {
             );
             return Err(refuse(error));
         };
-        if end + body > MESSAGE_MAX {
+        if body > MESSAGE_MAX.saturating_sub(end) {
             return Err(too_large(
                 end,
                 refuse(ParseError::new(ErrorKind::Limit, end, None, "")).head,

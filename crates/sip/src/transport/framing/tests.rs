@@ -76,6 +76,9 @@ fn what_no_message_may_hold_is_refused_before_it_is_kept() {
     let declared = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 65535\r\n\r\n";
     let (_, fault) = frames(declared, 7);
     assert_eq!(fault.unwrap().error.answer, Some(513));
+    let endless = b"OPTIONS sip:a@b SIP/2.0\r\nl: 99999999999999999999999\r\n\r\n";
+    let (_, fault) = frames(endless, 7);
+    assert_eq!(fault.unwrap().error.answer, Some(513));
     let (_, fault) = frames(&[b'x'; 70_000], 1_000);
     assert_eq!(fault.unwrap().error.kind, ErrorKind::Limit);
     let mut framer = StreamFramer::new();
