@@ -1,5 +1,10 @@
 //! The API over real HTTP on loopback, with a control that answers from a table.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,6 +107,11 @@ fn call() -> CallSnapshot {
     }
 }
 
+/// A client that is gone needs no reply.
+fn give<T>(reply: Reply<T>, value: T) {
+    let _ = reply.send(value);
+}
+
 /// A control that has one call and one queue, remembers endpoints, and refuses to reload.
 async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     let mut endpoints = HashSet::new();
@@ -135,47 +145,56 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     );
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Calls { reply } => drop(reply.send(vec![call()])),
+            Command::Calls { reply } => give(reply, vec![call()]),
             Command::Call { call: id, reply } => {
-                drop(reply.send(Some(call()).filter(|c| c.call == id)));
+                give(reply, Some(call()).filter(|c| c.call == id));
             }
-            Command::Hangup { call, reply, .. } => drop(reply.send(call == CallId(1))),
+            Command::Hangup { call, reply, .. } => give(reply, call == CallId(1)),
             Command::Center { reply } => {
-                drop(reply.send(center.snapshot(now + Duration::from_secs(3))));
+                give(reply, center.snapshot(now + Duration::from_secs(3)));
             }
             Command::SetAgent { agent, wish, reply } => {
                 let known = center.endpoint_of(&agent).is_some();
                 center.handle(now, Input::AgentWish { agent, wish });
-                drop(reply.send(known));
+                give(reply, known);
             }
-            Command::Endpoints { reply } => drop(reply.send(Vec::new())),
-            Command::AddEndpoint { new, reply } => drop(reply.send(match new.name.as_str() {
-                "configured" => Err(EndpointRefused::Configured),
-                name if !endpoints.insert(name.to_owned()) => Err(EndpointRefused::Taken),
-                name => Ok(EndpointRow {
-                    name: name.to_owned(),
-                    realm: "tandem".to_owned(),
-                    ha1_md5: "a".to_owned(),
-                    ha1_sha256: "b".to_owned(),
-                    ha1_sha512_256: "c".to_owned(),
-                    caller_id: new.caller_id,
-                    created_at: new.created_ms,
-                }),
-            })),
+            Command::Endpoints { reply } => give(reply, Vec::new()),
+            Command::AddEndpoint { new, reply } => give(
+                reply,
+                match new.name.as_str() {
+                    "configured" => Err(EndpointRefused::Configured),
+                    name if !endpoints.insert(name.to_owned()) => Err(EndpointRefused::Taken),
+                    name => Ok(EndpointRow {
+                        name: name.to_owned(),
+                        realm: "tandem".to_owned(),
+                        ha1_md5: "a".to_owned(),
+                        ha1_sha256: "b".to_owned(),
+                        ha1_sha512_256: "c".to_owned(),
+                        caller_id: new.caller_id,
+                        created_at: new.created_ms,
+                    }),
+                },
+            ),
             Command::RemoveEndpoint { name, reply } => {
                 let removed = endpoints.remove(&name);
-                drop(reply.send(if removed {
-                    Ok(())
-                } else {
-                    Err(EndpointRefused::Unknown)
-                }));
+                give(
+                    reply,
+                    if removed {
+                        Ok(())
+                    } else {
+                        Err(EndpointRefused::Unknown)
+                    },
+                );
             }
-            Command::Reload { reply } => drop(reply.send(Err(vec!["main.kdl:3:1: no".to_owned()]))),
+            Command::Reload { reply } => give(reply, Err(vec!["main.kdl:3:1: no".to_owned()])),
             Command::Counts { reply } => {
-                drop(reply.send(Counts {
-                    calls: 1,
-                    ..Counts::default()
-                }));
+                give(
+                    reply,
+                    Counts {
+                        calls: 1,
+                        ..Counts::default()
+                    },
+                );
             }
         }
     }

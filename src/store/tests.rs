@@ -1,5 +1,10 @@
 //! The store on real files, and under `kill -9`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -222,9 +227,7 @@ async fn registrations_agents_endpoints_and_the_key_survive_a_restart() {
 
 #[tokio::test]
 async fn a_data_folder_that_cannot_be_made_is_refused_by_name() {
-    let error = Store::open(std::path::Path::new("/dev/null/data"))
-        .await
-        .unwrap_err();
+    let error = Store::open(Path::new("/dev/null/data")).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -240,7 +243,7 @@ async fn victim() {
     let Ok(folder) = std::env::var("STORE_VICTIM") else {
         return;
     };
-    let store = Store::open(std::path::Path::new(&folder)).await.unwrap();
+    let store = Store::open(Path::new(&folder)).await.unwrap();
     let round: u64 = std::env::var("STORE_ROUND").unwrap().parse().unwrap();
     for n in round * 1_000.. {
         write(&store, [Record::Cdr(Box::new(row(n)))]).await;
