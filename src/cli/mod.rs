@@ -4,6 +4,7 @@
 //! the exit code says which kind of wrong: 0 ok, 1 failed, 2 configuration or usage, 3 address in use.
 
 mod calls;
+mod plans;
 #[cfg(test)]
 mod tests;
 
@@ -158,19 +159,24 @@ fn run(
 
 fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => {
-            let config = args.load()?;
-            crate::telemetry::log(&config.log)?;
-            crate::server::run(config).map_err(Failure::of)
-        }
-        Command::Check(args) => unbuilt(&args.config, "check"),
-        Command::Test(args) => unbuilt(&args.plans.config, "test"),
+        Command::Serve(args) => serve(&args),
+        Command::Check(args) => plans::check(&args, out),
+        Command::Test(args) => plans::test(&args, out),
         Command::Calls(args) => calls::run(&args, out),
         Command::Demo(args) => unbuilt(&args, "demo"),
         Command::Version => {
             writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))
         }
     }
+}
+
+fn serve(args: &ConfigArgs) -> Result<(), Failure> {
+    let config = args.load()?;
+    crate::telemetry::log(&config.log)?;
+    for variable in &config.ignored_variables {
+        tracing::warn!(variable, "a variable that sets no key");
+    }
+    crate::server::run(config).map_err(Failure::of)
 }
 
 /// Refuses what this build does not have, once its configuration is known to be right.

@@ -124,3 +124,54 @@ fn what_the_example_shows_of_trunks_endpoints_and_agents_is_read_by_their_module
     let agents = crate::center::AgentConfig::read_all(config.agents.clone()).unwrap();
     assert_eq!((trunks.len(), endpoints.len(), agents.len()), (1, 1, 1));
 }
+
+/// A small dialplan with one test of its own.
+const PLAN: &str = r#"
+dialplan version=1
+entry pattern="*" flow="main"
+flow "main" {
+  answer
+  goto "choose"
+}
+menu "choose" {
+  on "1" { hangup; }
+  on timeout max=1 { hangup; }
+}
+test "one ends the call" {
+  call at="2026-11-20T10:00:00Z"
+  press "1"
+  expect-hangup
+}
+"#;
+
+#[test]
+fn check_and_test_read_files_and_folders_and_say_what_they_found() {
+    let file = File::new("good.kdl", PLAN);
+    let (code, out, err) = tandem(&["check", file.path()]);
+    assert!(is(code, 0) && out.contains("0 errors"), "{out}{err}");
+    let (code, out, err) = tandem(&["test", file.path()]);
+    assert!(
+        is(code, 0) && out.contains("1 walked, 0 failed"),
+        "{out}{err}"
+    );
+    let (code, out, err) = tandem(&["test", file.path(), "--digits", "1"]);
+    assert!(is(code, 0) && out.contains("dry run"), "{out}{err}");
+}
+
+#[test]
+fn a_mistake_in_a_dialplan_is_shown_with_its_place_and_fails() {
+    let file = File::new("bad.kdl", &PLAN.replace("hangup", "hangupp"));
+    for command in ["check", "test"] {
+        let (code, out, err) = tandem(&[command, file.path()]);
+        let shown = format!("{out}{err}");
+        assert!(
+            is(code, 1) && shown.contains("bad.kdl:") && shown.contains("hangup"),
+            "{shown}"
+        );
+    }
+    let (code, _, err) = tandem(&["check", "/nowhere"]);
+    assert!(
+        is(code, 2) && err.contains("/nowhere: cannot be read"),
+        "{err}"
+    );
+}
