@@ -20,8 +20,7 @@ pub struct Anchor {
 impl Anchor {
     /// `at` in milliseconds since 1970-01-01 UTC.
     pub fn wall_ms(&self, at: Now) -> i64 {
-        let millis =
-            |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         self.wall_ms
             .saturating_sub(millis(self.now.since(at)))
             .saturating_add(millis(at.since(self.now)))
@@ -73,8 +72,7 @@ impl CdrRow {
     /// The row of `cdr`, its times moved to the wall clock by `anchor`.
     pub fn new(cdr: &Cdr, anchor: Anchor) -> Self {
         let wall = |at: Now| anchor.wall_ms(at);
-        let millis =
-            |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self {
             id: 0,
             call_id: cdr.call.to_string(),
