@@ -263,13 +263,13 @@ impl Workers {
     }
 
     /// Closes a pair of sockets and puts its port and slot back.
-    fn retire(&mut self, worker: usize, sockets: Box<PortSockets>) {
+    fn retire(&mut self, worker: usize, sockets: PortSockets) {
         let PortSockets {
             port,
             family,
             number,
             ..
-        } = *sockets;
+        } = sockets;
         if let Some(station) = self.stations.get_mut(worker) {
             let slot = slot_of(port);
             if let Some(generation) = station.generations.get_mut(slot) {
@@ -330,7 +330,7 @@ impl MediaPlane for Workers {
         let worker = usize::from(worker);
         let station = self.stations.get_mut(worker);
         if let Some(sockets) = station.and_then(|station| station.reserved.remove(&port)) {
-            self.retire(worker, sockets);
+            self.retire(worker, *sockets);
         }
     }
 
@@ -342,7 +342,7 @@ impl MediaPlane for Workers {
             station.flush();
             match station.told.pop() {
                 Ok(Told::Event(event)) => return Some((u8::try_from(at).ok()?, event)),
-                Ok(Told::Sockets(sockets)) => self.retire(at, sockets),
+                Ok(Told::Sockets(sockets)) => self.retire(at, *sockets),
                 Ok(Told::Stats(stats)) => station.stats = stats,
                 Err(_) => {
                     self.turn = at + 1;
