@@ -184,7 +184,7 @@ fn the_packet_time_is_theirs_within_both_limits_in_whole_frames() {
     for (lines, want) in table {
         let said = outcome(
             local(),
-            &format!("m=audio 4000 RTP/AVP 8|{lines}").trim_end_matches('|'),
+            format!("m=audio 4000 RTP/AVP 8|{lines}").trim_end_matches('|'),
         );
         assert!(said.ends_with(&format!(" {want}ms")), "{lines}: {said}");
     }
