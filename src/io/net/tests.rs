@@ -504,3 +504,39 @@ fn the_atomic_counts_are_all_named() {
     counts.failures_lost.store(3, Ordering::Relaxed);
     assert!(counts.named().contains(&("failures_lost", 3)));
 }
+
+#[tokio::test]
+async fn tls_1_2_and_1_3_are_spoken() {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let folder = Folder::new("versions");
+    let tls = dev_tls(&folder, None);
+    let side = Side::start(Transport::Tls, V4, Some(tls), &Limits::default());
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = certs::ensure(&folder.0, &[]).unwrap().authority;
+    roots
+        .add(CertificateDer::from_pem_file(authority).unwrap())
+        .unwrap();
+    let ring = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = rustls::ClientConfig::builder_with_provider(ring.clone())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+        let tcp = TcpStream::connect(side.at).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let mut phone = timeout(SOON, connector.connect(name, tcp))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(phone.get_ref().1.protocol_version(), Some(version.version));
+        phone.write_all(b"\r\n\r\n").await.unwrap();
+        let mut pong = [0; 2];
+        timeout(SOON, phone.read_exact(&mut pong))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(&pong, b"\r\n");
+    }
+}
