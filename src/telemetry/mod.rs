@@ -3,6 +3,8 @@
 //! The law: secrets and personal data never reach a log; labels come from bounded sets. Logs go to
 //! standard error, so that what a command prints stays clean.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -20,6 +22,7 @@ pub fn log(config: &Log) -> Result<(), ConfigError> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // Only a subscriber that is already there can refuse: a test's, or an earlier call's.
     let _ = match config.format {
