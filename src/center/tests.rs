@@ -654,6 +654,8 @@ fn world_agents(mask: u8) -> Vec<AgentConfig> {
 struct Onlooker {
     /// Calls that wait: (priority, order of joining).
     waiting: BTreeMap<CallId, (i32, u64)>,
+    /// The queue that each call joined.
+    queues: BTreeMap<CallId, String>,
     /// Calls that ever joined, with their number of endings.
     endings: BTreeMap<CallId, u32>,
     /// Who rings for which call.
@@ -665,7 +667,10 @@ struct Onlooker {
 impl Onlooker {
     fn see(&mut self, output: &Output) {
         match output {
-            Output::Offer { call, agent, .. } => {
+            Output::Offer {
+                call, agent, queue, ..
+            } => {
+                assert_eq!(Some(*call), self.first_open(queue), "out of turn");
                 assert!(self.waiting.contains_key(call), "{call} does not wait");
                 assert!(
                     !self.ringing.values().any(|a| a == agent),
@@ -695,6 +700,15 @@ impl Onlooker {
             }
             Output::AgentChanged { .. } => {}
         }
+    }
+
+    /// The call of that queue that is next in turn: higher priority, then first come.
+    fn first_open(&self, queue: &str) -> Option<CallId> {
+        let open = self.waiting.iter().filter(|(call, _)| {
+            !self.ringing.contains_key(call) && self.queues.get(call).is_some_and(|q| q == queue)
+        });
+        let first = open.min_by_key(|(_, (priority, number))| (-priority, *number));
+        first.map(|(call, _)| *call)
     }
 
     fn end(&mut self, call: CallId) {
@@ -826,6 +840,7 @@ impl World {
             } => {
                 self.calls += 1;
                 let call = CallId(self.calls);
+                self.onlooker.queues.insert(call, format!("q{queue}"));
                 self.onlooker.waiting.insert(call, (priority, self.calls));
                 let (queue, max_wait) = (format!("q{queue}"), max_wait.map(secs));
                 self.tell(Input::Join {
