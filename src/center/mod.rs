@@ -23,6 +23,7 @@
 
 mod agenda;
 mod agent;
+mod exchange;
 mod file;
 mod machine;
 mod queue;
@@ -31,7 +32,8 @@ mod snapshot;
 mod tests;
 
 pub use agent::{AgentConfig, AgentId, AgentState, Wish};
-pub use machine::{Center, Declined, Input, Left, Output};
+pub use exchange::{Declined, Input, Left, Output};
+pub use machine::Center;
 pub use queue::{
     ANNOUNCE_MIN, Announce, QueueConfig, REST_MIN, RING_MIN, Refusal, Strategy, WithoutAgents,
 };
