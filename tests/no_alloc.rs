@@ -81,7 +81,7 @@ fn plan(port: u32) -> Box<PortPlan> {
     let mut plan = PortPlan::new(PortId(port), local, codec(port), random);
     plan.remote = Some(Remote::of(address(port), false));
     plan.dtmf_payload_type = Some(101);
-    plan.inband_dtmf = port % 97 == 0;
+    plan.inband_dtmf = port.is_multiple_of(97);
     Box::new(plan)
 }
 

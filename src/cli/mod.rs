@@ -36,7 +36,7 @@ enum Command {
     /// Shows the calls in progress on a running server
     Calls(calls::CallsArgs),
     /// Runs an example contact centre on loopback, with callers and agents
-    Demo(ConfigArgs),
+    Demo(DemoArgs),
     /// Prints the version
     Version,
 }
@@ -46,6 +46,15 @@ struct ConfigArgs {
     /// The configuration, TOML; without it everything is on loopback
     #[arg(long, env = "TANDEM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Ends after that many recorded calls in which both parties heard each other
+    #[arg(long, value_name = "N")]
+    calls: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -163,7 +172,7 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check(args) => plans::check(&args, out),
         Command::Test(args) => plans::test(&args, out),
         Command::Calls(args) => calls::run(&args, out),
-        Command::Demo(args) => unbuilt(&args, "demo"),
+        Command::Demo(args) => demo(&args, out),
         Command::Version => {
             writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))
         }
@@ -179,12 +188,15 @@ fn serve(args: &ConfigArgs) -> Result<(), Failure> {
     crate::server::run(config).map_err(Failure::of)
 }
 
-/// Refuses what this build does not have, once its configuration is known to be right.
-fn unbuilt(args: &ConfigArgs, command: &str) -> Result<(), Failure> {
-    args.load()?;
-    Err(Failure::Failed(anyhow::anyhow!(
-        "{command} is not in this build"
-    )))
+fn demo(args: &DemoArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut config = args.config.load()?;
+    if args.config.config.is_none() && std::env::var_os("TANDEM_LOG__FILTER").is_none() {
+        // The screen tells what happens; the log only what goes wrong.
+        config.log.filter = "error".to_owned();
+    }
+    crate::telemetry::log(&config.log)?;
+    let options = crate::demo::DemoOptions { calls: args.calls };
+    crate::demo::run(config, &options, out).map_err(Failure::of)
 }
 
 impl ConfigArgs {

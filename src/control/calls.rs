@@ -313,7 +313,7 @@ impl Control {
             .center
             .queue(&queue)
             .and_then(|config| config.music.clone());
-        let (waiting, steps) = Waiting::join(call, queue.clone(), music);
+        let (waiting, steps) = Waiting::join(call, music);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };

@@ -26,7 +26,6 @@ const TOKENS: u64 = 1 << 62;
 /// Where a call stands in its queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) queue: String,
     call: CallId,
     music: Prompt,
     next_token: u64,
@@ -53,11 +52,10 @@ pub(super) struct Steps {
 
 impl Waiting {
     /// A call joins: music from the first moment.
-    pub(super) fn join(call: CallId, queue: String, music: Option<String>) -> (Self, Steps) {
+    pub(super) fn join(call: CallId, music: Option<String>) -> (Self, Steps) {
         let music = Prompt::Music(music.unwrap_or_else(|| "default".to_owned()));
         let playing = Playing::Music(PlayToken(TOKENS));
         let waiting = Self {
-            queue,
             call,
             music,
             next_token: TOKENS + 1,
@@ -70,11 +68,6 @@ impl Waiting {
             center: Vec::new(),
         };
         (waiting, steps)
-    }
-
-    /// The agent who serves the call.
-    pub(super) fn served_by(&self) -> Option<&AgentId> {
-        self.served_by.as_ref()
     }
 
     /// Whether that dialling rings an agent for this call.
@@ -140,7 +133,7 @@ impl Waiting {
         }
     }
 
-    /// The call says something that concerns its wait. `true` in the second place: it is served and done.
+    /// The call says something that concerns its wait.
     pub(super) fn on_notice(&mut self, notice: &Notice) -> Steps {
         match notice {
             Notice::Played { play, .. } | Notice::PlayFailed { play, .. } => self.on_played(*play),
@@ -258,7 +251,7 @@ mod tests {
     const CALL: CallId = CallId(7);
 
     fn joined() -> Waiting {
-        Waiting::join(CALL, "sales".to_owned(), None).0
+        Waiting::join(CALL, None).0
     }
 
     fn agent() -> AgentId {

@@ -74,6 +74,10 @@ impl Shard {
             mut commands,
             media,
         } = inputs;
+        #[expect(
+            deprecated,
+            reason = "unsound only for types that are not I/O safe: OwnedFd is"
+        )]
         let media = AsyncFd::new(media)?;
         loop {
             self.carry_out();

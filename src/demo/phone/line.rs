@@ -205,11 +205,11 @@ impl Phone {
             SipEvent::Confirmed {
                 session,
                 body: Some(answer),
-            } if session == live.session => {
-                if live.negotiation.awaits_answer() && live.negotiation.take_answer(&answer).is_ok()
-                {
-                    self.follow(media);
-                }
+            } if session == live.session
+                && live.negotiation.awaits_answer()
+                && live.negotiation.take_answer(&answer).is_ok() =>
+            {
+                self.follow(media);
             }
             SipEvent::OfferAnswered { session, result } if session == live.session => {
                 match result {
@@ -266,7 +266,7 @@ impl Phone {
     }
 
     /// The port follows what was agreed.
-    fn follow(&mut self, media: &mut dyn MediaPlane) {
+    fn follow(&self, media: &mut dyn MediaPlane) {
         let Line::Live(live) = &self.line else { return };
         let Reserved { worker, port, .. } = live.reserved;
         let update = port_update(port, live.negotiation.agreed());
