@@ -38,11 +38,10 @@ bless: rust
 
 test: rust speech phones audio
 	$(CARGO) test --workspace
-	@if [ -x tests/e2e/run ]; then tests/e2e/run smoke; \
-	 else echo "tests/e2e/run is missing: the part with real phones did NOT run"; fi
+	$(CARGO) test --test e2e -- smoke
 
 e2e: rust speech phones audio
-	tests/e2e/run all
+	$(CARGO) test --test e2e -- all
 
 sim: rust
 	TANDEM_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test it sim_ -- --nocapture

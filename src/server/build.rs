@@ -15,6 +15,7 @@ use super::edge::Edge;
 use super::shard::{self, Inputs, Shard, ShardHandle};
 use super::{Server, plans};
 use crate::api::{self, Api, Key, KeyFound};
+use crate::call::Prompt;
 use crate::center::AgentConfig;
 use crate::config::{self, Config, ConfigError, Listener, Secret};
 use crate::control::{self, Control, Setup, WallClock};
@@ -114,6 +115,13 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let mut services = JoinSet::new();
     let installation = Installation::new(config.paths.prompts.clone(), &config.paths.data);
     let clips = ClipLibrary::start(&mut services, installation, engine);
+    // Made now, so that the first caller who waits hears music at once.
+    for prompt in [
+        Prompt::Music("default".to_owned()),
+        Prompt::Tone("ringback".to_owned()),
+    ] {
+        let _ = clips.request(prompt);
+    }
     let (writer, writing) = Writer::new(store.clone());
     services.spawn(writing.run());
     services.spawn(watch_recordings(recorded));

@@ -1,0 +1,228 @@
+//! What went over the loopback interface, by tcpdump: the one witness that no phone can blur.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+
+use crate::process::{Process, bounded, pause, wait_for};
+use crate::sound::{RtpPacket, Stream};
+
+/// A running capture.
+pub(crate) struct Capture {
+    file: PathBuf,
+    process: Process,
+}
+
+/// One packet's payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    /// Seconds since 1970, by the kernel.
+    pub(crate) at: f64,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// All of them, in order.
+pub(crate) struct Traffic(pub(crate) Vec<Datagram>);
+
+impl Capture {
+    pub(crate) fn start(file: &Path, filter: &str) -> Result<Self> {
+        let mut command = bounded("tcpdump", Duration::from_secs(400));
+        // -U and --immediate-mode: what was seen is in the file when the capture is stopped.
+        command
+            .args([
+                "-i",
+                "lo",
+                "-n",
+                "-U",
+                "--immediate-mode",
+                "-s",
+                "0",
+                "-B",
+                "16384",
+            ])
+            .args(["-Z", "root", "-w"])
+            .arg(file)
+            .arg(filter);
+        let process = Process::spawn("tcpdump", &mut command, &file.with_extension("log"))?;
+        let log = process.log.clone();
+        wait_for(Duration::from_secs(20), "tcpdump to listen", || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.contains("listening on").then_some(())
+        })?;
+        Ok(Self {
+            file: file.to_owned(),
+            process,
+        })
+    }
+
+    /// What was seen so far; the capture goes on.
+    pub(crate) fn so_far(&self) -> Result<Traffic> {
+        Traffic::read(&self.file)
+    }
+
+    /// Ends the capture and reads it.
+    pub(crate) fn finish(mut self) -> Result<Traffic> {
+        pause(100);
+        self.process.signal(Signal::INT)?;
+        self.process.wait(Duration::from_secs(10))?;
+        Traffic::read(&self.file)
+    }
+}
+
+impl Traffic {
+    fn read(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+        ensure!(
+            bytes.get(..4) == Some(&[0xd4, 0xc3, 0xb2, 0xa1]),
+            "{} is no capture",
+            file.display()
+        );
+        let mut datagrams = Vec::new();
+        let mut rest = bytes.get(24..).unwrap_or_default();
+        while let Some((head, after)) = rest.split_first_chunk::<16>() {
+            let word =
+                |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
+            let at = f64::from(word(0)) + f64::from(word(4)) / 1e6;
+            let Some((frame, next)) = after.split_at_checked(word(8) as usize) else {
+                // The last packet is still being written.
+                break;
+            };
+            rest = next;
+            datagrams.extend(datagram(at, frame));
+        }
+        Ok(Self(datagrams))
+    }
+
+    /// RTP that arrived at `to`: one stream per source address, in the order of their beginnings.
+    pub(crate) fn streams_to(&self, to: SocketAddr) -> Vec<(SocketAddr, Stream)> {
+        let mut streams: Vec<(SocketAddr, Stream)> = Vec::new();
+        for it in self.0.iter().filter(|it| it.to == to) {
+            let Some(packet) = RtpPacket::parse(it.at, &it.payload) else {
+                continue;
+            };
+            match streams.iter_mut().find(|(from, _)| *from == it.from) {
+                Some((_, stream)) => stream.0.push(packet),
+                None => streams.push((it.from, Stream(vec![packet]))),
+            }
+        }
+        streams
+    }
+
+    /// RTP ports among `at` that `from` has sent to, with what arrived there.
+    pub(crate) fn streams_at(
+        &self,
+        from: IpAddr,
+        at: &RangeInclusive<SocketAddr>,
+    ) -> Vec<(SocketAddr, Stream)> {
+        let mut ports: Vec<SocketAddr> = Vec::new();
+        for it in self
+            .0
+            .iter()
+            .filter(|it| it.from.ip() == from && at.contains(&it.to))
+        {
+            let is_rtp = RtpPacket::parse(it.at, &it.payload).is_some();
+            if is_rtp && it.to.port() % 2 == 0 && !ports.contains(&it.to) {
+                ports.push(it.to);
+            }
+        }
+        let stream = |port: SocketAddr| Some((port, self.streams_to(port).into_iter().next()?.1));
+        ports.into_iter().filter_map(stream).collect()
+    }
+
+    /// SIP messages whose first line begins with `start`, retransmissions left out.
+    pub(crate) fn sip(&self, start: &str) -> Vec<Sip> {
+        let mut found: Vec<Sip> = Vec::new();
+        for it in &self.0 {
+            // A TCP segment may hold several messages; one that continues in the next is cut short.
+            let text = String::from_utf8_lossy(&it.payload);
+            if !text.starts_with(start) {
+                continue;
+            }
+            let message = Sip {
+                at: it.at,
+                from: it.from,
+                to: it.to,
+                text: text.into_owned(),
+            };
+            let again = found.iter().any(|earlier| {
+                earlier.from == message.from
+                    && earlier.header("Call-ID") == message.header("Call-ID")
+                    && earlier.header("CSeq") == message.header("CSeq")
+                    && earlier.text.lines().next() == message.text.lines().next()
+            });
+            if !again {
+                found.push(message);
+            }
+        }
+        found
+    }
+}
+
+/// A SIP message as it was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sip {
+    pub(crate) at: f64,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) text: String,
+}
+
+impl Sip {
+    /// The first value of a header, by its long name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// Ethernet, IP, and UDP or TCP around a payload.
+fn datagram(at: f64, frame: &[u8]) -> Option<Datagram> {
+    let (kind, packet) = (frame.get(12..14)?, frame.get(14..)?);
+    let (protocol, source, target, inner): (u8, IpAddr, IpAddr, &[u8]) = match kind {
+        [0x08, 0x00] => {
+            let header = usize::from(packet.first()? & 15) * 4;
+            let total = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
+            let ip = |i: usize| -> Option<IpAddr> {
+                let four: [u8; 4] = packet.get(i..i + 4)?.try_into().ok()?;
+                Some(Ipv4Addr::from(four).into())
+            };
+            (
+                *packet.get(9)?,
+                ip(12)?,
+                ip(16)?,
+                packet.get(header..total)?,
+            )
+        }
+        [0x86, 0xdd] => {
+            let ip = |i: usize| -> Option<IpAddr> {
+                let sixteen: [u8; 16] = packet.get(i..i + 16)?.try_into().ok()?;
+                Some(Ipv6Addr::from(sixteen).into())
+            };
+            (*packet.get(6)?, ip(8)?, ip(24)?, packet.get(40..)?)
+        }
+        _ => return None,
+    };
+    let port = |i: usize| Some(u16::from_be_bytes([*inner.get(i)?, *inner.get(i + 1)?]));
+    let payload = match protocol {
+        17 => inner.get(8..)?,
+        6 => inner.get(usize::from(inner.get(12)? >> 4) * 4..)?,
+        _ => return None,
+    };
+    if payload.is_empty() {
+        return None;
+    }
+    Some(Datagram {
+        at,
+        from: SocketAddr::new(source, port(0)?),
+        to: SocketAddr::new(target, port(2)?),
+        payload: payload.to_vec(),
+    })
+}

@@ -1,0 +1,286 @@
+//! The audio of a SIPp phone: one UDP port that hears, and speaks a tone to whoever speaks to it.
+//!
+//! SIPp carries the signalling and names this port in its SDP. Every source that sends here is a
+//! *flow*: one call's audio, told apart by the server's port. Each flow is answered every 20 ms by
+//! its own tone, in one stream of RTP, in which keys are pressed by RFC 4733 or in band.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use media::codec::g711::Law;
+use media::dsp::{DtmfTone, Tone};
+use media::rtp::{Header, RtpTime, Sequence, write_header};
+use media::{Digit, FRAME};
+use parking_lot::Mutex;
+
+use crate::sound::{RATE, RtpPacket, Stream, TONE_DBFS};
+
+/// What an ear says.
+#[derive(Clone, Debug)]
+pub(crate) struct Voice {
+    /// The tone of the first flow, a whole number of Hz.
+    pub(crate) hz: u32,
+    /// How much higher each next flow's tone is.
+    pub(crate) step_hz: u32,
+    /// A key that each flow presses by RFC 4733, so long after it was first heard.
+    pub(crate) press: Option<(Duration, Digit)>,
+}
+
+impl Voice {
+    /// One tone for all.
+    pub(crate) fn tone(hz: u32) -> Self {
+        Self {
+            hz,
+            step_hz: 0,
+            press: None,
+        }
+    }
+}
+
+/// An open ear. Dropped, its port closes.
+pub(crate) struct Ear {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One call's audio.
+struct Flow {
+    source: SocketAddr,
+    hz: u32,
+    heard: Stream,
+    began: Instant,
+    pressed: bool,
+    mouth: Mouth,
+}
+
+struct State {
+    flows: Vec<Flow>,
+    mute: bool,
+}
+
+/// What one flow sends.
+struct Mouth {
+    second: Vec<u8>,
+    place: usize,
+    header: Header,
+    keys: VecDeque<Key>,
+}
+
+/// A key on its way, in packets of 20 ms.
+enum Key {
+    Event { digit: Digit, packet: u16 },
+    Sound { payload: Vec<u8> },
+}
+
+/// How a key is pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Press {
+    Rfc4733,
+    InBand,
+}
+
+impl Ear {
+    /// Opens a port at `address`; 0 lets the system choose an even one.
+    pub(crate) fn open(ip: std::net::IpAddr, voice: Voice) -> Result<Self> {
+        let socket = loop {
+            let socket = UdpSocket::bind((ip, 0))?;
+            if socket.local_addr()?.port() % 2 == 0 {
+                break socket;
+            }
+        };
+        socket.set_read_timeout(Some(Duration::from_millis(2)))?;
+        let buffer = socket2::SockRef::from(&socket);
+        buffer.set_recv_buffer_size(8 << 20)?;
+        let address = socket.local_addr()?;
+        let state = Arc::new(Mutex::new(State {
+            flows: Vec::new(),
+            mute: false,
+        }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, stopped) = (state.clone(), stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("ear".to_owned())
+            .spawn(move || run(&socket, &voice, &shared, &stopped))?;
+        Ok(Self {
+            address,
+            state,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// What every flow has heard so far, in the order in which they began, with their own tones.
+    pub(crate) fn heard(&self) -> Vec<(u32, Stream)> {
+        let state = self.state.lock();
+        let pair = |flow: &Flow| (flow.hz, flow.heard.clone());
+        state.flows.iter().map(pair).collect()
+    }
+
+    /// How many flows there were.
+    pub(crate) fn flows(&self) -> usize {
+        self.state.lock().flows.len()
+    }
+
+    /// What the first flow has heard so far.
+    pub(crate) fn first(&self) -> Stream {
+        self.heard()
+            .into_iter()
+            .next()
+            .map(|it| it.1)
+            .unwrap_or_default()
+    }
+
+    /// Presses a key on every flow.
+    pub(crate) fn press(&self, digit: Digit, how: Press) {
+        for flow in &mut self.state.lock().flows {
+            flow.mouth.press(digit, how);
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(socket: &UdpSocket, voice: &Voice, state: &Mutex<State>, stop: &AtomicBool) {
+    let start = Instant::now();
+    let wall = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
+    let mut due = start;
+    let mut bytes = [0; 2_048];
+    while !stop.load(Ordering::Relaxed) {
+        if let Ok((len, source)) = socket.recv_from(&mut bytes) {
+            let at = wall + start.elapsed().as_secs_f64();
+            if let Some(packet) = RtpPacket::parse(at, &bytes[..len]) {
+                let mut state = state.lock();
+                let flow = state.flow(source, voice);
+                flow.heard.0.push(packet);
+            }
+        }
+        if Instant::now() >= due {
+            due += Duration::from_millis(20);
+            let mut state = state.lock();
+            if !state.mute {
+                for flow in &mut state.flows {
+                    flow.speak(socket, voice);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn flow(&mut self, source: SocketAddr, voice: &Voice) -> &mut Flow {
+        let index = self.flows.iter().position(|flow| flow.source == source);
+        let index = index.unwrap_or_else(|| {
+            let number = u32::try_from(self.flows.len()).unwrap_or(0);
+            let hz = voice.hz + number * voice.step_hz;
+            self.flows.push(Flow {
+                source,
+                hz,
+                heard: Stream::default(),
+                began: Instant::now(),
+                pressed: false,
+                mouth: Mouth::new(hz, 0x7a0d_0000 + number),
+            });
+            self.flows.len() - 1
+        });
+        &mut self.flows[index]
+    }
+}
+
+impl Flow {
+    fn speak(&mut self, socket: &UdpSocket, voice: &Voice) {
+        if let Some((after, digit)) = voice.press
+            && !self.pressed
+            && self.began.elapsed() >= after
+        {
+            self.pressed = true;
+            self.mouth.press(digit, Press::Rfc4733);
+        }
+        let packet = self.mouth.next();
+        // The server may have closed its port already.
+        let _ = socket.send_to(&packet, self.source);
+    }
+}
+
+impl Mouth {
+    fn new(hz: u32, ssrc: u32) -> Self {
+        let mut samples = vec![0; RATE];
+        Tone::new(hz as f32, TONE_DBFS).fill(&mut samples);
+        let mut second = vec![0; RATE];
+        Law::Mu.encode(&samples, &mut second);
+        Self {
+            second,
+            place: 0,
+            header: Header {
+                marker: true,
+                payload_type: 0,
+                sequence: Sequence(1),
+                time: RtpTime(160),
+                ssrc,
+            },
+            keys: VecDeque::new(),
+        }
+    }
+
+    fn press(&mut self, digit: Digit, how: Press) {
+        match how {
+            // 160 ms of key in eight packets, the end told three times.
+            Press::Rfc4733 => self
+                .keys
+                .extend((0..10).map(|packet| Key::Event { digit, packet })),
+            Press::InBand => {
+                let mut samples = vec![0; FRAME * 8];
+                DtmfTone::new(digit, -9.0).fill(&mut samples);
+                for frame in samples.chunks_exact(FRAME) {
+                    let mut payload = vec![0; FRAME];
+                    Law::Mu.encode(frame, &mut payload);
+                    self.keys.push_back(Key::Sound { payload });
+                }
+            }
+        }
+    }
+
+    /// The next packet: a key if one is pressed, else the tone.
+    fn next(&mut self) -> Vec<u8> {
+        let mut header = self.header;
+        let payload = match self.keys.pop_front() {
+            Some(Key::Event { digit, packet }) => {
+                header.payload_type = 101;
+                header.marker = packet == 0;
+                // All packets of a key bear the time of its beginning.
+                header.time = RtpTime(header.time.0.wrapping_sub(160 * u32::from(packet)));
+                let pressed = (packet.min(7) + 1) * 160;
+                let end = if packet >= 7 { 0x80 } else { 0 };
+                let [high, low] = pressed.to_be_bytes();
+                vec![digit.event(), end | 10, high, low]
+            }
+            Some(Key::Sound { payload }) => payload,
+            None => self.second[self.place..self.place + FRAME].to_vec(),
+        };
+        self.place = (self.place + FRAME) % self.second.len();
+        self.header.marker = false;
+        self.header.sequence = Sequence(self.header.sequence.0.wrapping_add(1));
+        self.header.time = RtpTime(self.header.time.0.wrapping_add(160));
+        let mut packet = vec![0; 12 + payload.len()];
+        if let Some(room) = write_header(&header, &mut packet) {
+            room.copy_from_slice(&payload);
+        }
+        packet
+    }
+}

@@ -1,0 +1,99 @@
+//! The end-to-end tests: real phones call a real server, and what each party hears is measured.
+//!
+//! ```text
+//!   SIPp (signalling) + Ear (its audio) ──▶ tandem ◀── baresip, linphone, or SIPp + Ear
+//!                                             ▲
+//!                        tcpdump: every packet, with the kernel's time
+//! ```
+//!
+//! Law: everything is on loopback, every wait has an end, every process that was started is ended,
+//! and a scenario passes only by what was measured outside the server. The server under test is the
+//! binary that was just built; it runs with its own configuration, addresses and data.
+//!
+//! `cargo test --test e2e -- smoke` runs the short part, `-- all` everything, `-- NAME…` some. Each
+//! run leaves logs, captures and recordings below `target/tmp/e2e`.
+#![expect(
+    clippy::print_stdout,
+    reason = "a test program speaks on its standard output"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "phones live in real time: it must be read, and it must pass"
+)]
+
+mod baresip;
+mod capture;
+mod ear;
+mod lab;
+mod process;
+mod scenario;
+mod server;
+mod sipp;
+mod sound;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lab::Lab;
+use scenario::{Group, SCENARIOS, Scenario};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let chosen: Vec<(usize, &Scenario)> = SCENARIOS
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| is_chosen(it, &words))
+        .collect();
+    if chosen.is_empty() {
+        println!("no scenario is called {words:?}; there are: smoke, all, and");
+        for it in SCENARIOS {
+            println!("  {:<28} {}", it.name, it.what);
+        }
+        return ExitCode::from(2);
+    }
+    if let Err(missing) = process::require(&["sipp", "baresip", "tcpdump", "espeak-ng"]) {
+        println!("{missing}");
+        return ExitCode::FAILURE;
+    }
+    let mut failed = Vec::new();
+    for (number, scenario) in &chosen {
+        let begun = Instant::now();
+        let result = Lab::new(scenario.name, *number).and_then(|mut lab| (scenario.run)(&mut lab));
+        let secs = begun.elapsed().as_secs_f32();
+        match result {
+            Ok(figures) => println!("PASS {:<28} {secs:5.1} s  {figures}", scenario.name),
+            Err(why) => {
+                println!("FAIL {:<28} {secs:5.1} s  {why:#}", scenario.name);
+                failed.push(scenario.name);
+            }
+        }
+    }
+    println!(
+        "{} of {} scenarios passed",
+        chosen.len() - failed.len(),
+        chosen.len()
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        println!("failed: {}", failed.join(" "));
+        ExitCode::FAILURE
+    }
+}
+
+/// No word means the short part.
+fn is_chosen(scenario: &Scenario, words: &[String]) -> bool {
+    let short = scenario.group == Group::Smoke;
+    if words.is_empty() {
+        return short;
+    }
+    words.iter().any(|word| match word.as_str() {
+        "all" => true,
+        "smoke" => short,
+        "load" => scenario.group == Group::Load,
+        name => scenario.name == name,
+    })
+}

@@ -1,0 +1,219 @@
+//! The server under test: the binary that was just built, with a folder of its own.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::process::{Process, wait_for};
+
+/// What every scenario's server is told unless it says otherwise.
+pub(crate) struct Setup {
+    /// Lines of the configuration beside the listeners and the trunk.
+    pub(crate) config: String,
+    /// The dialplan.
+    pub(crate) plan: String,
+}
+
+impl Setup {
+    /// The usual plan, with these agents, who register with their name as password.
+    pub(crate) fn agents(names: &[&str]) -> Self {
+        let section = |name: &&str| {
+            format!("[endpoints.{name}]\npassword = \"secret-{name}\"\n[agents.{name}]\n")
+        };
+        Self {
+            config: names.iter().map(section).collect(),
+            plan: plan(names),
+        }
+    }
+
+    /// One more agent, whose phone needs no registration.
+    pub(crate) fn with_static(mut self, name: &str, phone: SocketAddr) -> Self {
+        self.config += &format!(
+            "[endpoints.{name}]\npassword = \"secret-{name}\"\ncontact = \"sip:{name}@{phone}\"\n\
+             [agents.{name}]\n"
+        );
+        self
+    }
+}
+
+/// Greeting, menu, recording, queue; and what else a scenario dials.
+pub(crate) fn plan(agents: &[&str]) -> String {
+    let agents: Vec<String> = agents.iter().map(|name| format!("{name:?}")).collect();
+    let template = std::fs::read_to_string(Lab::data("plan.kdl")).unwrap_or_default();
+    template.replace("@AGENTS@", &agents.join(" "))
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) ip: IpAddr,
+    http: SocketAddr,
+    pub(crate) data: PathBuf,
+}
+
+const KEY: &str = "end-to-end-0123456789";
+
+impl Server {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(lab: &Lab, setup: &Setup) -> Result<Self> {
+        let server = Self::launch(lab, setup, "server")?;
+        server.ready()
+    }
+
+    /// Starts it again with what it has left behind.
+    pub(crate) fn restart(lab: &Lab, setup: &Setup) -> Result<Self> {
+        Self::launch(lab, setup, "server-again")?.ready()
+    }
+
+    fn launch(lab: &Lab, setup: &Setup, log: &str) -> Result<Self> {
+        let ip = lab.ip(1);
+        let http = SocketAddr::new(ip, 8080);
+        let plans = lab.path("dialplans");
+        std::fs::create_dir_all(&plans)?;
+        std::fs::write(plans.join("e2e.kdl"), &setup.plan)?;
+        let config = lab.path("tandem.toml");
+        std::fs::write(&config, configuration(lab, ip, http, setup))?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command
+            .args(["serve", "--config"])
+            .arg(&config)
+            .current_dir(&lab.dir)
+            .stdin(std::process::Stdio::null());
+        let process = Process::spawn("tandem", &mut command, &lab.path(&format!("{log}.log")))?;
+        Ok(Self {
+            process,
+            ip,
+            http,
+            data: lab.path("data"),
+        })
+    }
+
+    fn ready(mut self) -> Result<Self> {
+        let http = self.http;
+        wait_for(Duration::from_secs(40), "/readyz", || {
+            if let Ok(Some(status)) = self.process.ended() {
+                return Some(Err(anyhow::anyhow!("it ended: {status}")));
+            }
+            let url = format!("http://{http}/readyz");
+            ureq::get(&url).call().is_ok().then_some(Ok(()))
+        })
+        .and_then(|it| it)
+        .with_context(|| crate::process::tail(&self.process.log))?;
+        Ok(self)
+    }
+
+    /// Where SIP over UDP and TCP listens.
+    pub(crate) fn sip(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, 5060)
+    }
+
+    fn get(&self, path: &str) -> Result<ureq::Body> {
+        let url = format!("http://{}{path}", self.http);
+        let response = ureq::get(&url)
+            .header("Authorization", &format!("Bearer {KEY}"))
+            .call()
+            .with_context(|| format!("GET {path}"))?;
+        Ok(response.into_body())
+    }
+
+    /// The API's answer as JSON.
+    pub(crate) fn json(&self, path: &str) -> Result<Value> {
+        let text = self.get(path)?.read_to_string()?;
+        serde_json::from_str(&text).with_context(|| text)
+    }
+
+    /// A file that the API hands out.
+    pub(crate) fn download(&self, path: &str, to: &std::path::Path) -> Result<()> {
+        let bytes = self
+            .get(path)?
+            .with_config()
+            .limit(64 << 20)
+            .read_to_vec()?;
+        Ok(std::fs::write(to, bytes)?)
+    }
+
+    /// The gauges that must come back to where they were.
+    pub(crate) fn gauges(&self) -> Result<BTreeMap<String, f64>> {
+        let text = self.get("/metrics")?.read_to_string()?;
+        let mut gauges = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some((name, value)) = line.rsplit_once(' ') {
+                gauges.insert(name.to_owned(), value.parse().unwrap_or(f64::NAN));
+            }
+        }
+        Ok(gauges)
+    }
+
+    /// Waits until agent `name` can be rung.
+    pub(crate) fn reachable(&self, name: &str) -> Result<()> {
+        wait_for(
+            Duration::from_secs(20),
+            &format!("{name} to register"),
+            || {
+                let agents = self.json("/v1/agents").ok()?;
+                let list = agents.get("agents").unwrap_or(&agents).as_array()?.clone();
+                let agent = list.into_iter().find(|it| it["name"] == name)?;
+                (agent["reachable"] == true).then_some(())
+            },
+        )
+    }
+
+    /// Waits until a live call is in `state`.
+    pub(crate) fn call_state(&self, state: &str, limit: Duration) -> Result<Value> {
+        wait_for(limit, &format!("a call that is {state}"), || {
+            let calls = self.json("/v1/calls").ok()?;
+            let list = calls.get("calls").unwrap_or(&calls).as_array()?.clone();
+            list.into_iter().find(|it| it["state"] == state)
+        })
+    }
+
+    /// The call records, newest first, once there are `count`.
+    pub(crate) fn cdrs(&self, count: usize) -> Result<Vec<Value>> {
+        wait_for(
+            Duration::from_secs(15),
+            &format!("{count} call records"),
+            || {
+                let page = self.json("/v1/cdrs?limit=1000").ok()?;
+                let list = page["cdrs"].as_array()?.clone();
+                (list.len() >= count).then_some(list)
+            },
+        )
+    }
+
+    /// Ends it in order, and requires exit code 0.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.process.signal(rustix::process::Signal::TERM)?;
+        let status = self.process.wait(Duration::from_secs(20))?;
+        if !status.success() {
+            bail!("the server ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+fn configuration(lab: &Lab, ip: IpAddr, http: SocketAddr, setup: &Setup) -> String {
+    let carrier = lab.ip(2);
+    format!(
+        "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\n\
+         [log]\nfilter = \"info,tandem=debug\"\n\
+         [sip]\nudp = [\"{ip}:5060\"]\ntcp = [\"{ip}:5060\"]\ntls = [\"{ip}:5061\"]\n\
+         [trunks.carrier]\naddresses = [\"{carrier}/32\"]\nsend_to = [\"{carrier}:5060\"]\n\
+         {}",
+        setup.config
+    )
+}
+
+/// A call record's time, in seconds since 1970.
+pub(crate) fn time(cdr: &Value, key: &str) -> Result<f64> {
+    let text = cdr[key]
+        .as_str()
+        .with_context(|| format!("{key} in {cdr}"))?;
+    let time: jiff::Timestamp = text.parse()?;
+    Ok(time.as_millisecond() as f64 / 1e3)
+}

@@ -1,0 +1,120 @@
+//! SIPp, the signalling of callers and of agents that refuse, delay or answer as told.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::lab::Lab;
+use crate::process::{Process, bounded, tail};
+
+/// A running SIPp.
+pub(crate) struct Sipp {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// What to run.
+pub(crate) struct Play<'a> {
+    /// The scenario's file, without `.xml`.
+    pub(crate) scenario: &'a str,
+    /// Its own address, port 5060.
+    pub(crate) ip: IpAddr,
+    /// Whom it calls, for callers; ignored by agents.
+    pub(crate) server: SocketAddr,
+    /// The number it calls.
+    pub(crate) number: &'a str,
+    /// Where its audio is.
+    pub(crate) ear: Option<SocketAddr>,
+    /// Words that its scenario needs, by key.
+    pub(crate) keys: &'a [(&'a str, &'a str)],
+    /// Calls in all, and per second.
+    pub(crate) calls: (u32, u32),
+}
+
+impl<'a> Play<'a> {
+    /// One call of that scenario.
+    pub(crate) fn new(scenario: &'a str, ip: IpAddr, server: SocketAddr) -> Self {
+        Self {
+            scenario,
+            ip,
+            server,
+            number: "+15551230000",
+            ear: None,
+            keys: &[],
+            calls: (1, 10),
+        }
+    }
+
+    pub(crate) fn start(&self, lab: &Lab) -> Result<Sipp> {
+        let address = SocketAddr::new(self.ip, if self.ip.is_ipv4() { 5060 } else { 15_060 });
+        let name = format!(
+            "sipp-{}-{}",
+            self.scenario,
+            self.ip.to_string().replace(':', "_")
+        );
+        let mut command = bounded("sipp", Duration::from_secs(180));
+        command
+            .arg(self.server.to_string())
+            .arg("-sf")
+            .arg(Lab::data(&format!("{}.xml", self.scenario)))
+            .args(["-i", &address.ip().to_string()])
+            .args(["-p", &address.port().to_string()])
+            .args(["-s", self.number, "-nostdin", "-cid_str", CALL_ID])
+            .args([
+                "-m",
+                &self.calls.0.to_string(),
+                "-r",
+                &self.calls.1.to_string(),
+            ])
+            .args(["-l", "1000", "-trace_err", "-error_file"])
+            .arg(lab.path(&format!("{name}.err")))
+            .current_dir(&lab.dir);
+        if let Some(ear) = self.ear {
+            command.args(["-key", "ear_ip", &ear.ip().to_string()]);
+            command.args(["-key", "ear_port", &ear.port().to_string()]);
+        }
+        for (key, value) in self.keys {
+            command.args(["-key", key, value]);
+        }
+        let log = lab.path(&format!("{name}.log"));
+        let process = Process::spawn(&name, &mut command, &log)?;
+        Ok(Sipp { process, address })
+    }
+}
+
+/// `%u` is the number of the call.
+const CALL_ID: &str = "e2e-%u";
+
+impl Sipp {
+    /// Has the caller of the first call hang up: the scenario waits for this INFO.
+    pub(crate) fn hang_up(&self) -> Result<()> {
+        self.tell("INFO")
+    }
+
+    /// Sends a request into the first call, as a sign that the scenario waits for.
+    pub(crate) fn tell(&self, method: &str) -> Result<()> {
+        let socket = UdpSocket::bind((self.address.ip(), 0))?;
+        let own = socket.local_addr()?;
+        let text = format!(
+            "{method} sip:phone@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKsign{method}\r\n\
+             From: <sip:test@{own}>;tag=test\r\nTo: <sip:phone@{}>;tag=phone\r\n\
+             Call-ID: e2e-1\r\nCSeq: 77 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            self.address, self.address
+        );
+        socket.send_to(text.as_bytes(), self.address)?;
+        Ok(())
+    }
+
+    /// Waits until all its calls are over; each must have gone as its scenario says.
+    pub(crate) fn succeed(mut self, limit: Duration) -> Result<()> {
+        let status = self.process.wait(limit)?;
+        ensure!(
+            status.success(),
+            "SIPp ended with {status}: {} {}",
+            tail(&self.process.log.with_extension("err")),
+            tail(&self.process.log)
+        );
+        Ok(())
+    }
+}
