@@ -9,7 +9,7 @@ use sip::sdp::Agreed;
 
 use super::LegId;
 use super::action::Prompt;
-use super::leg::{Leg, LegPort, PortState};
+use super::leg::{Leg, PortState};
 use super::machine::{Call, SipCommand};
 use super::sound::Purpose;
 
@@ -106,17 +106,12 @@ impl Call {
 impl Leg {
     /// What the worker needs to open the port.
     pub(super) fn port_plan(&self) -> PortPlan {
-        let LegPort {
-            id,
-            local,
-            random,
-            inband_dtmf,
-            ..
-        } = self.port;
-        PortPlan {
-            inband_dtmf,
-            ..port_plan(id, local, random, self.agreed())
-        }
+        port_plan(
+            self.port.id,
+            self.port.local,
+            self.port.random,
+            self.agreed(),
+        )
     }
 
     /// What the worker needs to follow what was agreed last.

@@ -65,8 +65,10 @@ pub(super) struct LegPort {
     pub(super) state: PortState,
     /// Drawn once per leg: SSRC, first sequence number and first timestamp.
     pub(super) random: u64,
-    /// Whether tones in the audio are looked for.
+    /// Whether tones in the audio are looked for where no telephone-event was agreed.
     pub(super) inband_dtmf: bool,
+    /// Whether the worker looks for tones now.
+    pub(super) detects: bool,
 }
 
 /// How far a port has come.
@@ -105,6 +107,13 @@ impl Leg {
     /// Whether nothing is left of it: neither signalling nor port.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.state, LegState::Ended) && self.port.state == PortState::Closed
+    }
+
+    /// Whether tones in the audio are keys: only where the peer cannot send telephone-events, since
+    /// one that sends both would press every key twice.
+    pub(super) fn wants_detection(&self) -> bool {
+        let without_events = |agreed: &Agreed| agreed.dtmf_payload_type.is_none();
+        self.port.inband_dtmf && self.agreed().is_some_and(without_events)
     }
 
     /// What both sides have agreed on, if they have.

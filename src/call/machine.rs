@@ -56,7 +56,7 @@ pub struct LegMedia {
     pub reserved: Reserved,
     /// Random: SSRC, first sequence number, first timestamp and the SDP session id.
     pub random: u64,
-    /// Whether tones in the audio are looked for.
+    /// Whether tones in the audio are keys where no telephone-event is agreed.
     pub inband_dtmf: bool,
 }
 
@@ -481,6 +481,20 @@ impl Call {
         it.port.state = PortState::Open;
         let plan = it.port_plan();
         self.port(PortCommand::Open(Box::new(plan)));
+        self.follow_detection(leg);
+    }
+
+    /// Starts or stops looking for keys in the audio, as the agreement wants it.
+    fn follow_detection(&mut self, leg: LegId) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        let on = it.wants_detection();
+        if on != it.port.detects {
+            it.port.detects = on;
+            let port = it.port.id;
+            self.port(PortCommand::DetectTones { port, on });
+        }
     }
 
     /// The leg's port learns what was agreed anew.
@@ -491,6 +505,7 @@ impl Call {
         if it.port.state == PortState::Open {
             let update = it.port_update();
             self.port(PortCommand::Update(Box::new(update)));
+            self.follow_detection(leg);
         }
     }
 
@@ -538,6 +553,7 @@ impl Leg {
                 state: PortState::Reserved,
                 random: media.random,
                 inband_dtmf: media.inband_dtmf,
+                detects: false,
             },
             label,
             playing: None,

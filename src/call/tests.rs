@@ -650,3 +650,36 @@ fn a_playback_that_was_replaced_is_told_as_not_complete() {
         complete: true
     }));
 }
+
+// covers: S3-05
+#[test]
+fn tones_are_keys_only_where_no_telephone_event_was_agreed() {
+    for (events, wanted) in [(true, false), (false, true)] {
+        let mut local = phone(4_000).local().clone();
+        local.dtmf = events;
+        let offer = Negotiation::new(local, 1).offer().unwrap();
+        let mut media = media(20_000);
+        media.inband_dtmf = true;
+        let incoming = Incoming {
+            from: "+441".to_owned(),
+            to: "+442".to_owned(),
+            label: Label::default(),
+            offer: Some(offer),
+            media,
+        };
+        let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
+        let mut rig = Rig {
+            call,
+            now: NOW,
+            log: Vec::new(),
+        };
+        rig.ask(Action::Answer);
+        let detects = rig.log.iter().any(|output| {
+            matches!(
+                output,
+                Output::Port(PortCommand::DetectTones { on: true, .. })
+            )
+        });
+        assert_eq!(detects, wanted, "telephone-event offered: {events}");
+    }
+}

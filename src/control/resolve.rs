@@ -211,7 +211,9 @@ impl Control {
             }
         };
         self.ports.insert((reserved.worker, reserved.port), call);
-        let media = self.leg_media(place.flow.listener, reserved, &place.codecs, place.order);
+        let mut media = self.leg_media(place.flow.listener, reserved, &place.codecs, place.order);
+        // Keys are the caller's to press: what a callee's audio sounds like is nobody's choice.
+        media.inband_dtmf = false;
         let host = self.host_of(place.flow);
         let from = format!("<sip:{}@{host}>", escape_user(&place.shown));
         Some(call::Target {
