@@ -116,7 +116,7 @@ fn prepare(mut config: Config) -> anyhow::Result<(Config, Vec<(String, String)>)
         agents.insert(name.to_owned(), toml::Table::new().into());
         passwords.push((name.to_owned(), password));
     }
-    let addresses = toml::Value::Array(vec!["127.0.0.1".into(), "::1".into()]);
+    let addresses = toml::Value::Array(vec!["127.0.0.0/8".into(), "::1".into()]);
     let trunk = toml::Table::from_iter([("addresses".to_owned(), addresses)]);
     let section = |name: &str, table: toml::Table| {
         let root = toml::Table::from_iter([(name.to_owned(), table.into())]);
