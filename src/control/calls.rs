@@ -7,7 +7,10 @@ use sip::ua::Ending;
 
 use super::waiting::Waiting;
 use super::{Control, Output, Slot, What};
-use crate::call::{self, Action, CallId, Cause, Cdr, DialResult, LegId, Notice, SipCommand};
+use crate::call::{
+    self, Action, CallId, Cause, Cdr, DialResult, Label, LegId, Notice, Party, SipCommand,
+};
+use crate::center::{AgentConfig, AgentId, Input};
 use crate::dialplan::{QueueNotice, QueueRequest, Run, RunInput, RunOutput};
 
 impl Control {
@@ -217,14 +220,24 @@ impl Control {
         match &notice {
             Notice::Answered => self.event(now, call, What::Answered),
             Notice::Digit { digit, .. } => self.event(now, call, What::Digit(*digit)),
-            Notice::Bridged(_) => {
-                let partner = self.calls.get(&call).and_then(|slot| slot.call.partner());
-                let with = partner
-                    .map(|label| label.address.clone())
-                    .unwrap_or_default();
-                self.event(now, call, What::Bridged { with });
+            Notice::Bridged(token) => {
+                let Label {
+                    address, endpoint, ..
+                } = self.partner_of(call);
+                self.event(now, call, What::Bridged { with: address });
+                if !Waiting::owns_dial(*token) {
+                    self.engage(now, call, Party::Callee, endpoint.as_deref());
+                }
             }
-            Notice::Transferred(_) => self.event(now, call, What::Transferred),
+            Notice::Transferred(_) => {
+                self.event(now, call, What::Transferred);
+                let endpoint = self.partner_of(call).endpoint;
+                self.engage(now, call, Party::Callee, endpoint.as_deref());
+            }
+            Notice::DialEnded {
+                result: DialResult::Completed(_),
+                ..
+            } => self.disengage(now, call, Some(Party::Callee)),
             _ => {}
         }
         let Some(slot) = self.calls.get_mut(&call) else {
@@ -255,8 +268,37 @@ impl Control {
         }
     }
 
+    fn partner_of(&self, call: CallId) -> Label {
+        let partner = self.calls.get(&call).and_then(|slot| slot.call.partner());
+        partner.cloned().unwrap_or_default()
+    }
+
+    /// Agents whose phone is in a call that no queue gave them are busy.
+    pub(super) fn engage(&mut self, now: Now, call: CallId, side: Party, endpoint: Option<&str>) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let theirs = |agent: &&AgentConfig| Some(agent.endpoint.as_str()) == endpoint;
+        for agent in self.agents.iter().filter(theirs) {
+            slot.engaged.push((side, agent.id.clone()));
+            let agent = agent.id.clone();
+            self.center.handle(now, Input::Engaged { agent });
+        }
+    }
+
+    /// Agents of that side, or all, are in the call no more.
+    fn disengage(&mut self, now: Now, call: CallId, side: Option<Party>) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let gone = |(theirs, _): &mut (Party, AgentId)| side.is_none_or(|side| *theirs == side);
+        for (_, agent) in slot.engaged.extract_if(.., gone) {
+            self.center.handle(now, Input::Released { agent });
+        }
+    }
+
     /// The queue's bridge is over.
-    fn served(&mut self, now: Now, call: CallId, by: call::Party) {
+    fn served(&mut self, now: Now, call: CallId, by: Party) {
         if let Some(slot) = self.calls.get_mut(&call) {
             slot.waiting = None;
         }
@@ -327,7 +369,7 @@ impl Control {
                 queue: queue.clone(),
             },
         );
-        let join = crate::center::Input::Join {
+        let join = Input::Join {
             call,
             queue,
             priority,
@@ -350,6 +392,7 @@ impl Control {
     }
 
     fn on_finished(&mut self, now: Now, call: CallId, mut cdr: Cdr) {
+        self.disengage(now, call, None);
         let Some(slot) = self.calls.remove(&call) else {
             return;
         };

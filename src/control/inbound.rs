@@ -9,7 +9,7 @@ use sip::transport::{Flow, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
 use super::{Control, Event, Output, Slot, What};
-use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia};
+use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia, Party};
 use crate::center;
 use crate::dialplan::{CallFacts, EntryId, Run, RunInput};
 use crate::trunk::{Admission, Admitted, Change, Refusal};
@@ -225,7 +225,7 @@ impl Control {
         let call = CallId::new(self.shard, self.next_call);
         self.next_call += 1;
         self.next_bridge = self.next_bridge.wrapping_add(1);
-        let trunk = caller.label.trunk.clone();
+        let (trunk, endpoint) = (caller.label.trunk.clone(), caller.label.endpoint.clone());
         let facts = CallFacts {
             from: caller.from.clone(),
             to: caller.to.clone(),
@@ -259,6 +259,7 @@ impl Control {
         slot.admitted
             .extend(caller.admitted.map(|admitted| (LegId::CALLER, admitted)));
         self.calls.insert(call, slot);
+        self.engage(now, call, Party::Caller, endpoint.as_deref());
         self.dirty.push_back(call);
     }
 

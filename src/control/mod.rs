@@ -38,7 +38,7 @@ use sip::sdp;
 use sip::transport::{Flow, ListenerId, Transport};
 use sip::ua::{SessionId, UserAgent, UserAgentConfig};
 
-use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId};
+use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
 use crate::trunk::{Admitted, EndpointConfig, Registrar, Trunks};
@@ -150,6 +150,8 @@ struct Slot {
     recording: Option<String>,
     /// Where its plan stands.
     step: Option<String>,
+    /// Agents who are in it without a queue's doing.
+    engaged: Vec<(Party, center::AgentId)>,
 }
 
 impl Slot {
@@ -170,6 +172,7 @@ impl Slot {
             waited: Duration::ZERO,
             recording: None,
             step: None,
+            engaged: Vec::new(),
         }
     }
 }
