@@ -5,7 +5,7 @@ use clock::Now;
 use media::bridge::BridgeId;
 use media::worker::IpFamily;
 use sip::message::{Message, Method};
-use sip::transport::{Flow, ListenerId};
+use sip::transport::{Flow, FrameError, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
 use super::{Control, Event, Output, Slot, What};
@@ -355,9 +355,13 @@ impl Control {
         self.ua.respond(now, id, 200, &headers, None);
     }
 
-    /// A stream that cannot be cut into messages: counted and told; the transports close it.
-    pub fn unframeable(&mut self, now: Now, flow: Flow, why: &str) {
-        self.note_refusal(now, 400, format!("{}: {why}", flow.remote));
+    /// Takes what a stream is closed for: told, and answered a last time if its sender may speak to us.
+    pub fn unframeable(&mut self, now: Now, flow: Flow, refused: &FrameError) {
+        let known = self.trunks.may_speak(flow);
+        let status = refused.error.answer.filter(|_| known).unwrap_or(0);
+        self.note_refusal(now, status, format!("{}: {refused}", flow.remote));
+        self.ua.unframeable(flow, refused, known);
+        self.pump(now);
     }
 
     fn note_refusal(&mut self, now: Now, status: u16, why: String) {

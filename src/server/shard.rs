@@ -135,7 +135,7 @@ impl Shard {
         match input {
             NetInput::Packet { flow, bytes } => self.control.receive(now, flow, bytes),
             NetInput::Unframeable { flow, error } => {
-                self.control.unframeable(now, flow, &error.to_string());
+                self.control.unframeable(now, flow, &error);
             }
             NetInput::FlowFailed(flow) => self.control.flow_failed(now, flow),
         }

@@ -17,7 +17,7 @@ const INVITE: &[u8] = include_bytes!("../../../tests/data/sip/invite_1300.sip");
 const SERVER: Accepts<'static> = Accepts {
     methods: &[Method::Invite],
     extensions: &[],
-    bodies: &["application/sdp"],
+    bodies: Some(&["application/sdp"]),
     tel: true,
     passes_on: false,
 };

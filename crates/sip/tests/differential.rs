@@ -20,7 +20,7 @@ const ANYTHING: Accepts<'static> = Accepts {
         Method::Message,
     ],
     extensions: &[],
-    bodies: &[],
+    bodies: Some(&[]),
     tel: true,
     passes_on: false,
 };

@@ -26,7 +26,7 @@ const SERVER: Accepts<'static> = Accepts {
         Method::Message,
     ],
     extensions: &["100rel", "timer", "replaces"],
-    bodies: &["application/sdp", "text/plain", "multipart/mixed"],
+    bodies: Some(&["application/sdp", "text/plain", "multipart/mixed"]),
     tel: true,
     passes_on: false,
 };

@@ -16,8 +16,9 @@ pub struct Accepts<'a> {
     pub methods: &'a [Method],
     /// Option tags a Require may name.
     pub extensions: &'a [&'a str],
-    /// Bodies read, as `application/sdp`; others get 415 unless they are marked optional.
-    pub bodies: &'a [&'a str],
+    /// Bodies read, as `application/sdp`; others get 415 unless they are marked optional. `None`: a
+    /// layer above decides.
+    pub bodies: Option<&'a [&'a str]>,
     /// Whether a `tel` Request-URI can be routed.
     pub tel: bool,
     /// Whether the request will be passed on, so that a Max-Forwards of 0 ends here; who answers
@@ -42,8 +43,8 @@ pub enum Cause {
     UntypedBody,
     /// A known method that is not served; the methods that are.
     NotAllowed(String),
-    /// A method nobody here knows.
-    UnknownMethod,
+    /// A method nobody here knows; the methods that are served.
+    UnknownMethod(String),
     /// A Request-URI of a scheme that is not served.
     Scheme,
     /// No hops left.
@@ -61,6 +62,25 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether the message is unfit to be read at all: nobody but its sender is at fault, and a
+    /// stranger is owed no answer.
+    pub const fn is_malformed(&self) -> bool {
+        self.status() == 400
+    }
+
+    /// The header that goes with the status and says what would have been served.
+    pub fn remedy(&self) -> Option<(Name, &str)> {
+        match self {
+            Self::NotAllowed(methods) | Self::UnknownMethod(methods) => {
+                Some((Name::Allow, methods))
+            }
+            Self::Extensions(tags) => Some((Name::Unsupported, tags)),
+            Self::Body(types) => Some((Name::Accept, types)),
+            Self::Encoding => Some((Name::AcceptEncoding, "identity")),
+            _ => None,
+        }
+    }
+
     /// The status that says so to the sender of a request.
     pub const fn status(&self) -> u16 {
         match self {
@@ -77,7 +97,7 @@ impl Cause {
             Self::Scheme => 416,
             Self::Extensions(_) => 420,
             Self::Hops => 483,
-            Self::UnknownMethod => 501,
+            Self::UnknownMethod(_) => 501,
         }
     }
 
@@ -106,7 +126,7 @@ impl fmt::Display for Cause {
             Self::AddressOfRecord => f.write_str("To is no SIP address of record"),
             Self::UntypedBody => f.write_str("a body without Content-Type"),
             Self::NotAllowed(allowed) => write!(f, "the method is not among {allowed}"),
-            Self::UnknownMethod => f.write_str("the method is not known"),
+            Self::UnknownMethod(_) => f.write_str("the method is not known"),
             Self::Scheme => f.write_str("the Request-URI's scheme is not served"),
             Self::Hops => f.write_str("Max-Forwards is used up"),
             Self::Extensions(tags) => write!(f, "extensions required and not supported: {tags}"),
@@ -132,12 +152,9 @@ impl Refusal {
     /// not to be answered.
     pub fn response(&self, request: &Message) -> Option<Builder> {
         let builder = Builder::response(request, self.answer?, self.cause.reason());
-        Some(match &self.cause {
-            Cause::NotAllowed(methods) => builder.header(Name::Allow, methods),
-            Cause::Extensions(tags) => builder.header(Name::Unsupported, tags),
-            Cause::Body(types) => builder.header(Name::Accept, types),
-            Cause::Encoding => builder.header(Name::AcceptEncoding, "identity"),
-            _ => builder,
+        Some(match self.cause.remedy() {
+            Some((name, value)) => builder.header(name, value),
+            None => builder,
         })
     }
 }
@@ -145,7 +162,8 @@ impl Refusal {
 impl Message {
     /// Whether a server that takes `accepts` may act on this request.
     ///
-    /// ACK and CANCEL are only read for form: they cannot be refused for what they ask (§8.2.2.3).
+    /// ACK and CANCEL are only read for form: they cannot be refused for what they ask (§8.2.2.3). Nor
+    /// is BYE, as its refusal would leave a call that nobody can end.
     ///
     /// # Errors
     /// The first reason against it, in the order of RFC 3261 §8.2.
@@ -156,7 +174,10 @@ impl Message {
         };
         self.check_form().map_err(refuse)?;
         let uri = self.check_request_line().map_err(refuse)?;
-        if matches!(self.method(), Some(Method::Ack | Method::Cancel)) {
+        if matches!(
+            self.method(),
+            Some(Method::Ack | Method::Bye | Method::Cancel)
+        ) {
             return Ok(());
         }
         self.check_method(accepts).map_err(refuse)?;
@@ -244,16 +265,14 @@ impl Message {
 
     fn check_method(&self, accepts: &Accepts<'_>) -> Result<(), Cause> {
         let method = self.method().unwrap_or(Method::Other);
-        if method == Method::Other {
-            return Err(Cause::UnknownMethod);
-        }
         if !accepts.methods.contains(&method) {
-            let names: Vec<_> = accepts
-                .methods
-                .iter()
-                .map(|method| method.as_str())
-                .collect();
-            return Err(Cause::NotAllowed(names.join(", ")));
+            let served = accepts.methods.iter().map(|method| method.as_str());
+            let served = served.collect::<Vec<_>>().join(", ");
+            return Err(if method == Method::Other {
+                Cause::UnknownMethod(served)
+            } else {
+                Cause::NotAllowed(served)
+            });
         }
         let to = self.to().map_err(Cause::Malformed)?;
         if method == Method::Register && !to.uri.is_sip() {
@@ -291,8 +310,10 @@ impl Message {
                 one.split_once('/')
                     .is_some_and(|(kind, sub)| media.is(kind, sub))
             };
-            if !accepts.bodies.iter().any(is_read) {
-                return Err(Cause::Body(accepts.bodies.join(", ")));
+            if let Some(read) = accepts.bodies
+                && !read.iter().any(is_read)
+            {
+                return Err(Cause::Body(read.join(", ")));
             }
             if self
                 .values(Name::ContentEncoding)

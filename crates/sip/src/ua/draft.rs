@@ -187,7 +187,22 @@ pub fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// The methods we take, in Allow.
+/// The methods we take.
+pub(super) const METHODS: [Method; 12] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Info,
+    Method::Update,
+    Method::Refer,
+    Method::Notify,
+    Method::Message,
+    Method::Register,
+    Method::Subscribe,
+];
+/// The same, as Allow says it.
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, REGISTER, SUBSCRIBE";
 /// The hops our requests may take (§8.1.1.6).

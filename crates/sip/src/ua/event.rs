@@ -140,7 +140,7 @@ pub enum Event {
     Requested {
         /// Names it in `respond`.
         request_id: RequestId,
-        /// REGISTER, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH or INFO.
+        /// REGISTER, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY, REFER or INFO.
         request: Message,
         /// Where it came from.
         flow: Flow,

@@ -6,7 +6,7 @@ use super::event::{Busy, EndedBy, Ending, Event, RequestId, SessionId};
 use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
 use super::session::{Fate, Phase, Session};
 use crate::dialog::Dialog;
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, Method, Name, Refusal};
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::Now;
@@ -143,7 +143,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        key: Box<str>,
+        (key, refusal): (Box<str>, Option<Refusal>),
     ) {
         let method = request.method().unwrap_or(Method::Other);
         let Some(id) = self.session_of(request) else {
@@ -165,15 +165,12 @@ impl UserAgent {
         if !in_order {
             return self.reply(now, tx, &Reply::new(500));
         }
-        if method != Method::Bye
-            && let Some(refusal) = refusal_of_require(request)
-        {
-            return self.reply(now, tx, &refusal);
+        if let Some(refusal) = refusal {
+            return self.reply(now, tx, &Reply::of(&refusal));
         }
         match method {
             Method::Bye => self.on_bye_request(now, id, tx, request),
             Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
-            Method::Prack => self.reply(now, tx, &Reply::new(481)),
             Method::Info | Method::Refer | Method::Notify | Method::Message | Method::Subscribe => {
                 self.deliver_in_dialog(now, id, tx, request)
             }
@@ -185,15 +182,11 @@ impl UserAgent {
                     .with(Name::Supported, "timer");
                 self.reply(now, tx, &reply);
             }
-            Method::Register | Method::Publish => {
+            // REGISTER: no dialog has a place for it.
+            _ => {
                 let reply = Reply::new(405).with(Name::Allow, super::draft::ALLOW);
                 self.reply(now, tx, &reply);
             }
-            _ => self.reply(
-                now,
-                tx,
-                &Reply::new(501).with(Name::Allow, super::draft::ALLOW),
-            ),
         }
     }
 
@@ -245,13 +238,4 @@ fn dialog_of<'a>(session: &'a mut Session, request: &Message) -> Option<&'a mut 
         .iter_mut()
         .chain(&mut session.forks)
         .find(|dialog| dialog.remote_tag == tag)
-}
-
-/// Names what we must understand and do not (§8.2.2.3).
-pub(super) fn refusal_of_require(request: &Message) -> Option<Reply> {
-    let unknown: Vec<&str> = request
-        .values(Name::Require)
-        .filter(|option| !option.eq_ignore_ascii_case("timer"))
-        .collect();
-    (!unknown.is_empty()).then(|| Reply::new(420).with(Name::Unsupported, unknown.join(", ")))
 }

@@ -4,7 +4,7 @@ use super::draft::{Draft, phrase};
 use super::event::{Busy, RequestId, SessionId};
 use super::{Output, UserAgent, tokens};
 use crate::auth::Credentials;
-use crate::message::{Builder, Message, Method, Name};
+use crate::message::{Builder, Message, Method, Name, Refusal};
 use crate::transaction::TimerId;
 use crate::transaction::{
     Client, ClientInput, ClientOutput, InviteClient, InviteServer, Server, ServerInput,
@@ -142,6 +142,15 @@ impl Reply {
         Self {
             status,
             ..Self::default()
+        }
+    }
+
+    /// What a refusal says, with the header that goes with it.
+    pub(super) fn of(refusal: &Refusal) -> Self {
+        let reply = Self::new(refusal.cause.status());
+        match refusal.cause.remedy() {
+            Some((name, value)) => reply.with(name, value),
+            None => reply,
         }
     }
 

@@ -40,7 +40,7 @@ pub use reason::q850;
 
 use crate::message::Method;
 use crate::transaction::Wheel;
-use crate::transport::Flow;
+use crate::transport::{Flow, FrameError};
 use bytes::Bytes;
 use clock::Now;
 use layer::{ClientTx, ServerTx, Timer};
@@ -95,9 +95,16 @@ impl UserAgent {
         }
     }
 
-    /// Takes one message as it came on `flow`. A malformed one is counted, and answered when `trusted`.
+    /// Takes one message as it came on `flow`. A malformed one is counted, and answered when `trusted`;
+    /// what is well-formed and not served is refused whoever sent it.
     pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
         self.on_bytes(now, flow, bytes, trusted);
+    }
+
+    /// Takes what a stream was closed for: a head that cannot be cut off. Counted, and answered like
+    /// any malformed message when `trusted`.
+    pub fn unframeable(&mut self, flow: Flow, refused: &FrameError, trusted: bool) {
+        self.on_malformed(flow, &refused.head, &refused.error, trusted);
     }
 
     /// Learns that a connection was refused or lost, or a datagram bounced: requests on it fail now.

@@ -298,7 +298,7 @@ impl UserAgent {
         if has_offer && session.unacked.iter().any(|ack| ack.has_offer) {
             return Some(Reply::new(491));
         }
-        self.refusal_of_invite(request)
+        self.refusal_of_interval(request)
     }
 
     pub(super) fn on_answer_offer(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {

@@ -89,7 +89,6 @@ impl UserAgent {
             | Method::Subscribe
             | Method::Notify
             | Method::Refer
-            | Method::Publish
             | Method::Info => {
                 if let Some(tx) = self.servers.get_mut(tx) {
                     tx.owner = ServerOwner::User;
@@ -100,10 +99,8 @@ impl UserAgent {
                     flow,
                 });
             }
-            Method::Bye | Method::Update | Method::Prack => {
-                self.reply(now, tx, &Reply::new(481));
-            }
-            _ => self.reply(now, tx, &Reply::new(501).with(Name::Allow, ALLOW)),
+            // BYE and UPDATE of no dialog; what nobody serves was refused before.
+            _ => self.reply(now, tx, &Reply::new(481)),
         }
     }
 

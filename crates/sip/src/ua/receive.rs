@@ -1,10 +1,12 @@
 //! What arrives: parsed, matched to its transaction, and handed to who must answer (RFC 3261 §8.1.3,
 //! §8.2, §9.2, §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
-use super::in_dialog::refusal_of_require;
+use super::draft::{METHODS, SDP};
 use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
 use super::{UserAgent, tokens};
-use crate::message::{MAGIC_COOKIE, Message, Method, Name, ParseError, TransactionKey, refusal_of};
+use crate::message::{
+    Accepts, Cause, MAGIC_COOKIE, Message, Method, ParseError, Refusal, TransactionKey, refusal_of,
+};
 use crate::transaction::{ClientInput, ServerInput};
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -12,16 +14,21 @@ use clock::Now;
 
 impl UserAgent {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
-        let read =
-            Message::parse(bytes.clone()).and_then(|message| check(&message).map(|()| message));
-        match read {
-            Ok(message) if message.is_request() => self.on_request(now, flow, &message),
+        match Message::parse(bytes.clone()) {
+            Ok(message) if message.is_request() => self.on_request(now, flow, &message, trusted),
             Ok(message) => self.on_response(now, flow, &message),
             Err(error) => self.on_malformed(flow, &bytes, &error, trusted),
         }
     }
 
-    fn on_malformed(&mut self, flow: Flow, bytes: &[u8], error: &ParseError, trusted: bool) {
+    /// Bytes that are no message: nothing but a stateless answer can come of them.
+    pub(super) fn on_malformed(
+        &mut self,
+        flow: Flow,
+        bytes: &[u8],
+        error: &ParseError,
+        trusted: bool,
+    ) {
         self.counts.malformed += 1;
         if !trusted {
             return;
@@ -32,7 +39,25 @@ impl UserAgent {
         }
     }
 
+    /// A request whose headers nobody could act upon. It gets no transaction: a sender that cannot
+    /// write a request cannot be trusted to end one.
+    fn on_unfit(&mut self, flow: Flow, request: &Message, refusal: &Refusal, trusted: bool) {
+        self.counts.malformed += 1;
+        if trusted {
+            self.reply_stateless(request, flow, &Reply::of(refusal));
+        }
+    }
+
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
+        match response.validate_response() {
+            Ok(()) => {}
+            // Some proxy lost it on its way (§8.1.3.3).
+            Err(refusal) if refusal.cause == Cause::ForeignVia => return self.stray(response),
+            Err(_) => {
+                self.counts.malformed += 1;
+                return;
+            }
+        }
         let Some(status) = response.status() else {
             return;
         };
@@ -47,8 +72,7 @@ impl UserAgent {
                 }),
             _ => None,
         };
-        // More than one Via: a response that some proxy lost on its way (§8.1.3.3).
-        let Some(id) = found.filter(|_| response.vias().nth(1).is_none()) else {
+        let Some(id) = found else {
             return self.stray(response);
         };
         if let Some(tx) = self.clients.get_mut(id)
@@ -75,7 +99,11 @@ impl UserAgent {
         }
     }
 
-    fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
+    fn on_request(&mut self, now: Now, flow: Flow, request: &Message, trusted: bool) {
+        let refusal = request.validate_request(&accepts(request)).err();
+        if let Some(refusal) = refusal.as_ref().filter(|it| it.cause.is_malformed()) {
+            return self.on_unfit(flow, request, refusal, trusted);
+        }
         let Ok(key) = request.transaction_key() else {
             return;
         };
@@ -89,7 +117,7 @@ impl UserAgent {
                     self.counts.retransmissions += 1;
                     self.drive_server(now, tx, ServerInput::Request);
                 }
-                None => self.on_new_request(now, flow, request, key),
+                None => self.on_new_request(now, flow, request, (key, refusal)),
             },
         }
     }
@@ -127,7 +155,13 @@ impl UserAgent {
         self.on_cancel(now, invite, request);
     }
 
-    fn on_new_request(&mut self, now: Now, flow: Flow, request: &Message, key: Box<str>) {
+    fn on_new_request(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        (key, refusal): (Box<str>, Option<Refusal>),
+    ) {
         let method = request.method().unwrap_or(Method::Other);
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
         let is_full = self.servers.len() >= self.config.limits.transactions;
@@ -137,7 +171,7 @@ impl UserAgent {
             return self.refuse_full(request, flow);
         }
         if in_dialog {
-            return self.on_request_in_dialog(now, request, flow, key);
+            return self.on_request_in_dialog(now, request, flow, (key, refusal));
         }
         let merge = merge_key(request);
         if merge
@@ -147,9 +181,9 @@ impl UserAgent {
             // The same request by another way (§8.2.2.2).
             return self.reply_stateless(request, flow, &Reply::new(482));
         }
-        if let Some(refusal) = refusal_of_require(request) {
+        if let Some(refusal) = refusal {
             let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
-            return self.reply(now, tx, &refusal);
+            return self.reply(now, tx, &Reply::of(&refusal));
         }
         match method {
             Method::Invite => self.on_new_invite(now, request, flow, (key, merge)),
@@ -158,32 +192,17 @@ impl UserAgent {
     }
 }
 
-/// What every message must have before anybody acts on it (§8.1.1, §8.2).
-fn check(message: &Message) -> Result<(), ParseError> {
-    message.via()?;
-    message.from()?;
-    message.to()?;
-    message.call_id()?;
-    let cseq = message.cseq()?;
-    if message
-        .method_str()
-        .is_some_and(|method| method != cseq.method_str)
-    {
-        // Whatever it is, the response would match no request of its sender.
-        return Err(mismatch(message));
-    }
-    message.max_forwards()?;
-    Ok(())
-}
-
-/// A CSeq that names another method than the first line.
-fn mismatch(message: &Message) -> ParseError {
-    ParseError {
-        kind: crate::message::ErrorKind::Value(Name::CSeq),
-        offset: 0,
-        found: None,
-        expected: "the method of the request line",
-        answer: (message.method() != Some(Method::Ack)).then_some(400),
+/// What we take of a request. Offers must be SDP; of other bodies our user judges. A call is passed on
+/// to another leg, so its hops count (RFC 7332 §3).
+fn accepts(request: &Message) -> Accepts<'static> {
+    let method = request.method();
+    let is_offer = matches!(method, Some(Method::Invite | Method::Update));
+    Accepts {
+        methods: &METHODS,
+        extensions: &["timer"],
+        bodies: if is_offer { Some(&[SDP]) } else { None },
+        tel: true,
+        passes_on: method == Some(Method::Invite),
     }
 }
 

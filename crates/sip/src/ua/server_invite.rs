@@ -27,7 +27,7 @@ impl UserAgent {
             return;
         }
         let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
-        if let Some(refusal) = self.refusal_of_invite(request) {
+        if let Some(refusal) = self.refusal_of_interval(request) {
             self.reply(now, tx, &refusal);
             return;
         }
@@ -87,14 +87,8 @@ impl UserAgent {
         self.config.contact(flow, user).unwrap_or_default()
     }
 
-    /// Why an INVITE cannot even be offered to the user (§8.2.2, §8.2.3, RFC 4028 §9).
-    pub(super) fn refusal_of_invite(&self, request: &Message) -> Option<Reply> {
-        if request.max_forwards().is_ok_and(|hops| hops == Some(0)) {
-            return Some(Reply::new(483));
-        }
-        if let Some(refusal) = refusal_of_body(request) {
-            return Some(refusal);
-        }
+    /// Why the session interval that a request asks for is refused (RFC 4028 §9).
+    pub(super) fn refusal_of_interval(&self, request: &Message) -> Option<Reply> {
         let ours = self.config.session_expires;
         match agree_as_callee(request, ours, self.config.min_se) {
             Ok(_) => None,
@@ -271,21 +265,6 @@ impl UserAgent {
         self.counts.refused_full += 1;
         let reply = Reply::new(503).with(Name::RetryAfter, RETRY_AFTER_SECS);
         self.reply_stateless(request, flow, &reply);
-    }
-}
-
-/// Why the body of a request cannot be read (§8.2.3).
-fn refusal_of_body(request: &Message) -> Option<Reply> {
-    if request.body().is_empty() {
-        return None;
-    }
-    let encoding = request.header(Name::ContentEncoding);
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Some(Reply::new(415).with(Name::AcceptEncoding, "identity"));
-    }
-    match request.content_type() {
-        Ok(Some(kind)) if kind.is("application", "sdp") => None,
-        _ => Some(Reply::new(415).with(Name::Accept, SDP)),
     }
 }
 

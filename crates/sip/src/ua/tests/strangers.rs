@@ -63,6 +63,12 @@ fn statuses(sent: &[Message]) -> Vec<u16> {
     sent.iter().filter_map(Message::status).collect()
 }
 
+#[test]
+fn allow_names_every_method_that_is_taken() {
+    let names: Vec<_> = draft::METHODS.iter().map(|it| it.as_str()).collect();
+    assert_eq!(draft::ALLOW, names.join(", "));
+}
+
 fn sdp(length: usize, kind: &str) -> String {
     format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n")
 }
