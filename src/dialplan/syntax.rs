@@ -13,7 +13,7 @@ use super::diagnostic::Span;
 
 mod text;
 
-use text::Scanner;
+use text::{Scanner, is_newline};
 
 /// A value of an argument or attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,13 @@ pub(super) fn read(file: u16, text: &str) -> Tree {
         suspects: Suspects::default(),
         broken: false,
     };
+    let mark = text.rfind('\u{feff}').filter(|at| *at > 0);
+    if let Some(at) = mark {
+        let (start, end) = (at as u32, at as u32 + 3);
+        let message = "a byte order mark stands within the file";
+        let fix = "remove it; editors show it only as a code, U+FEFF";
+        reader.problem(Span { file, start, end }, message, fix);
+    }
     let nodes = reader.nodes();
     Tree {
         nodes,
@@ -85,6 +92,8 @@ pub(super) fn read(file: u16, text: &str) -> Tree {
 const DEPTH_MAX: usize = 32;
 /// Nodes of one file.
 const NODES_MAX: usize = 200_000;
+/// Characters within which an annotation is closed.
+const ANNOTATION_MAX: usize = 100;
 /// Mistakes of syntax reported for one file.
 const PROBLEMS_MAX: usize = 50;
 
@@ -135,8 +144,9 @@ impl Reader<'_> {
     /// The nodes up to the end of the file, or of the block if one is open.
     fn nodes(&mut self) -> Vec<Node> {
         let mut nodes = Vec::new();
+        let mut after_node = false;
         loop {
-            self.skip_between_nodes();
+            self.skip_between_nodes(std::mem::take(&mut after_node));
             let start = self.scan.at();
             match self.scan.peek() {
                 None => {
@@ -160,27 +170,46 @@ impl Reader<'_> {
                     self.scan.finish();
                 }
                 Some(_) => {
-                    let commented = self.scan.take("/-");
-                    if commented {
-                        self.skip_between_nodes();
-                    }
-                    if let Some(node) = self.node()
-                        && !commented
-                    {
-                        nodes.push(node);
-                    }
+                    let commented = self.commented(start);
+                    let node = self.node();
+                    after_node = node.is_some();
+                    nodes.extend(node.filter(|_| !commented));
                 }
             }
         }
     }
 
-    fn skip_between_nodes(&mut self) {
+    /// Skips to the next node; a `;` ends only a node that stands before it on its line.
+    fn skip_between_nodes(&mut self, mut after_node: bool) {
         loop {
+            self.spaces(!after_node);
+            let start = self.scan.at();
+            match self.scan.peek() {
+                Some(';') if after_node => _ = self.scan.bump(),
+                Some(';') => {
+                    self.scan.bump();
+                    let at = self.span(start);
+                    self.problem(at, "no step stands before this `;`", "remove it");
+                }
+                Some(c) if after_node && is_newline(c) => _ = self.scan.bump(),
+                _ if after_node => {}
+                _ => return,
+            }
+            after_node = false;
+        }
+    }
+
+    /// Takes a `/-` and the spaces up to what it comments out, which must be there.
+    fn commented(&mut self, start: usize) -> bool {
+        let commented = self.scan.take("/-");
+        if commented {
             self.spaces(true);
-            if !self.scan.take(";") {
-                return;
+            if matches!(self.scan.peek(), None | Some(';' | '}')) {
+                let at = self.span(start);
+                self.problem(at, "nothing follows this `/-`", "remove it");
             }
         }
+        commented
     }
 
     /// Skips spaces, comments and continued lines; with `lines`, line ends too.
@@ -219,13 +248,10 @@ impl Reader<'_> {
             let before = self.scan.at();
             self.spaces(false);
             let apart = self.scan.at() > before;
-            let commented = self.scan.take("/-");
-            if commented {
-                self.spaces(true);
-            }
+            let commented = self.commented(self.scan.at());
             match self.scan.peek() {
-                None | Some('\n' | '\r' | ';') => return Some(node),
-                Some('}') => return Some(node),
+                None | Some(';' | '}') => return Some(node),
+                Some(c) if is_newline(c) => return Some(node),
                 Some('{') => {
                     self.scan.bump();
                     let block = self.block(at);
@@ -255,8 +281,10 @@ impl Reader<'_> {
     fn expect_node_end(&mut self) {
         self.spaces(false);
         let start = self.scan.at();
-        if matches!(self.scan.peek(), None | Some('\n' | '\r' | ';' | '}' | '/')) {
-            return;
+        match self.scan.peek() {
+            None | Some(';' | '}' | '/') => return,
+            Some(c) if is_newline(c) => return,
+            Some(_) => {}
         }
         let word_end = self.scan.rest().find([' ', '\n', '{', ';']);
         let word = self.scan.rest().get(..word_end.unwrap_or(0)).unwrap_or("");
@@ -336,9 +364,11 @@ impl Reader<'_> {
         if !self.scan.take("(") {
             return false;
         }
-        let close = self.scan.rest().find([')', '\n']);
-        let name = self.scan.rest().get(..close.unwrap_or(0)).unwrap_or("");
-        let (name, length) = (name.trim().to_owned(), name.len());
+        let near = self.scan.rest().char_indices().take(ANNOTATION_MAX);
+        let close = near.into_iter().find(|(_, c)| matches!(c, ')' | '\n'));
+        let length = close.map_or(0, |(at, _)| at);
+        let name = self.scan.rest().get(..length).unwrap_or("");
+        let name = name.trim().to_owned();
         self.scan.advance(length);
         if self.scan.take(")") && name == "cel" {
             return true;

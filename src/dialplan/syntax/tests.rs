@@ -108,6 +108,56 @@ fn what_the_kdl_crate_refuses_is_refused() {
     }
 }
 
+/// Texts made of the language's pieces at random, as short as they must be for the oracle: it
+/// doubles its time with each nested `/- {` and its stack with each mistake.
+///
+/// Left out are the places where the oracle is laxer than KDL 2: a bare `-inf`, U+007F in a word,
+/// U+FEFF within a comment; and one where it is stricter: `/-a;`.
+#[test]
+fn random_texts_are_read_and_refused_like_the_kdl_crate_does() {
+    let pieces = [
+        "a ", "b", "{", "}", "/-", "\n", ";", "=", "\"x\"", "\"", "/*", "*/", "\\\n", "#", " ",
+        "1", " 2.5", "-", "+", "_", "0x1f", "#true", "true", " { ", " }\n", "\"\"\"", "\n\"\"\"",
+        "#\"", "\"#", "\\", "\\n", "\\u{e9}", "//", "a {\n", "\u{e9}", "\t", "'", ",", "1e3", ".5",
+        "\r\n", "r\"", "k=1", "k=", "[", "<", "\\s", "\\  ", "\u{2028}",
+    ];
+    let mut seed = 11u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    let mut accepted = 0;
+    for _ in 0..6_000 {
+        let text: String = (0..=random(7))
+            .map(|_| pieces[random(pieces.len())])
+            .collect();
+        if text.contains("/-") && text.contains(';') || text.contains("#\"\"\"") {
+            continue;
+        }
+        let tree = read(0, &text);
+        match kdl::KdlDocument::parse_v2(&text) {
+            Ok(document) => {
+                accepted += 1;
+                assert!(tree.problems.is_empty(), "{text:?}: {:?}", tree.problems);
+                assert_eq!(show(&tree.nodes), show_oracle(&document), "{text:?}");
+            }
+            Err(_) => assert!(!tree.problems.is_empty(), "the oracle refuses {text:?}"),
+        }
+    }
+    assert!(accepted > 400, "only {accepted} texts were right");
+}
+
+#[test]
+fn what_stops_or_stalls_the_kdl_crate_is_read_or_refused_at_once() {
+    for piece in [
+        "=", "}", "{", "a=", "a (", "/*", "a /- {", "/-a {", "\"", "#", ";",
+    ] {
+        read(0, &piece.repeat(50_000));
+    }
+    let nested = "a /- {".repeat(30) + &"}".repeat(30);
+    assert!(read(0, &nested).problems.is_empty());
+}
+
 #[test]
 fn any_prefix_and_any_lost_byte_ends_with_a_tree_and_no_panic() {
     let text = include_str!("../../../dialplans/contact-centre/contact-centre.kdl");

@@ -89,7 +89,7 @@ impl<'t> Scanner<'t> {
                 Some(c) if lines && is_newline(c) => _ = self.bump(),
                 Some('/') if self.rest().starts_with("//") => self.skip_to_line_end(),
                 Some('/') if self.rest().starts_with("/*") => self.skip_comment()?,
-                Some('\\') if self.continues() => {}
+                Some('\\') if self.continues()? => {}
                 _ => return Ok(()),
             }
         }
@@ -119,24 +119,30 @@ impl<'t> Scanner<'t> {
     }
 
     /// A `\` before the end of its line joins the next line to this one.
-    fn continues(&mut self) -> bool {
+    fn continues(&mut self) -> Result<bool, usize> {
         let start = self.at;
         self.bump();
-        while self.peek().is_some_and(is_space) {
-            self.bump();
+        loop {
+            if self.peek().is_some_and(is_space) {
+                self.bump();
+            } else if self.rest().starts_with("/*") {
+                self.skip_comment()?;
+            } else {
+                break;
+            }
         }
         if self.rest().starts_with("//") {
             self.skip_to_line_end();
         }
         if self.take("\r\n") || self.peek().is_none() {
-            return true;
+            return Ok(true);
         }
         if self.peek().is_some_and(is_newline) {
             self.bump();
-            return true;
+            return Ok(true);
         }
         self.at = start;
-        false
+        Ok(false)
     }
 
     /// One value: a text, a word, a number or a keyword. On an error the place is unchanged,
@@ -151,6 +157,9 @@ impl<'t> Scanner<'t> {
             (Some(c), _) if c.is_ascii_digit() => self.number(),
             (Some('+' | '-'), Some(c)) if c.is_ascii_digit() => self.number(),
             (Some('.'), Some(c)) if c.is_ascii_digit() => self.number(),
+            (Some('+' | '-'), Some('.')) if chars.next().is_some_and(|c| c.is_ascii_digit()) => {
+                self.number()
+            }
             _ => self.bare_word(),
         }
     }
@@ -330,6 +339,7 @@ impl<'t> Scanner<'t> {
             ));
         };
         let inner = body.get(..end).unwrap_or("").replace("\r\n", "\n");
+        let inner = inner.replace(is_newline, "\n");
         let indent = inner.rsplit('\n').next().unwrap_or("").to_owned();
         let opens_line = inner.starts_with('\n');
         self.at += hashes + 3 + end + close.len();
@@ -403,11 +413,11 @@ fn is_space(c: char) -> bool {
     matches!(
         c,
         ' ' | '\t' | '\u{a0}' | '\u{1680}' | '\u{2000}'
-            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{feff}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
     )
 }
 
-fn is_newline(c: char) -> bool {
+pub(super) fn is_newline(c: char) -> bool {
     matches!(
         c,
         '\n' | '\r' | '\u{85}' | '\u{b}' | '\u{c}' | '\u{2028}' | '\u{2029}'
@@ -419,5 +429,5 @@ fn is_word(c: char) -> bool {
         c,
         '\\' | '/' | '(' | ')' | '{' | '}' | ';' | '[' | ']' | '"' | '#' | '='
     );
-    !special && !is_space(c) && !is_newline(c) && !c.is_control()
+    !special && !is_space(c) && !is_newline(c) && !c.is_control() && c != '\u{feff}'
 }
