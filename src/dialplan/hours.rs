@@ -45,6 +45,23 @@ impl Hours {
             || yesterday.is_some_and(|day| within(self.ranges(day), minute + DAY))
     }
 
+    /// Whether a range of that weekday shares a minute with one of its own day, with the end of
+    /// the night before, or with the morning after.
+    pub(super) fn clashes_weekly(&self, day: usize, range: Range) -> bool {
+        let of = |day: usize| self.weekly.get(day % 7).map_or(&[][..], Vec::as_slice);
+        clashes(range, of(day + 6), of(day), of(day + 1))
+    }
+
+    /// The same for a date, among those that have hours of their own.
+    pub(super) fn clashes_date(&self, date: Date, range: Range) -> bool {
+        let of = |date: Option<Date>| {
+            let ranges = date.and_then(|date| self.dates.get(&date));
+            ranges.map_or(&[][..], Vec::as_slice)
+        };
+        let (before, after) = (date.yesterday().ok(), date.tomorrow().ok());
+        clashes(range, of(before), of(Some(date)), of(after))
+    }
+
     fn ranges(&self, date: Date) -> &[Range] {
         let weekly = self.weekly.get(weekday_index(date.weekday()));
         match (self.dates.get(&date), weekly) {
@@ -109,9 +126,16 @@ fn parse_clock(text: &str) -> Option<u16> {
     (minute < 60 && time <= DAY).then_some(time)
 }
 
-/// Whether two ranges of one day share a minute.
-pub(super) fn overlap(a: Range, b: Range) -> bool {
-    a.0 < b.1 && b.0 < a.1
+/// Whether two ranges share a minute, the second beginning `days` later.
+fn overlap(a: Range, b: Range, days: u16) -> bool {
+    let later = days * DAY;
+    a.0 < b.1 + later && b.0 + later < a.1
+}
+
+fn clashes(range: Range, before: &[Range], same: &[Range], after: &[Range]) -> bool {
+    before.iter().any(|other| overlap(*other, range, 1))
+        || same.iter().any(|other| overlap(*other, range, 0))
+        || after.iter().any(|other| overlap(range, *other, 1))
 }
 
 #[cfg(test)]
@@ -144,6 +168,29 @@ mod tests {
         for (at, open) in table {
             assert_eq!(dublin().is_open(at.parse().unwrap()), open, "{at}");
         }
+    }
+
+    #[test]
+    fn a_night_clashes_with_the_morning_after_and_with_nothing_that_only_touches_it() {
+        let hours = dublin();
+        let table = [
+            (6, "01:00-03:00", true), // Saturday's night ends at 02:00 on Sunday
+            (6, "02:00-03:00", false),
+            (4, "23:00-10:00", false), // Friday's night, and Saturday opens at 22:00
+            (6, "22:00-09:01", true),  // Sunday's night into Monday's morning
+            (6, "22:00-09:00", false),
+            (0, "16:59-17:30", true),
+        ];
+        for (day, range, clash) in table {
+            let range = parse_range(range).unwrap();
+            assert_eq!(hours.clashes_weekly(day, range), clash, "{day} {range:?}");
+        }
+        let mut hours = dublin();
+        let night = vec![parse_range("20:00-03:00").unwrap()];
+        hours.dates.insert("2026-12-31".parse().unwrap(), night);
+        let morning = parse_range("02:00-04:00").unwrap();
+        let new_year = |day: &str| hours.clashes_date(day.parse().unwrap(), morning);
+        assert!(new_year("2027-01-01") && !new_year("2027-01-02"));
     }
 
     #[test]

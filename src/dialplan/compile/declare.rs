@@ -135,26 +135,35 @@ impl Compiler<'_> {
         let Some(days) = line.text("days") else {
             return;
         };
-        let mut targets: Vec<&mut Vec<hours::Range>> = Vec::new();
-        if let Ok(date) = days.parse::<Date>() {
-            targets.push(hours.dates.entry(date).or_default());
-        } else if let Some(days) = hours::parse_days(&days) {
-            let weekly = hours.weekly.iter_mut().enumerate();
-            targets.extend(weekly.filter(|(day, _)| days.contains(day)).map(|(_, r)| r));
-        } else {
+        let date = days.parse::<Date>().ok();
+        let weekdays = match date {
+            Some(_) => Some(Vec::new()),
+            None => hours::parse_days(&days),
+        };
+        let Some(weekdays) = weekdays else {
             let message = format!("`{days}` names neither days nor a date");
             let fix = "write \"mon-fri\", \"sat,sun\", \"daily\" or \"2026-12-24\"";
-            self.error(at, Code::WrongType, message, fix);
-        }
+            return self.error(at, Code::WrongType, message, fix);
+        };
         let mut overlapping = false;
         for range in ranges {
-            for target in &mut targets {
-                overlapping |= target.iter().any(|other| hours::overlap(*other, range));
-                target.push(range);
+            for day in &weekdays {
+                overlapping |= hours.clashes_weekly(*day, range);
+                hours
+                    .weekly
+                    .get_mut(*day)
+                    .into_iter()
+                    .for_each(|r| r.push(range));
+            }
+            if let Some(date) = date {
+                overlapping |= hours.clashes_date(date, range);
+                hours.dates.entry(date).or_default().push(range);
             }
         }
         if overlapping {
-            let message = "these hours overlap others of the same day".to_owned();
+            let message =
+                "these hours overlap others of the same day, or of the night before or after"
+                    .to_owned();
             self.error(
                 at,
                 Code::OverlappingHours,
