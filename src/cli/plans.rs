@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use super::{Failure, PlanArgs, TestArgs};
 use crate::center::AgentConfig;
 use crate::config::Config;
-use crate::dialplan::cli::{TestOptions, check as check_plan, test as test_plan};
+use crate::dialplan::cli::{TestOptions, check as check_plan, count, test as test_plan};
 use crate::dialplan::{Facts, Speech};
 use crate::server::prompt_names;
 use crate::trunk::{EndpointConfig, TrunkConfig};
@@ -21,8 +21,9 @@ pub(super) fn check(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure>
     match report.errors() {
         0 => Ok(()),
         errors => Err(Failure::Failed(anyhow!(
-            "{errors} mistakes in {} files",
-            report.files
+            "{} in {}",
+            count(errors, "mistake"),
+            count(report.files, "file")
         ))),
     }
 }
@@ -42,7 +43,10 @@ pub(super) fn test(args: &TestArgs, out: &mut dyn Write) -> Result<(), Failure> 
     writeln!(out, "{report}").map_err(|error| Failure::of(error.into()))?;
     match report.failures() {
         0 => Ok(()),
-        failures => Err(Failure::Failed(anyhow!("{failures} tests failed"))),
+        failures => Err(Failure::Failed(anyhow!(
+            "{} failed",
+            count(failures, "test")
+        ))),
     }
 }
 
@@ -50,7 +54,11 @@ impl PlanArgs {
     /// The texts of the files, and what exists beside them.
     fn read(&self) -> Result<(Vec<(PathBuf, String)>, Facts), Failure> {
         let config = self.config.load()?;
-        let facts = facts(&config)?;
+        let mut facts = facts(&config)?;
+        // Without a configuration nobody has said who exists: any name may be right.
+        if self.config.config.is_none() {
+            (facts.endpoints, facts.trunks, facts.agents) = (None, None, None);
+        }
         let roots = match self.files.as_slice() {
             [] => std::slice::from_ref(&config.paths.dialplans),
             files => files,
@@ -116,27 +124,19 @@ fn speech(program: &str) -> Speech {
     }
 }
 
-/// The dialplan files below `root`, at most [`DEPTH_MAX`] folders deep; `root` itself
-/// if it is a file.
+/// The dialplan files of the folder `root`, as a server would read it; `root` itself if it is a
+/// file. A folder within it is another dialplan.
 fn gather(root: &Path, into: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
-    let mut folders = vec![(root.to_owned(), 0)];
     if root.is_file() {
         into.insert(root.to_owned());
         return Ok(());
     }
-    while let Some((folder, depth)) = folders.pop() {
-        let unreadable = || format!("{}: cannot be read", folder.display());
-        for entry in std::fs::read_dir(&folder).with_context(unreadable)? {
-            let path = entry.with_context(unreadable)?.path();
-            if path.is_dir() && depth < DEPTH_MAX {
-                folders.push((path, depth + 1));
-            } else if path.extension().is_some_and(|end| end == "kdl") {
-                into.insert(path);
-            }
+    let unreadable = || format!("{}: cannot be read", root.display());
+    for entry in std::fs::read_dir(root).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "kdl") {
+            into.insert(path);
         }
     }
     Ok(())
 }
-
-/// Folders within folders: a link that leads to itself must end.
-const DEPTH_MAX: usize = 8;

@@ -159,6 +159,25 @@ fn check_and_test_read_files_and_folders_and_say_what_they_found() {
 }
 
 #[test]
+fn names_of_the_configuration_are_checked_only_where_one_is_given() {
+    let plan = PLAN.replace(
+        "on \"1\" { hangup; }",
+        "on \"1\" { dial \"zoe\" trunk=\"far\"; }",
+    );
+    let plan = File::new("names.kdl", &plan.replace("  expect-hangup\n", ""));
+    for command in ["check", "test"] {
+        let (code, out, err) = tandem(&[command, plan.path()]);
+        assert!(is(code, 0), "{command}: {out}{err}");
+    }
+    let config = File::new("names.toml", "");
+    let (code, out, _) = tandem(&["check", "--config", config.path(), plan.path()]);
+    assert!(
+        is(code, 1) && out.contains("there is no trunk `far`"),
+        "{out}"
+    );
+}
+
+#[test]
 fn a_mistake_in_a_dialplan_is_shown_with_its_place_and_fails() {
     let file = File::new("bad.kdl", &PLAN.replace("hangup", "hangupp"));
     for command in ["check", "test"] {

@@ -41,10 +41,21 @@ impl fmt::Display for CheckReport {
         }
         let errors = self.errors();
         let warnings = self.diagnostics.len() - errors;
-        let files = self.files;
-        write!(f, "{files} files, {} steps: ", self.steps)?;
-        write!(f, "{errors} errors, {warnings} warnings")
+        write!(f, "{}, ", count(self.files, "file"))?;
+        write!(f, "{}: ", count(self.steps, "step"))?;
+        write!(
+            f,
+            "{}, {}",
+            count(errors, "error"),
+            count(warnings, "warning")
+        )
     }
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// Checks the files of one dialplan together.
