@@ -86,7 +86,7 @@ fn takes_key_or_wait(node: &Node, exit: &Exit) -> bool {
         (Step::Menu(_), Exit::Keys(_) | Exit::Invalid) => true,
         (Step::Gather(_), Exit::Invalid) => true,
         (Step::Gather(_), Exit::Next) => node.has(&Exit::Timeout),
-        (Step::Queue { .. }, Exit::MaxWait | Exit::Completed) => true,
+        (Step::Queue { .. }, Exit::MaxWait | Exit::Completed | Exit::Keys(_)) => true,
         (Step::Queue { .. }, Exit::Next) => node.has(&Exit::Full) && node.has(&Exit::NoAgents),
         (Step::Dial(_), Exit::NoAnswer | Exit::Completed) => true,
         (Step::Dial(_), Exit::Next) => node.has(&Exit::Busy) && node.has(&Exit::Failed),

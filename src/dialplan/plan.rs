@@ -208,7 +208,8 @@ pub(super) struct DialStep {
 
 #[derive(Clone, Debug)]
 pub(super) enum Callee {
-    Endpoint(String),
+    /// The endpoint of that name, which may be known only at run time.
+    Endpoint(Template),
     /// Through that trunk, else the one the call came by.
     Number {
         number: Template,

@@ -119,7 +119,7 @@ pub enum RunOutput {
     Do(Action),
     /// Put the call into this queue; answered by [`QueueNotice`]s until it left or was served.
     Join(QueueRequest),
-    /// Take the call out of its queue: the caller is gone.
+    /// Take the call out of its queue: the caller is gone, or chose to go by a key.
     Leave,
     /// A step was entered, or the flow left.
     Step(Trace),
@@ -172,7 +172,10 @@ enum State {
         until: Now,
     },
     Listening(Listening),
-    Queued,
+    Queued {
+        /// An agent has the call: its keys are theirs.
+        served: bool,
+    },
     Dialling(DialToken),
     Ended,
 }
@@ -245,7 +248,7 @@ impl Run {
             }
             (_, RunInput::Notice(Notice::CallerGone(_))) => self.caller_gone(now),
             (_, RunInput::Notice(notice)) => self.notice(now, notice),
-            (State::Queued, RunInput::Queue(notice)) => self.queue_notice(now, notice),
+            (State::Queued { .. }, RunInput::Queue(notice)) => self.queue_notice(now, notice),
             (_, RunInput::Deadline) => self.deadline_reached(now),
             (_, RunInput::Start | RunInput::Queue(_)) => {}
         }
@@ -272,15 +275,23 @@ impl Run {
             State::Answering => Stage::Answering,
             State::Speaking { .. } => Stage::Speaking,
             State::Listening(_) => Stage::Listening,
-            State::Queued => Stage::Queued,
+            State::Queued { .. } => Stage::Queued,
             State::Dialling(_) => Stage::Dialling,
             State::Ended => Stage::Ended,
         }
     }
 
-    /// Whether a key pressed now reaches a `gather` or menu.
+    /// Whether a key pressed now reaches a `gather` or menu, or takes the call out of its queue.
     pub(super) fn hears_keys(&self) -> bool {
-        matches!(&self.state, State::Listening(listening) if listening.hears_keys())
+        match &self.state {
+            State::Listening(listening) => listening.hears_keys(),
+            State::Queued { served: false } => {
+                let node = self.node.and_then(|id| self.plan.node(id));
+                let mut exits = node.into_iter().flat_map(|node| &node.exits);
+                exits.any(|(exit, _)| matches!(exit, Exit::Keys(_)))
+            }
+            _ => false,
+        }
     }
 
     /// The step where it stands.
@@ -402,7 +413,7 @@ impl Run {
                 max_wait,
             } => {
                 self.typed.clear();
-                self.state = State::Queued;
+                self.state = State::Queued { served: false };
                 self.emit(RunOutput::Join(QueueRequest {
                     queue: queue.clone(),
                     priority: *priority,
@@ -424,7 +435,12 @@ impl Run {
         let mut to = Vec::with_capacity(dial.to.len());
         for callee in &dial.to {
             match callee {
-                Callee::Endpoint(name) => to.push(Destination::Endpoint(name.clone())),
+                Callee::Endpoint(name) => match self.render(name) {
+                    name if name.is_empty() => {
+                        self.trouble("the name of the endpoint is empty".to_owned());
+                    }
+                    name => to.push(Destination::Endpoint(name)),
+                },
                 Callee::Number { number, trunk } => {
                     let number = self.render(number);
                     match trunk.clone().or_else(|| self.facts.trunk.clone()) {
@@ -496,6 +512,9 @@ impl Run {
                 self.leave(now, Exit::Next);
             }
             (State::Listening(_), notice) => self.heard(now, notice),
+            (State::Queued { served: false }, Notice::Digit { digit, .. }) => {
+                self.leave_queue_by(now, digit);
+            }
             (
                 State::Dialling(token),
                 Notice::DialEnded {
@@ -521,6 +540,18 @@ impl Run {
         }
     }
 
+    /// A key in a queue: takes the call out of it if there is an exit for it.
+    fn leave_queue_by(&mut self, now: Now, key: char) {
+        let exit = Exit::Keys(key.to_string());
+        let node = self.node.and_then(|id| self.plan.node(id));
+        if node.is_some_and(|node| node.has(&exit)) {
+            self.quick = 0;
+            self.digits = key.to_string();
+            self.emit(RunOutput::Leave);
+            self.leave(now, exit);
+        }
+    }
+
     fn queue_notice(&mut self, now: Now, notice: QueueNotice) {
         self.quick = 0;
         match notice {
@@ -534,10 +565,8 @@ impl Run {
                 },
             ),
             QueueNotice::Completed { by } => self.completed(now, by),
-            QueueNotice::Joined { .. }
-            | QueueNotice::Position(_)
-            | QueueNotice::Offered
-            | QueueNotice::Bridged { .. } => {}
+            QueueNotice::Bridged { .. } => self.state = State::Queued { served: true },
+            QueueNotice::Joined { .. } | QueueNotice::Position(_) | QueueNotice::Offered => {}
         }
     }
 
@@ -564,7 +593,7 @@ impl Run {
 
     fn caller_gone(&mut self, now: Now) {
         self.gone = true;
-        if matches!(self.state, State::Queued) {
+        if matches!(self.state, State::Queued { .. }) {
             self.emit(RunOutput::Leave);
         }
         let node = self.node.and_then(|id| self.plan.node(id));

@@ -247,7 +247,13 @@ const DIAL_EXITS: &[ExitRow] = &[
         "the callee hung up; without this exit the call ends",
     ),
 ];
-const DIALLED: Argument = many("to", Kind::Callee, 1, "who is rung; several ring at once");
+const DIALLED: Argument = many("to", Kind::Callee, 0, "who is rung; several ring at once");
+const ENDPOINT: Attribute = attr(
+    "endpoint",
+    Kind::Spoken,
+    None,
+    "instead of *to*: the endpoint of that name, such as \"{to}\"; one that does not exist leaves by `failed`",
+);
 const TRUNK: Attribute = attr(
     "trunk",
     Kind::Name(Named::Trunk),
@@ -310,10 +316,12 @@ pub(super) static STEPS: &[Row] = &[
             exit("full", "the queue has no place"),
             exit("no-agents", "nobody serves the queue"),
             exit("completed", "the agent hung up; without this exit the call ends"),
+            exit("\"1\"", "this key was pressed while nobody served the call; also \"*\" and \"#\""),
         ]),
     row("dial", "Rings somebody and joins both until one hangs up. A refusal without its exit goes on to the next step.")
         .takes(&[DIALLED])
         .with(&[
+            ENDPOINT,
             TRUNK,
             attr("timeout", Kind::Time, Some("30s"), "how long it rings"),
             attr("caller-id", Kind::Spoken, None, "the number shown, if not the caller's"),
@@ -321,8 +329,8 @@ pub(super) static STEPS: &[Row] = &[
         .block(Block::Exits)
         .exits(DIAL_EXITS),
     row("transfer", "Gives the call away: it ends when the other party ends it. A refusal goes on to the next step.")
-        .takes(&[arg("to", Kind::Callee, "to whom")])
-        .with(&[TRUNK, attr("timeout", Kind::Time, Some("60s"), "how long it rings")]),
+        .takes(&[maybe("to", Kind::Callee, "to whom")])
+        .with(&[ENDPOINT, TRUNK, attr("timeout", Kind::Time, Some("60s"), "how long it rings")]),
     row("record", "Starts or stops the recording. The call must be answered.")
         .takes(&[arg("what", Kind::Choice(&["start", "stop"]), "")]),
     row("hangup", "Ends the call; before `answer` it is refused with the cause's SIP status.")

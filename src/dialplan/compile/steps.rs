@@ -156,7 +156,7 @@ impl Compiler<'_> {
             "goto" => self.goto(&fields, id),
             "queue" => self.queue(&fields, row, node, next),
             "dial" | "transfer" => {
-                let step = Step::Dial(self.dial(&fields, row.name == "transfer"));
+                let step = Step::Dial(self.dial(&fields, node, row.name == "transfer"));
                 (step, self.exits(row, node, next))
             }
             "record" => {
@@ -325,7 +325,8 @@ impl Compiler<'_> {
             "completed" => Exit::Completed,
             "busy" => Exit::Busy,
             "no-answer" => Exit::NoAnswer,
-            _ => Exit::Failed,
+            "failed" => Exit::Failed,
+            keys => Exit::Keys(keys.to_owned()),
         };
         for field in child.fields.iter().skip(1) {
             let message = format!("`on {name}` takes nothing further here");
@@ -383,7 +384,12 @@ impl Compiler<'_> {
             self.error(child.at, Code::Missing, message, &fix);
             return None;
         };
-        let keys = row.name == "menu" && is_keys(name);
+        let keys = match row.name {
+            "menu" => is_keys(name),
+            // No menu says what else may come, so that one key must be enough.
+            "queue" => is_keys(name) && name.len() == 1,
+            _ => false,
+        };
         if keys || names.contains(&name) {
             return Some(name.to_owned());
         }
@@ -500,7 +506,7 @@ impl Compiler<'_> {
         (step, self.exits(row, node, next))
     }
 
-    fn dial(&mut self, fields: &Fields, blind: bool) -> DialStep {
+    fn dial(&mut self, fields: &Fields, node: &Tree, blind: bool) -> DialStep {
         let trunk = fields.text("trunk");
         if let (Some(name), Some(given)) = (&trunk, fields.given("trunk")) {
             self.expect_trunk(name, given.at);
@@ -510,6 +516,28 @@ impl Compiler<'_> {
             if let Read::Text(text) = &given.read {
                 to.push(self.callee(text, given.at, trunk.clone()));
             }
+        }
+        if let Some(given) = fields.given("endpoint") {
+            let text = fields.text("endpoint").unwrap_or_default();
+            if !to.is_empty() {
+                let message = "`endpoint=` stands instead of whom to ring".to_owned();
+                self.error(
+                    given.at,
+                    Code::UnknownAttribute,
+                    message,
+                    "write one of both",
+                );
+            }
+            to.push(self.endpoint(&text, given.at));
+        }
+        if node
+            .fields
+            .iter()
+            .all(|f| f.name.as_deref().is_some_and(|name| name != "endpoint"))
+        {
+            let message = format!("`{}` rings nobody", node.name);
+            let fix = format!("write {} \"alice\", or endpoint=\"{{to}}\"", node.name);
+            self.error(node.at, Code::Missing, message, &fix);
         }
         let caller_id = fields.given("caller-id").map(|given| given.at);
         let caller_id =

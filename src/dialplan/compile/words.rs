@@ -32,7 +32,15 @@ impl Compiler<'_> {
             return Callee::Number { number, trunk };
         }
         self.expect_endpoint(text, at);
-        Callee::Endpoint(text.to_owned())
+        Callee::Endpoint(Template(vec![Piece::Text(text.to_owned())]))
+    }
+
+    /// The endpoint of `endpoint=`: checked now if its name is plain, else when it is dialled.
+    pub(super) fn endpoint(&mut self, text: &str, at: Span) -> Callee {
+        if !text.contains('{') {
+            self.expect_endpoint(text, at);
+        }
+        Callee::Endpoint(self.template(text, at))
     }
 
     /// A text with `{places}` for variables; `{{` and `}}` are braces.

@@ -195,6 +195,12 @@ fn unknown_attributes_and_exits_are_found() {
                 "on maxwait",
                 "    on maxwait",
             ),
+            (
+                Code::UnknownExit,
+                "    on max-wait",
+                "    on \"12\"",
+                "    on \"12\"",
+            ),
             (Code::UnknownExit, "on busy", "on bussy", "    on bussy"),
             (
                 Code::UnknownExit,
@@ -332,6 +338,12 @@ fn unknown_names_are_found() {
                 "transfer \"+15550199\" trunk=\"carrier\"",
                 "transfer \"bobb\"",
                 "    transfer",
+            ),
+            (
+                Code::UnknownEndpoint,
+                "dial \"operator\"",
+                "dial endpoint=\"operatr\"",
+                "  dial",
             ),
             (
                 Code::UnknownTrunk,
@@ -644,6 +656,13 @@ fn overlapping_hours_missing_values_and_empty_blocks_are_found() {
                 "closed \"2026-12-25\" \"2026-12-25\"",
                 "  closed",
             ),
+            (
+                Code::OverlappingHours,
+                "  closed \"2026-12-25\"",
+                "  open \"sun\" \"22:00-09:01\"\n  closed \"2026-12-25\"",
+                "  open \"sun\"",
+            ),
+            (Code::Missing, "dial \"operator\"", "dial", "  dial timeout"),
             (Code::Missing, "goto \"sales\"", "goto", "    goto\n"),
             (Code::Missing, "dialplan version=1\n", "", "entry"),
             (Code::Missing, "flow=\"welcome\"", "", "entry"),

@@ -279,6 +279,67 @@ fn a_number_without_a_trunk_is_trouble_and_goes_on() {
 }
 
 #[test]
+fn an_endpoint_is_dialled_by_the_name_that_the_caller_called() {
+    let plan = plan(
+        "dialplan version=1\nentry endpoint=\"*\" flow=\"f\"\nflow \"f\" {\n \
+         dial endpoint=\"{to}\" {\n on failed {\n hangup cause=\"no-such-number\"\n }\n }\n}\n",
+    );
+    let entry = plan.entry_from_endpoint("alice", "bob").unwrap();
+    let facts = CallFacts {
+        from: "alice".to_owned(),
+        to: "bob".to_owned(),
+        trunk: None,
+        at: "2026-11-20T10:00:00Z".parse().unwrap(),
+    };
+    let run = Run::start(Arc::new(plan), entry, facts);
+    let now = Now::from_nanos(1);
+    let mut walk = Walk { run, now };
+    let asked = walk.asks(RunInput::Start);
+    let [Action::Dial(dial)] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(dial.to, [Destination::Endpoint("bob".to_owned())]);
+    let (token, result) = (DialToken(1), DialResult::Unreachable);
+    let ended = RunInput::Notice(Notice::DialEnded { token, result });
+    assert_eq!(walk.asks(ended), [Action::Hangup(Cause::NoSuchNumber)]);
+}
+
+#[test]
+fn an_endpoint_without_a_name_is_trouble_and_leaves_by_failed() {
+    let steps = "set who=\"\"\ndial endpoint=\"{vars.who}\" {\n on failed {\n \
+                 hangup cause=\"busy\"\n }\n}";
+    let outputs = Walk::of(steps).tell(RunInput::Start);
+    assert!(
+        matches!(outputs[0], RunOutput::Trouble { .. }),
+        "{outputs:?}"
+    );
+    assert_eq!(outputs[1], RunOutput::Do(Action::Hangup(Cause::Busy)));
+}
+
+#[test]
+fn a_key_takes_a_call_out_of_its_queue_until_an_agent_has_it() {
+    let steps = "queue \"sales\" {\n on \"1\" {\n hangup cause=\"busy\"\n }\n}";
+    let queued = || {
+        let mut walk = Walk::of(steps);
+        walk.asks(RunInput::Start);
+        walk
+    };
+    let key = |digit| {
+        let via = DtmfVia::Rfc4733;
+        RunInput::Notice(Notice::Digit { digit, via })
+    };
+    let mut walk = queued();
+    assert_eq!(walk.tell(key('2')), []);
+    let hangup = RunOutput::Do(Action::Hangup(Cause::Busy));
+    let left = [RunOutput::Leave, hangup, RunOutput::Finished];
+    assert_eq!(walk.tell(key('1')), left);
+    let mut walk = queued();
+    let agent = "alice".to_owned();
+    walk.tell(RunInput::Queue(QueueNotice::Bridged { agent }));
+    assert_eq!(walk.tell(key('1')), []);
+}
+
+#[test]
 fn variables_count_compare_and_are_spoken() {
     let steps = "set tries=(cel)\"vars.tries + 1\" name=\"Ann\" vip=#true\nset tries=3\n\
                  if \"vars.tries == 3 && vars.vip && from.startsWith('+44') && time.hour == 10\" {\n \
