@@ -78,6 +78,4 @@ phones:
 	$(call need,linphonec,linphone-cli)
 
 audio:
-	$(call need,sox,sox)
 	$(call need,tcpdump,tcpdump)
-	$(call need,python3,python3)

@@ -64,7 +64,8 @@ impl Baresip {
         answers: bool,
     ) -> Result<Self> {
         let (sip, control, rtp) = (free_port()?, free_port()?, free_port()?);
-        let dir = lab.path(&format!("baresip-{name}"));
+        let phone = format!("baresip-{name}-{hz}");
+        let dir = lab.path(&phone);
         std::fs::create_dir_all(&dir)?;
         let tone = dir.join("tone.wav");
         write_tone(&tone, hz, 120)?;
@@ -88,7 +89,7 @@ impl Baresip {
             .arg(&dir)
             .args(["-v", "-s"])
             .current_dir(&dir);
-        let log = lab.path(&format!("baresip-{name}.log"));
+        let log = lab.path(&format!("{phone}.log"));
         let process = Process::spawn("baresip", &mut command, &log)?;
         let control = wait_for(Duration::from_secs(15), "baresip's control port", || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, control)).ok()
@@ -103,9 +104,12 @@ impl Baresip {
             received: Vec::new(),
             events: Vec::new(),
         };
-        server
-            .reachable(name)
-            .with_context(|| crate::process::tail(&log))?;
+        wait_for(Duration::from_secs(20), "baresip to register", || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            text.contains("200 OK").then_some(())
+        })
+        .and_then(|()| server.reachable(name))
+        .with_context(|| crate::process::tail(&log))?;
         Ok(phone)
     }
 
@@ -171,7 +175,7 @@ impl Baresip {
 const RTP_PORTS: u16 = 20;
 
 /// An even port that nobody has over UDP or TCP, and that is not soon given to somebody else.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..1_000 {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = udp.local_addr()?.port();

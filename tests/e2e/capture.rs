@@ -42,7 +42,7 @@ impl Capture {
                 "-U",
                 "--immediate-mode",
                 "-s",
-                "0",
+                "2000",
                 "-B",
                 "16384",
             ])
@@ -71,6 +71,13 @@ impl Capture {
         pause(100);
         self.process.signal(Signal::INT)?;
         self.process.wait(Duration::from_secs(10))?;
+        // Without this, a busy machine would look like a server with gaps.
+        let said = std::fs::read_to_string(&self.process.log)?;
+        ensure!(
+            said.contains("\n0 packets dropped by kernel"),
+            "the capture has holes: {}",
+            crate::process::tail(&self.process.log)
+        );
         Traffic::read(&self.file)
     }
 }
@@ -174,6 +181,14 @@ pub(crate) struct Sip {
 }
 
 impl Sip {
+    /// Where its SDP wants audio.
+    pub(crate) fn audio(&self) -> Option<SocketAddr> {
+        let line = |start: &str| self.text.lines().find_map(|line| line.strip_prefix(start));
+        let ip = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?;
+        let port = line("m=audio ")?.split(' ').next()?;
+        Some(SocketAddr::new(ip.trim().parse().ok()?, port.parse().ok()?))
+    }
+
     /// The first value of a header, by its long name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| {

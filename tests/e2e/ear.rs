@@ -45,6 +45,7 @@ impl Voice {
 /// An open ear. Dropped, its port closes.
 pub(crate) struct Ear {
     pub(crate) address: SocketAddr,
+    voice: Voice,
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -62,7 +63,6 @@ struct Flow {
 
 struct State {
     flows: Vec<Flow>,
-    mute: bool,
 }
 
 /// What one flow sends.
@@ -99,17 +99,16 @@ impl Ear {
         let buffer = socket2::SockRef::from(&socket);
         buffer.set_recv_buffer_size(8 << 20)?;
         let address = socket.local_addr()?;
-        let state = Arc::new(Mutex::new(State {
-            flows: Vec::new(),
-            mute: false,
-        }));
+        let state = Arc::new(Mutex::new(State { flows: Vec::new() }));
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (state.clone(), stop.clone());
-        let thread = std::thread::Builder::new()
-            .name("ear".to_owned())
-            .spawn(move || run(&socket, &voice, &shared, &stopped))?;
+        let thread = std::thread::Builder::new().name("ear".to_owned()).spawn({
+            let voice = voice.clone();
+            move || run(&socket, &voice, &shared, &stopped)
+        })?;
         Ok(Self {
             address,
+            voice,
             state,
             stop,
             thread: Some(thread),
@@ -123,11 +122,6 @@ impl Ear {
         state.flows.iter().map(pair).collect()
     }
 
-    /// How many flows there were.
-    pub(crate) fn flows(&self) -> usize {
-        self.state.lock().flows.len()
-    }
-
     /// What the first flow has heard so far.
     pub(crate) fn first(&self) -> Stream {
         self.heard()
@@ -135,6 +129,11 @@ impl Ear {
             .next()
             .map(|it| it.1)
             .unwrap_or_default()
+    }
+
+    /// Speaks to `source` before anything was heard from there, as phones do.
+    pub(crate) fn speak_to(&self, source: SocketAddr) {
+        self.state.lock().flow(source, &self.voice);
     }
 
     /// Presses a key on every flow.
@@ -173,11 +172,8 @@ fn run(socket: &UdpSocket, voice: &Voice, state: &Mutex<State>, stop: &AtomicBoo
         }
         if Instant::now() >= due {
             due += Duration::from_millis(20);
-            let mut state = state.lock();
-            if !state.mute {
-                for flow in &mut state.flows {
-                    flow.speak(socket, voice);
-                }
+            for flow in &mut state.lock().flows {
+                flow.speak(socket, voice);
             }
         }
     }

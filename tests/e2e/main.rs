@@ -25,6 +25,7 @@ mod baresip;
 mod capture;
 mod ear;
 mod lab;
+mod linphone;
 mod process;
 mod scenario;
 mod server;
@@ -54,14 +55,15 @@ fn main() -> ExitCode {
         }
         return ExitCode::from(2);
     }
-    if let Err(missing) = process::require(&["sipp", "baresip", "tcpdump", "espeak-ng"]) {
+    let programs = ["sipp", "baresip", "linphonec", "tcpdump", "espeak-ng"];
+    if let Err(missing) = process::require(&programs) {
         println!("{missing}");
         return ExitCode::FAILURE;
     }
     let mut failed = Vec::new();
     for (number, scenario) in &chosen {
         let begun = Instant::now();
-        let result = Lab::new(scenario.name, *number).and_then(|mut lab| (scenario.run)(&mut lab));
+        let result = Lab::new(scenario.name, *number).and_then(|lab| (scenario.run)(&lab));
         let secs = begun.elapsed().as_secs_f32();
         match result {
             Ok(figures) => println!("PASS {:<28} {secs:5.1} s  {figures}", scenario.name),

@@ -1,5 +1,9 @@
 //! Every scenario by name.
 
+mod load;
+mod measures;
+mod ops;
+mod phones;
 mod smoke;
 
 use anyhow::Result;
@@ -22,12 +26,119 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) group: Group,
-    pub(crate) run: fn(&mut Lab) -> Result<String>,
+    pub(crate) run: fn(&Lab) -> Result<String>,
 }
 
-pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "whole-path-udp",
-    what: "trunk, greeting, key, music, agent over UDP, both voices, end, record, recording",
-    group: Group::Smoke,
-    run: smoke::udp,
-}];
+const fn phones(
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Lab) -> Result<String>,
+) -> Scenario {
+    Scenario {
+        name,
+        what,
+        group: Group::Phones,
+        run,
+    }
+}
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "measures",
+        what: "the measures find known faults",
+        group: Group::Smoke,
+        run: measures::measures,
+    },
+    Scenario {
+        name: "whole-path-udp",
+        what: "greeting, key, music, agent over UDP, both voices, end, record and recording",
+        group: Group::Smoke,
+        run: smoke::udp,
+    },
+    phones(
+        "agent-ends",
+        "the same, the agent hangs up",
+        phones::udp_agent_ends,
+    ),
+    phones(
+        "whole-path-tcp",
+        "the same over TCP, the agent hangs up",
+        phones::tcp,
+    ),
+    phones(
+        "whole-path-tls",
+        "the same over TLS, the agent hangs up",
+        phones::tls,
+    ),
+    phones(
+        "linphone",
+        "linphone is the agent's phone",
+        phones::linphone,
+    ),
+    phones("caller-ipv6", "the caller comes over IPv6", phones::ipv6),
+    phones(
+        "late-offer",
+        "the caller's INVITE has no SDP",
+        phones::late_offer,
+    ),
+    phones(
+        "early-media",
+        "a callee is heard before it answers",
+        phones::early_media,
+    ),
+    phones(
+        "hold-resume",
+        "the agent holds and resumes by re-INVITE",
+        phones::hold,
+    ),
+    phones(
+        "blind-transfer",
+        "the agent hands the caller on by REFER",
+        phones::blind_transfer,
+    ),
+    phones("next-after-486", "the first agent is busy", phones::busy),
+    phones(
+        "next-after-408",
+        "the first agent's phone times out",
+        phones::timed_out,
+    ),
+    phones(
+        "next-after-503",
+        "the first agent's phone is out of order",
+        phones::unavailable,
+    ),
+    phones(
+        "next-after-ringing",
+        "the first agent does not answer",
+        phones::no_answer,
+    ),
+    phones(
+        "key-by-info",
+        "the caller presses 2 by INFO",
+        phones::key_by_info,
+    ),
+    phones(
+        "key-in-band",
+        "the caller presses 2 in the audio",
+        phones::key_in_band,
+    ),
+    phones("forked", "an agent with two phones", phones::forked),
+    phones("drain", "SIGTERM in a call", ops::drain),
+    phones("crash", "SIGKILL in a recorded call", ops::crash),
+    phones(
+        "bad-configuration",
+        "mistakes are told",
+        ops::bad_configuration,
+    ),
+    phones(
+        "address-in-use",
+        "an address that is taken",
+        ops::address_in_use,
+    ),
+    Scenario {
+        name: "load",
+        what: "200 calls at 20 a second, and nothing left of them",
+        group: Group::Load,
+        run: load::calls,
+    },
+];

@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// The dialplan.
     pub(crate) plan: String,
+    /// A second UDP listener, from whose host the carrier may call too.
+    pub(crate) more_udp: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -29,6 +31,7 @@ impl Setup {
         Self {
             config: names.iter().map(section).collect(),
             plan: plan(names),
+            more_udp: None,
         }
     }
 
@@ -44,9 +47,10 @@ impl Setup {
 
 /// Greeting, menu, recording, queue; and what else a scenario dials.
 pub(crate) fn plan(agents: &[&str]) -> String {
-    let agents: Vec<String> = agents.iter().map(|name| format!("{name:?}")).collect();
+    let line = |names: &[&str]| format!("agents {}", names.join(" "));
+    let lines: Vec<String> = agents.chunks(16).map(line).collect();
     let template = std::fs::read_to_string(Lab::data("plan.kdl")).unwrap_or_default();
-    template.replace("@AGENTS@", &agents.join(" "))
+    template.replace("@AGENTS@", &lines.join("\n  "))
 }
 
 /// A running server.
@@ -150,26 +154,21 @@ impl Server {
         Ok(gauges)
     }
 
-    /// Waits until agent `name` can be rung.
+    /// Waits until `name` is registered somewhere.
     pub(crate) fn reachable(&self, name: &str) -> Result<()> {
-        wait_for(
-            Duration::from_secs(20),
-            &format!("{name} to register"),
-            || {
-                let agents = self.json("/v1/agents").ok()?;
-                let list = agents.get("agents").unwrap_or(&agents).as_array()?.clone();
-                let agent = list.into_iter().find(|it| it["name"] == name)?;
-                (agent["reachable"] == true).then_some(())
-            },
-        )
+        let what = format!("{name} to register");
+        wait_for(Duration::from_secs(20), &what, || {
+            let list = self.json("/v1/endpoints").ok()?.as_array()?.clone();
+            let found = list.into_iter().find(|it| it["name"] == name)?;
+            (!found["contacts"].as_array()?.is_empty()).then_some(())
+        })
     }
 
-    /// Waits until a live call is in `state`.
-    pub(crate) fn call_state(&self, state: &str, limit: Duration) -> Result<Value> {
-        wait_for(limit, &format!("a call that is {state}"), || {
-            let calls = self.json("/v1/calls").ok()?;
-            let list = calls.get("calls").unwrap_or(&calls).as_array()?.clone();
-            list.into_iter().find(|it| it["state"] == state)
+    /// Waits until a live call has come to the queue, or beyond it to an agent.
+    pub(crate) fn queued(&self, limit: Duration) -> Result<Value> {
+        wait_for(limit, "a call in the queue", || {
+            let list = self.json("/v1/calls").ok()?.as_array()?.clone();
+            list.into_iter().find(|it| it["queue"].is_string())
         })
     }
 
@@ -199,11 +198,15 @@ impl Server {
 
 fn configuration(lab: &Lab, ip: IpAddr, http: SocketAddr, setup: &Setup) -> String {
     let carrier = lab.ip(2);
+    let (listener, source) = match setup.more_udp {
+        Some(more) => (format!(", \"{more}\""), format!(", \"{}\"", more.ip())),
+        None => Default::default(),
+    };
     format!(
         "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\n\
          [log]\nfilter = \"info,tandem=debug\"\n\
-         [sip]\nudp = [\"{ip}:5060\"]\ntcp = [\"{ip}:5060\"]\ntls = [\"{ip}:5061\"]\n\
-         [trunks.carrier]\naddresses = [\"{carrier}/32\"]\nsend_to = [\"{carrier}:5060\"]\n\
+         [sip]\nudp = [\"{ip}:5060\"{listener}]\ntcp = [\"{ip}:5060\"]\ntls = [\"{ip}:5061\"]\n\
+         [trunks.carrier]\naddresses = [\"{carrier}\"{source}]\nsend_to = [\"{carrier}:5060\"]\n\
          {}",
         setup.config
     )

@@ -1,6 +1,7 @@
 //! SIPp, the signalling of callers and of agents that refuse, delay or answer as told.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,21 +13,25 @@ use crate::process::{Process, bounded, tail};
 pub(crate) struct Sipp {
     process: Process,
     address: SocketAddr,
+    /// Its calls' Call-ID, but for their number.
+    calls: String,
 }
 
 /// What to run.
 pub(crate) struct Play<'a> {
     /// The scenario's file, without `.xml`.
     pub(crate) scenario: &'a str,
-    /// Its own address, port 5060.
+    /// Its own address.
     pub(crate) ip: IpAddr,
+    /// Its port, if not 5060.
+    pub(crate) port: Option<u16>,
     /// Whom it calls, for callers; ignored by agents.
     pub(crate) server: SocketAddr,
     /// The number it calls.
     pub(crate) number: &'a str,
     /// Where its audio is.
     pub(crate) ear: Option<SocketAddr>,
-    /// Words that its scenario needs, by key.
+    /// Words of its scenario's file, and what stands in their place.
     pub(crate) keys: &'a [(&'a str, &'a str)],
     /// Calls in all, and per second.
     pub(crate) calls: (u32, u32),
@@ -38,6 +43,7 @@ impl<'a> Play<'a> {
         Self {
             scenario,
             ip,
+            port: None,
             server,
             number: "+15551230000",
             ear: None,
@@ -47,20 +53,33 @@ impl<'a> Play<'a> {
     }
 
     pub(crate) fn start(&self, lab: &Lab) -> Result<Sipp> {
-        let address = SocketAddr::new(self.ip, if self.ip.is_ipv4() { 5060 } else { 15_060 });
+        let address = SocketAddr::new(self.ip, self.port.unwrap_or(5_060));
         let name = format!(
             "sipp-{}-{}",
             self.scenario,
             self.ip.to_string().replace(':', "_")
         );
+        let mut text = std::fs::read_to_string(Lab::data(&format!("{}.xml", self.scenario)))?;
+        for (word, value) in self.keys {
+            text = text.replace(word, value);
+        }
+        let file = lab.path(&format!("{name}.xml"));
+        std::fs::write(&file, text)?;
+        let calls = format!("e2e-{}-", STARTED.fetch_add(1, Ordering::Relaxed));
         let mut command = bounded("sipp", Duration::from_secs(180));
         command
             .arg(self.server.to_string())
             .arg("-sf")
-            .arg(Lab::data(&format!("{}.xml", self.scenario)))
+            .arg(&file)
             .args(["-i", &address.ip().to_string()])
             .args(["-p", &address.port().to_string()])
-            .args(["-s", self.number, "-nostdin", "-cid_str", CALL_ID])
+            .args([
+                "-s",
+                self.number,
+                "-nostdin",
+                "-cid_str",
+                &format!("{calls}%u"),
+            ])
             .args([
                 "-m",
                 &self.calls.0.to_string(),
@@ -74,17 +93,18 @@ impl<'a> Play<'a> {
             command.args(["-key", "ear_ip", &ear.ip().to_string()]);
             command.args(["-key", "ear_port", &ear.port().to_string()]);
         }
-        for (key, value) in self.keys {
-            command.args(["-key", key, value]);
-        }
         let log = lab.path(&format!("{name}.log"));
         let process = Process::spawn(&name, &mut command, &log)?;
-        Ok(Sipp { process, address })
+        Ok(Sipp {
+            process,
+            address,
+            calls,
+        })
     }
 }
 
-/// `%u` is the number of the call.
-const CALL_ID: &str = "e2e-%u";
+/// How many SIPps there were. A Call-ID that came again would be a loop to the server, and rightly.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 impl Sipp {
     /// Has the caller of the first call hang up: the scenario waits for this INFO.
@@ -99,8 +119,8 @@ impl Sipp {
         let text = format!(
             "{method} sip:phone@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKsign{method}\r\n\
              From: <sip:test@{own}>;tag=test\r\nTo: <sip:phone@{}>;tag=phone\r\n\
-             Call-ID: e2e-1\r\nCSeq: 77 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-            self.address, self.address
+             Call-ID: {}1\r\nCSeq: 77 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            self.address, self.address, self.calls
         );
         socket.send_to(text.as_bytes(), self.address)?;
         Ok(())

@@ -65,22 +65,21 @@ impl Stream {
     pub(crate) fn sound(&self) -> Sound {
         let mut samples: Vec<i16> = Vec::new();
         let mut begins = f64::INFINITY;
-        let mut origin: Option<(u32, i64)> = None;
+        // The SSRC, a packet's time, and where that time lies among the samples.
+        let mut origin: Option<(u32, u32, i64)> = None;
         for packet in &self.0 {
             let law = match packet.payload_type {
                 0 => Law::Mu,
                 8 => Law::A,
                 _ => continue,
             };
-            let base = match origin {
-                Some((ssrc, base)) if ssrc == packet.ssrc => base,
-                _ => {
-                    let base = i64::from(packet.time) - samples.len() as i64;
-                    origin = Some((packet.ssrc, base));
-                    base
-                }
+            let (time, place) = match origin {
+                Some((ssrc, time, place)) if ssrc == packet.ssrc => (time, place),
+                _ => (packet.time, samples.len() as i64),
             };
-            let offset = i64::from(packet.time) - base;
+            // Timestamps wrap: only their distance means something.
+            let offset = place + i64::from(packet.time.wrapping_sub(time).cast_signed());
+            origin = Some((packet.ssrc, packet.time, offset));
             // A late one from before the beginning, or a leap of more than ten minutes.
             let Ok(offset) = usize::try_from(offset) else {
                 continue;
@@ -268,8 +267,6 @@ impl Sound {
 pub(crate) struct Match {
     /// The least normalised correlation of any half second: 1 is the same.
     pub(crate) worst: f32,
-    /// Where in the tune it begins.
-    pub(crate) place_secs: f64,
     /// The level of what was heard beside the tune's own, in dB.
     pub(crate) gain_db: f32,
 }
@@ -281,15 +278,20 @@ pub(crate) fn recognise(sound: &Sound, tune: &[i16]) -> Result<Match> {
         "only {:.1} s of music were heard",
         sound.secs()
     );
-    let head = coarse(&sound.samples[..RATE]);
+    let head = coarse(&sound.samples[..RATE / 2]);
     let whole: Vec<i16> = tune.iter().chain(&tune[..2 * RATE]).copied().collect();
     let coarse_tune = coarse(&whole);
+    // The pieces' energies by running sums, so that each place costs one product a sample.
+    let mut sums = vec![0.0_f64];
+    for sample in &coarse_tune {
+        let last = sums.last().copied().unwrap_or(0.0);
+        sums.push(last + f64::from(sample * sample));
+    }
     let best = (0..tune.len() / COARSE)
         .map(|place| {
-            (
-                likeness(&head, &coarse_tune[place..place + head.len()]),
-                place,
-            )
+            let energy = sums[place + head.len()] - sums[place];
+            let piece = &coarse_tune[place..place + head.len()];
+            (dot(&head, piece) / (energy as f32).sqrt().max(1.0), place)
         })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .context("the tune is empty")?;
@@ -312,7 +314,6 @@ pub(crate) fn recognise(sound: &Sound, tune: &[i16]) -> Result<Match> {
     let original = at(tune, place, sound.samples.len());
     Ok(Match {
         worst,
-        place_secs: place as f64 / RATE as f64,
         gain_db: sound.dbfs() - level::dbfs(&original),
     })
 }
@@ -335,6 +336,9 @@ fn coarse(samples: &[i16]) -> Vec<f32> {
 
 /// The normalised correlation of two pieces of the same length.
 fn likeness(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| p * q).sum::<f32>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1.0)
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(p, q)| p * q).sum()
 }

@@ -28,13 +28,13 @@ pub(crate) const GAP_MS: usize = 40;
 const TEARDOWN_MS: f64 = 200.0;
 
 /// From the bridge until each hears the other.
-const LATENCY_MS: f64 = 300.0;
+pub(crate) const LATENCY_MS: f64 = 300.0;
 
 /// From the queue until its music.
 const MUSIC_AFTER_MS: usize = 500;
 
 /// Agent over UDP; the caller hangs up.
-pub(crate) fn udp(lab: &mut Lab) -> Result<String> {
+pub(crate) fn udp(lab: &Lab) -> Result<String> {
     whole_path(lab, Over::Udp, false)
 }
 
@@ -47,8 +47,19 @@ pub(crate) struct Caller {
 impl Caller {
     /// Calls by `scenario` from the lab's address 2.
     pub(crate) fn call(lab: &Lab, server: &Server, scenario: &str) -> Result<Self> {
-        let ear = Ear::open(lab.ip(2), Voice::tone(CALLER))?;
+        Self::dial(lab, server, scenario, "+15551230000")
+    }
+
+    /// The same to another number.
+    pub(crate) fn dial(lab: &Lab, server: &Server, scenario: &str, number: &str) -> Result<Self> {
         let mut play = Play::new(scenario, lab.ip(2), server.sip());
+        play.number = number;
+        Self::play(lab, play)
+    }
+
+    /// Starts SIPp with an ear at its own address.
+    pub(crate) fn play(lab: &Lab, mut play: Play<'_>) -> Result<Self> {
+        let ear = Ear::open(play.ip, Voice::tone(CALLER))?;
         play.ear = Some(ear.address);
         let sipp = play.start(lab)?;
         Ok(Self { ear, sipp })
@@ -82,13 +93,13 @@ impl Caller {
         let greeting = self.hears_greeting()?;
         self.ear
             .press(Digit::from_char('2').context("2 is a key")?, Press::Rfc4733);
-        server.call_state("queued", Duration::from_secs(10))?;
+        server.queued(Duration::from_secs(10))?;
         Ok(greeting)
     }
 }
 
 /// The main scenario, by transport and by who hangs up.
-pub(crate) fn whole_path(lab: &mut Lab, over: Over, agent_ends: bool) -> Result<String> {
+pub(crate) fn whole_path(lab: &Lab, over: Over, agent_ends: bool) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &Setup::agents(&["alice"]))?;
     let caller = Caller::call(lab, &server, "caller")?;
@@ -97,18 +108,24 @@ pub(crate) fn whole_path(lab: &mut Lab, over: Over, agent_ends: bool) -> Result<
     pause(3_500);
     let mut agent = Baresip::start(lab, &server, "alice", over, AGENT, true)?;
     caller.hears_tone(AGENT, 3.0, Duration::from_secs(20))?;
+    let told = now();
     if agent_ends {
         agent.command("hangup", "")?;
     } else {
         caller.sipp.hang_up()?;
     }
     let closed = agent.event("CALL_CLOSED", Duration::from_secs(5))?;
+    let of_agent = if agent_ends { told } else { closed };
     caller.sipp.succeed(Duration::from_secs(10))?;
     let cdr = server.cdrs(1)?.remove(0);
     let traffic = capture.finish()?;
 
     let bridged = time(&cdr, "bridged_at")?;
     let at_caller = sound_at_caller(&traffic, &caller.ear)?;
+    let arrived = traffic.streams_to(caller.ear.address);
+    let pause = arrived.first().map_or(0.0, |(_, stream)| {
+        stream.longest_pause_ms(bridged, at_caller.ends())
+    });
     let music = music(&at_caller, queued, bridged)?;
     let talk = at_caller.between(bridged - 0.2, at_caller.ends());
     let heard = talk.hears("the caller", AGENT as f32, GAP_MS)?;
@@ -124,15 +141,21 @@ pub(crate) fn whole_path(lab: &mut Lab, over: Over, agent_ends: bool) -> Result<
         latency.iter().all(|&ms| ms < LATENCY_MS),
         "tones came {latency:.0?} ms after the bridge"
     );
-    let teardown = teardown_ms(&traffic, agent_ends, closed)?;
-    let record = check_cdr(&cdr, agent_ends)?;
+    let teardown = teardown_ms(&traffic, agent_ends, of_agent)?;
+    let record = check_cdr(&cdr)?;
     let recording = check_recording(lab, &server, &cdr)?;
     server.stop()?;
     Ok(format!(
         "greeting {greeting:.0} dBFS, music {music}, heard after {:.0} and {:.0} ms at {:.1} and {:.1} \
-         dBFS, gaps {} and {} ms, other leg ended after {teardown:.0} ms, {record}, {recording}",
+         dBFS, gaps {} and {} ms, packets at most {pause:.0} ms apart, other leg ended after {teardown:.0} ms, {record}, {recording}",
         latency[0], latency[1], heard.dbfs, agent_heard.dbfs, heard.gap_ms, agent_heard.gap_ms,
     ))
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 /// All that the server sent to the caller.
@@ -197,20 +220,22 @@ pub(crate) fn music(heard: &Sound, from: f64, to: f64) -> Result<String> {
 }
 
 /// How long after one party's BYE the other party's call ended.
-pub(crate) fn teardown_ms(traffic: &Traffic, agent_ends: bool, closed: f64) -> Result<f64> {
+///
+/// `of_agent` is when the agent's phone hung up or saw the end, for a leg that cannot be read.
+pub(crate) fn teardown_ms(traffic: &Traffic, agent_ends: bool, of_agent: f64) -> Result<f64> {
     let byes = traffic.sip("BYE ");
     let ms = match byes.as_slice() {
         [first, second, ..] => (second.at - first.at) * 1e3,
         // Over TLS only the caller's BYE can be read; the phone says when its call was over.
-        [only] if !agent_ends => (closed - only.at) * 1e3,
-        [only] => (only.at - closed) * 1e3,
+        [only] if !agent_ends => (of_agent - only.at) * 1e3,
+        [only] => (only.at - of_agent) * 1e3,
         [] => anyhow::bail!("no BYE was seen"),
     };
     ensure!(ms < TEARDOWN_MS, "the other leg ended after {ms:.0} ms");
     Ok(ms)
 }
 
-fn check_cdr(cdr: &Value, agent_ends: bool) -> Result<String> {
+pub(crate) fn check_cdr(cdr: &Value) -> Result<String> {
     let text = |key: &str| cdr[key].as_str().unwrap_or_default();
     for (key, want) in [
         ("direction", "inbound"),
@@ -243,11 +268,10 @@ fn check_cdr(cdr: &Value, agent_ends: bool) -> Result<String> {
         ended - answered
     );
     ensure!(
-        waited > 3.0 && waited < bridged - answered,
+        waited < bridged - answered,
         "wait_secs {waited} of {:.3}",
         bridged - answered
     );
-    let _ = agent_ends;
     Ok(format!("billed {billed:.2} s, waited {waited:.2} s"))
 }
 
