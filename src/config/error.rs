@@ -31,6 +31,16 @@ pub enum ConfigError {
         /// The key that was perhaps meant.
         nearest: Option<String>,
     },
+    /// A name that stands in the configuration and in another place.
+    #[error("{key}: {what} is made twice: here, and {elsewhere}; remove one of them")]
+    Twice {
+        /// The key's path.
+        key: String,
+        /// What has the name.
+        what: String,
+        /// The other place.
+        elsewhere: String,
+    },
     /// The file is not TOML.
     #[error("{}: not TOML: {message}", .file.display())]
     Syntax {

@@ -13,6 +13,8 @@ pub struct Sip {
     pub listeners: Vec<Listener>,
     /// The operator's certificate; development certificates are made if `None`.
     pub tls: Option<TlsFiles>,
+    /// Whose certificates are believed on the TLS connections that we open (`trust`).
+    pub trust: Trust,
     /// The User-Agent and Server headers.
     pub user_agent: String,
     /// The realm of digest challenges (RFC 8760).
@@ -49,6 +51,17 @@ pub enum Transport {
     Tcp,
     /// SIP over TLS.
     Tls,
+}
+
+/// Whose certificates are believed on the TLS connections that we open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The authorities that the system trusts.
+    System,
+    /// The authorities in this PEM file.
+    File(PathBuf),
+    /// Any certificate: encrypted, but perhaps by somebody in between.
+    Anybody,
 }
 
 /// An operator's certificate, PEM.
@@ -109,9 +122,19 @@ impl Sip {
             (None, Some(_)) => return Err(tls.missing("chain", "the certificate of the key")),
         };
         tls.finish()?;
+        let trust = match sip.text("trust")?.as_deref() {
+            Some("system") => Trust::System,
+            Some("anybody") => Trust::Anybody,
+            Some("") => return Err(sip.refuse("trust", TRUST_RULE, "")),
+            Some(file) => Trust::File(file.into()),
+            // Who made a certificate of his own is no longer on his own machine.
+            None if files.is_some() => Trust::System,
+            None => Trust::Anybody,
+        };
         let read = Self {
             listeners,
             tls: files,
+            trust,
             user_agent: sip
                 .text("user_agent")?
                 .unwrap_or_else(|| "Tandem".to_owned()),
@@ -266,4 +289,5 @@ const TRANSPORTS: [(&str, Transport, u16); 3] = [
     ("tls", Transport::Tls, 5061),
 ];
 
+const TRUST_RULE: &str = "\"system\", \"anybody\" or a PEM file of authorities";
 const IP_RULE: &str = "an IP address such as \"203.0.113.5\"";

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport};
+pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use section::Section;
 
 /// Everything that an operator can set, as one immutable snapshot.
@@ -48,6 +48,23 @@ pub struct Config {
     pub agents: Section,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
     pub ignored_variables: Vec<String>,
+    /// Where it was read, to read it again; `None` if it was put together otherwise.
+    source: Option<Source>,
+    bare: bool,
+}
+
+/// Where a configuration was read.
+#[derive(Clone, PartialEq, Eq)]
+struct Source {
+    file: Option<PathBuf>,
+    variables: Vec<(String, String)>,
+}
+
+/// Without the variables: there are secrets among them.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Source").field(&self.file).finish()
+    }
 }
 
 /// Where things are on disk; relative to the working directory.
@@ -152,7 +169,8 @@ const ROOT_KEYS: [&str; 14] = [
 ];
 
 impl Config {
-    /// Reads `file`, if any, and lays the `TANDEM_…` variables of `environment` over it.
+    /// Reads `file`, if any, and lays the `TANDEM_…` variables of `environment` over it. Without a
+    /// file, and with nobody named by a variable, this machine is the trunk [`LOCAL_TRUNK`].
     ///
     /// # Errors
     /// Everything in [`ConfigError`]: the first mistake found.
@@ -160,11 +178,52 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let table = match file {
-            Some(file) => read(file)?,
-            None => toml::Table::new(),
-        };
-        Self::from_parts(table, environment)
+        let ours = |(name, _): &(String, String)| name.starts_with("TANDEM_");
+        Source {
+            file: file.map(Path::to_owned),
+            variables: environment.into_iter().filter(ours).collect(),
+        }
+        .read()
+    }
+
+    /// Reads again what [`Config::load`] read, with the variables of then. A configuration that was
+    /// put together otherwise is itself again.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        match &self.source {
+            Some(source) => source.clone().read(),
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// Forgets where it was read, so that changes made by hand outlive a reload.
+    pub fn detach(&mut self) {
+        self.source = None;
+    }
+
+    /// Whether [`LOCAL_TRUNK`] stands in for a configuration.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The settings that differ from `other`'s and are read at a start only, by their key.
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let compared = [
+            (
+                "dialplans, prompts, data or certs",
+                self.paths == other.paths,
+            ),
+            ("http or api_key", self.http == other.http),
+            ("log", self.log == other.log),
+            ("sip", self.sip == other.sip),
+            ("rtp", self.rtp == other.rtp),
+            ("limits", self.limits == other.limits),
+            ("speech", self.speech == other.speech),
+        ];
+        let differ = compared.into_iter().filter(|(_, same)| !same);
+        differ.map(|(key, _)| key).collect()
     }
 
     /// Builds the configuration from a parsed file and the variables laid over it.
@@ -198,6 +257,8 @@ impl Config {
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
             ignored_variables,
+            source: None,
+            bare: false,
         };
         root.finish()?;
         config.rtp.settle(&config.sip)?;
@@ -212,6 +273,40 @@ impl Config {
         Self::from_parts(toml::Table::new(), [])
     }
 }
+
+impl Source {
+    fn read(self) -> Result<Config, ConfigError> {
+        let table = match &self.file {
+            Some(file) => read(file)?,
+            None => toml::Table::new(),
+        };
+        let mut config = Config::from_parts(table, self.variables.iter().cloned())?;
+        let nobody = config.trunks.is_empty() && config.endpoints.is_empty();
+        let mut listeners = config.sip.listeners.iter();
+        let loopback = listeners.all(|listener| listener.address.ip().is_loopback());
+        if self.file.is_none() && nobody && loopback {
+            config.trunks = local_trunk()?;
+            config.bare = true;
+        }
+        config.source = Some(self);
+        Ok(config)
+    }
+}
+
+/// A trunk for the phones of this machine: whoever starts a server without any configuration wants
+/// to hear it, and nobody else reaches a loopback address.
+fn local_trunk() -> Result<Section, ConfigError> {
+    let list = ["127.0.0.1", "::1"]
+        .map(|ip| toml::Value::from(ip))
+        .to_vec();
+    let trunk = toml::Table::from_iter([("addresses".to_owned(), list.into())]);
+    let trunks = toml::Table::from_iter([(LOCAL_TRUNK.to_owned(), trunk.into())]);
+    let root = toml::Table::from_iter([("trunks".to_owned(), trunks.into())]);
+    Section::from_toml(root).section("trunks")
+}
+
+/// The trunk that a server without any configuration has.
+pub const LOCAL_TRUNK: &str = "local";
 
 impl Paths {
     fn read(root: &mut Section) -> Result<Self, ConfigError> {

@@ -218,3 +218,67 @@ fn the_example_shows_every_default_as_it_is() {
         "a default is missing from the example, or from this test"
     );
 }
+
+/// What [`Config::load`] makes of the variables alone.
+fn load_bare(variables: &[(&str, &str)]) -> Config {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(None, variables).unwrap()
+}
+
+#[test]
+fn without_a_file_this_machine_is_a_trunk_until_somebody_is_named_or_others_can_reach_it() {
+    let bare = load_bare(&[("TANDEM_DATA", "x")]);
+    let trunks = bare.trunks.clone().sections().unwrap();
+    let names: Vec<&str> = trunks.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((bare.is_bare(), names), (true, vec![LOCAL_TRUNK]));
+    for (variable, value) in [
+        ("TANDEM_TRUNKS__ACME__SEND_TO", "192.0.2.1"),
+        ("TANDEM_ENDPOINTS__ANNA__PASSWORD", "secret"),
+        ("TANDEM_SIP__UDP", "192.0.2.9:5060"),
+    ] {
+        let config = load_bare(&[(variable, value)]);
+        let local = config.trunks.sections().unwrap();
+        assert!(
+            !config.bare && local.iter().all(|(name, _)| name != LOCAL_TRUNK),
+            "{variable}"
+        );
+    }
+    assert!(!Config::defaults().unwrap().is_bare());
+}
+
+#[test]
+fn a_file_read_again_is_what_it_is_by_then_under_the_variables_of_before() {
+    let name = format!("tandem-config-{}.toml", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, "data = \"one\"\n[limits]\ncalls = 5\n").unwrap();
+    let variables = [("TANDEM_LIMITS__CALLS".to_owned(), "7".to_owned())];
+    let before = Config::load(Some(&file), variables).unwrap();
+    std::fs::write(&file, "data = \"two\"\n[log]\nformat = \"json\"\n").unwrap();
+    let after = before.read_again().unwrap();
+    std::fs::write(&file, "[limits]\ncalls = 0\n[rtp]\nworkers = 65\n").unwrap();
+    let refused = before.read_again().unwrap_err();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(after.paths.data, Path::new("two"));
+    assert_eq!(after.limits.calls, 7);
+    let differ = ["dialplans, prompts, data or certs", "log"];
+    assert_eq!(before.fixed_differences(&after), differ);
+    assert!(refused.to_string().starts_with("rtp.workers"), "{refused}");
+}
+
+#[test]
+fn whom_tls_believes_follows_from_whose_certificate_is_shown_unless_it_is_said() {
+    let certificate = "[sip.certificate]\nchain = \"a.pem\"\nkey = \"b.pem\"";
+    let table = [
+        ("", Trust::Anybody),
+        (certificate, Trust::System),
+        ("[sip]\ntrust = \"system\"", Trust::System),
+        ("[sip]\ntrust = \"ca.pem\"", Trust::File("ca.pem".into())),
+    ];
+    for (file, want) in table {
+        assert_eq!(load(file, &[]).unwrap().sip.trust, want, "{file}");
+    }
+    let insisting = format!("[sip]\ntrust = \"anybody\"\n{certificate}");
+    assert_eq!(load(&insisting, &[]).unwrap().sip.trust, Trust::Anybody);
+}
