@@ -24,6 +24,8 @@ pub struct TrunkConfig {
     pub sources: Vec<Source>,
     /// Where its calls are sent, best first (`send_to`, `transport`).
     pub targets: Vec<Target>,
+    /// The name that its certificate must have, over TLS; the numeric address if `None` (`tls_name`).
+    pub tls_name: Option<String>,
     /// What the carrier must prove besides its address (`inbound_user`, `inbound_password`, `digest`).
     pub inbound: Option<(String, Secrets)>,
     /// Who we are to the carrier (`user`, `password`, `realm`).
@@ -57,6 +59,8 @@ pub struct EndpointConfig {
     pub contacts_max: usize,
     /// A place where it can always be rung, registered or not: its URI and address (`contact`).
     pub contact: Option<(String, Target)>,
+    /// The number that its calls show; its name if `None` (`caller_id`).
+    pub caller_id: Option<String>,
 }
 
 impl TrunkConfig {
@@ -100,6 +104,7 @@ impl TrunkConfig {
             calls: cap(&mut file, "calls", 100_000)?,
             numbers: numbers(file.section("normalize")?)?,
             trust_identity: file.boolean("trust_identity")?.unwrap_or(true),
+            tls_name: tls_name(&mut file, transport)?,
             name,
             sources,
             targets,
@@ -138,12 +143,19 @@ impl EndpointConfig {
                 .integer("contacts", 1..=64)?
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or(CONTACTS_DEFAULT),
+            caller_id: caller_id(&mut file)?,
             name,
             secrets,
             contact,
         };
         file.finish()?;
         Ok(endpoint)
+    }
+
+    /// Whether a text can be what calls show: it goes into URIs and records.
+    pub fn may_show(caller_id: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+*#-_.".contains(&byte);
+        (1..=64).contains(&caller_id.len()) && caller_id.bytes().all(plain)
     }
 
     /// Whether it may be at this address.
@@ -306,6 +318,24 @@ fn contact(file: &mut Section) -> Result<Option<(String, Target)>, ConfigError> 
     }
 }
 
+fn tls_name(file: &mut Section, transport: Transport) -> Result<Option<String>, ConfigError> {
+    match file.text("tls_name")? {
+        Some(name) if transport != Transport::Tls => {
+            Err(file.refuse("tls_name", "transport = \"tls\" beside it", &name))
+        }
+        name => Ok(name),
+    }
+}
+
+fn caller_id(file: &mut Section) -> Result<Option<String>, ConfigError> {
+    match file.text("caller_id")? {
+        Some(text) if !EndpointConfig::may_show(&text) => {
+            Err(file.refuse("caller_id", CALLER_ID_RULE, &text))
+        }
+        shown => Ok(shown),
+    }
+}
+
 /// The error for a value that must not be shown.
 fn hidden(file: &Section, key: &str, rule: &str) -> ConfigError {
     ConfigError::Value {
@@ -351,5 +381,8 @@ const HASHES: [(&str, Algorithm, &str); 2] = [
     ),
 ];
 const COUNTRY_RULE: &str = "two capital letters of ISO 3166-1, such as \"FR\"";
+/// What [`EndpointConfig::may_show`] asks for, in words.
+pub const CALLER_ID_RULE: &str =
+    "a number such as +33123456789, or 1 to 64 letters, digits, '+', '*', '#', '-', '_' and '.'";
 /// Desk phone, soft phone, mobile phone, and as many stale ones.
 const CONTACTS_DEFAULT: usize = 8;

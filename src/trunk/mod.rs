@@ -32,7 +32,7 @@ pub use admission::{
     Admission, Admitted, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
 pub use contact::{Contact, Target, Way};
-pub use file::{EndpointConfig, TrunkConfig};
+pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
 pub use numbers::{Numbers, SendForm};
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};

@@ -65,6 +65,7 @@ fn trunk(name: &str, sources: &[&str]) -> TrunkConfig {
             .map(|source| source.parse().unwrap())
             .collect(),
         targets: Vec::new(),
+        tls_name: None,
         inbound: None,
         credentials: None,
         codecs: Vec::new(),
@@ -86,5 +87,6 @@ fn endpoint(name: &str, digests: Digests) -> EndpointConfig {
         codecs: Vec::new(),
         contacts_max: 3,
         contact: None,
+        caller_id: None,
     }
 }

@@ -140,7 +140,7 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
 fn every_key_of_an_endpoint_is_read() {
     let read = endpoints(
         "password = \"secret\"|digest = \"both\"|sources = [\"10.0.0.0/8\"]|codecs = [\"pcma\"]|contacts = 2|\
-         contact = \"sip:desk@192.0.2.7:5070;transport=tcp\"",
+         contact = \"sip:desk@192.0.2.7:5070;transport=tcp\"|caller_id = \"+33123456789\"",
     );
     let alice = read.unwrap().remove(0);
     let secrets = alice.secrets.as_ref().unwrap();
@@ -154,6 +154,7 @@ fn every_key_of_an_endpoint_is_read() {
         (Transport::Tcp, "192.0.2.7:5070".to_owned())
     );
     assert_eq!((alice.codecs, alice.contacts_max), (vec![Codec::Pcma], 2));
+    assert_eq!(alice.caller_id.as_deref(), Some("+33123456789"));
 }
 
 #[test]
@@ -194,6 +195,10 @@ fn a_mistake_in_an_endpoint_names_key_and_rule_but_never_a_secret() {
         (
             "ha1_md5 = \"00112233445566778899aabbccddeeff\"|digest = \"both\"",
             "endpoints.alice.ha1_sha256: missing; want 64 hexadecimal digits: SHA-256 of user:realm:password",
+        ),
+        (
+            "password = \"x\"|caller_id = \"a b\"",
+            "endpoints.alice.caller_id: want a number such as +33123456789, or 1 to 64 letters, digits, '+', '*', '#', '-', '_' and '.', have \"a b\"",
         ),
         (
             "password = \"x\"|contacts = 65",
