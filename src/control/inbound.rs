@@ -159,7 +159,7 @@ impl Control {
                         trunk: None,
                     },
                     entry: self.plan.entry_from_endpoint(&name, &call.called),
-                    from: name,
+                    from: call.endpoint.caller_id.clone().unwrap_or(name),
                     to: call.called,
                     codecs: call.endpoint.codecs.clone(),
                     order: None,

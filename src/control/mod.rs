@@ -41,7 +41,7 @@ use sip::ua::{SessionId, UserAgent, UserAgentConfig};
 use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
-use crate::trunk::{Admitted, EndpointConfig, Registrar, Trunks};
+use crate::trunk::{Admitted, EndpointConfig, Registrar, TrunkConfig, Trunks};
 
 use agenda::Agenda;
 use random::Random;
@@ -79,6 +79,23 @@ pub struct Setup {
     /// Calls at once; one more is refused with 503.
     pub calls_max: usize,
 }
+
+/// What a reload puts in force.
+pub struct Reconfiguration {
+    /// The compiled dialplans.
+    pub plan: Arc<Plan>,
+    /// The carriers.
+    pub trunks: Vec<TrunkConfig>,
+    /// The devices of the configuration; those made at run time stay besides.
+    pub endpoints: Vec<EndpointConfig>,
+    /// Who serves queues.
+    pub agents: Vec<AgentConfig>,
+}
+
+/// An endpoint of the configuration has the name of one made at run time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("endpoint {0:?} stands in the configuration and was made at run time")]
+pub struct NameTaken(pub String);
 
 /// A socket that signalling goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +258,7 @@ impl Control {
             dirty: VecDeque::new(),
             agenda: Agenda::default(),
             random,
-            next_call: 0,
+            next_call: first_call(setup.wall.at(now)),
             next_bridge: 0,
             draining: false,
             stopped: false,
@@ -342,6 +359,33 @@ impl Control {
     /// Whether [`Control::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Puts a new configuration and dialplan in force, both or neither. Live calls keep their plan,
+    /// run-time endpoints and registrations of endpoints that stay are kept.
+    ///
+    /// # Errors
+    /// [`NameTaken`] if an endpoint of the new configuration was made at run time: nothing changes.
+    pub fn reconfigure(&mut self, now: Now, new: Reconfiguration) -> Result<(), NameTaken> {
+        let Reconfiguration {
+            plan,
+            trunks,
+            mut endpoints,
+            agents,
+        } = new;
+        if let Some(taken) = endpoints.iter().find(|it| self.is_run_time(&it.name)) {
+            return Err(NameTaken(taken.name.clone()));
+        }
+        let made = self.run_time.iter();
+        let made = made.filter_map(|name| self.trunks.endpoint(name));
+        endpoints.extend(made.map(|endpoint| (**endpoint).clone()));
+        self.registrar.configure(&endpoints);
+        self.trunks.configure(trunks, endpoints);
+        self.agents = agents;
+        self.plan = plan;
+        self.configure_center(now);
+        self.pump(now);
+        Ok(())
     }
 
     /// Ends one call; `false` if there is none of that name.
@@ -460,5 +504,30 @@ impl Control {
             call: Some(call),
             what,
         }));
+    }
+}
+
+/// Where a start begins to number its calls, so that no id is ever given twice: milliseconds since
+/// 1970, with room for 4,096 calls in each. They leave the 56 bits of an index in the year 2527.
+fn first_call(wall: jiff::Timestamp) -> u64 {
+    u64::try_from(wall.as_millisecond()).unwrap_or(0) << 12
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_a_restart_have_other_ids_than_those_of_the_run_before() {
+        let at = |ms| jiff::Timestamp::from_millisecond(ms).unwrap();
+        let started = 1_795_000_000_000;
+        // A start takes longer than a millisecond, in which no 4,096 calls begin.
+        let last = CallId::new(3, first_call(at(started)) + 4_095);
+        let next = CallId::new(3, first_call(at(started + 1)));
+        assert!(last < next);
+        assert_eq!((last.shard(), next.shard()), (3, 3));
+        let far = at(16_000_000_000_000);
+        assert_eq!(CallId::new(3, first_call(far)).shard(), 3);
+        assert!(next < CallId::new(3, first_call(far)));
     }
 }

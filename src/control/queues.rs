@@ -14,15 +14,14 @@ impl Control {
         let queues: Vec<QueueConfig> = self.plan.queues().iter().map(queue_config).collect();
         let agents = self.agents.clone();
         self.center.handle(now, Input::Configure { queues, agents });
-        let reachable: Vec<center::AgentId> = self
-            .agents
-            .iter()
-            .filter(|agent| self.registrar.is_reachable(&agent.endpoint))
-            .map(|agent| agent.id.clone())
-            .collect();
-        for agent in reachable {
+        let seen = |agent: &center::AgentConfig| {
+            let yes = self.registrar.is_reachable(&agent.endpoint);
+            (agent.id.clone(), yes)
+        };
+        let seen: Vec<_> = self.agents.iter().map(seen).collect();
+        for (agent, yes) in seen {
             self.center
-                .handle(now, Input::AgentReachable { agent, yes: true });
+                .handle(now, Input::AgentReachable { agent, yes });
         }
     }
 

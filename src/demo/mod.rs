@@ -126,6 +126,7 @@ fn prepare(mut config: Config) -> anyhow::Result<(Config, Vec<(String, String)>)
         "trunks",
         toml::Table::from_iter([("town".to_owned(), trunk.into())]),
     )?;
+    config.detach();
     config.endpoints = section("endpoints", endpoints)?;
     config.agents = section("agents", agents)?;
     Ok((config, passwords))

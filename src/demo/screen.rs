@@ -13,6 +13,8 @@ use crate::control::{Event, What};
 /// A call as the screen follows it.
 #[derive(Default)]
 struct Followed {
+    /// The how manyth call it is: its id is a long number.
+    number: u32,
     recording: Option<String>,
     bridged: bool,
 }
@@ -22,6 +24,8 @@ pub(super) struct Screen<'a> {
     out: &'a mut dyn Write,
     recordings: PathBuf,
     calls: BTreeMap<CallId, Followed>,
+    /// Calls so far.
+    count: u32,
     /// Callers, and agents, who heard the other side.
     heard: (u32, u32),
     recorded: u32,
@@ -33,6 +37,7 @@ impl<'a> Screen<'a> {
             out,
             recordings,
             calls: BTreeMap::new(),
+            count: 0,
             heard: (0, 0),
             recorded: 0,
         }
@@ -72,7 +77,12 @@ impl<'a> Screen<'a> {
         };
         let text = match &event.what {
             What::Initiated { from, to } => {
-                self.calls.insert(call, Followed::default());
+                self.count += 1;
+                let followed = Followed {
+                    number: self.count,
+                    ..Followed::default()
+                };
+                self.calls.insert(call, followed);
                 format!("{from} calls {to}")
             }
             What::Answered => "answered: the menu speaks".to_owned(),
@@ -97,8 +107,8 @@ impl<'a> Screen<'a> {
     }
 
     fn hung_up(&mut self, event: &Event, call: CallId, cause: &str) -> io::Result<()> {
-        let followed = self.calls.remove(&call).unwrap_or_default();
         self.line(event, call, &format!("ended ({cause})"))?;
+        let followed = self.calls.remove(&call).unwrap_or_default();
         let Some(file) = followed.recording.filter(|_| followed.bridged) else {
             return Ok(());
         };
@@ -128,11 +138,8 @@ impl<'a> Screen<'a> {
 
     fn line(&mut self, event: &Event, call: CallId, text: &str) -> io::Result<()> {
         let seconds = event.at.as_millis() as f64 / 1_000.0;
-        writeln!(
-            self.out,
-            "{seconds:>7.2} s  call {:<3} {text}",
-            call.0 & 0xff_ffff
-        )?;
+        let number = self.calls.get(&call).map_or(0, |it| it.number);
+        writeln!(self.out, "{seconds:>7.2} s  call {number:<3} {text}")?;
         self.out.flush()
     }
 
