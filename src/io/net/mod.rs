@@ -182,7 +182,7 @@ impl NetCounts {
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// The system refused the address: in use, not ours, or not permitted.
-    #[error("listener {id}: cannot listen on {transport:?} {bind}: {error}")]
+    #[error("listener {id}: cannot listen on {transport} {bind}")]
     Bind {
         /// The listener's number.
         id: u16,
@@ -191,6 +191,7 @@ pub enum NetError {
         /// The address asked for.
         bind: SocketAddr,
         /// The system's reason.
+        #[source]
         error: io::Error,
     },
     /// A transport that this module does not speak.

@@ -23,6 +23,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 pub enum Trust {
     /// The authorities in this PEM file.
     Authorities(PathBuf),
+    /// The authorities that the system trusts: `SSL_CERT_FILE`, else the first of [`SYSTEM_BUNDLES`].
+    System,
     /// Anybody: for development on one machine, and said so in the log at start.
     Anybody,
 }
@@ -92,6 +94,7 @@ impl TlsConfig {
             .map_err(unfit)?;
         let client = match &files.trust {
             Trust::Authorities(path) => client.with_root_certificates(authorities(path)?),
+            Trust::System => client.with_root_certificates(system_authorities()?),
             Trust::Anybody => {
                 tracing::warn!("TLS connections that we open believe any certificate");
                 client
@@ -170,6 +173,30 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     }
     Ok(store)
 }
+
+/// What the system trusts; certificates of kinds that nobody here can check are left out.
+fn system_authorities() -> Result<RootCertStore, TlsError> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let usual = SYSTEM_BUNDLES.iter().map(PathBuf::from);
+    let found = named.or_else(|| usual.into_iter().find(|path| path.is_file()));
+    let Some(path) = found else {
+        let why = "no authorities: want the package ca-certificates, or sip.trust = \"FILE\"";
+        return Err(unfit(why));
+    };
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(certificates(&path)?);
+    match usable {
+        0 => Err(file(&path, "holds no authority")),
+        _ => Ok(store),
+    }
+}
+
+/// Where Debian, Fedora and Alpine keep their authorities.
+pub const SYSTEM_BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| file(path, error))?;
