@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ApiError;
 use crate::call::{CallId, Cause, Direction};
-use crate::center::{AgentId, Snapshot, Wish};
+use crate::center::{AgentId, Obstacle, Snapshot, Wish};
 use crate::store::EndpointRow;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
@@ -110,6 +110,19 @@ pub struct CallSnapshot {
     pub agent: Option<String>,
     /// The dialplan's node that it stands at.
     pub step: Option<String>,
+    /// Why nobody of its queue serves it yet; empty unless it waits.
+    pub waits_for: Vec<WaitsFor>,
+}
+
+/// What keeps one agent from a call that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitsFor {
+    /// Who.
+    pub agent: AgentId,
+    /// What.
+    pub obstacle: Obstacle,
+    /// How long it lasts yet, where that is known.
+    pub left: Option<Duration>,
 }
 
 /// What happens to a call.
@@ -174,7 +187,7 @@ pub struct Reloaded {
 }
 
 /// How full every table is: back to the start when all calls are over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls in progress.
     pub calls: usize,
@@ -188,6 +201,25 @@ pub struct Counts {
     pub registrations: usize,
     /// Whether new calls are refused because the server is going down.
     pub draining: bool,
+    /// Calls that each trunk has, both ways.
+    pub trunks: Vec<(String, u32)>,
+    /// What the SIP machine has done since the start.
+    pub sip: SipCounts,
+    /// What the transports have done, by name; all but `connections` only grow.
+    pub net: Vec<(&'static str, u64)>,
+}
+
+/// What the SIP machine has done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SipCounts {
+    /// Messages that could not be parsed.
+    pub malformed: u64,
+    /// Well-formed messages that belong to nothing.
+    pub strays: u64,
+    /// Requests turned away because a table was full.
+    pub refused_full: u64,
+    /// Requests that repeated an earlier one.
+    pub retransmissions: u64,
 }
 
 /// The sending end of the way to control. Cheap to clone.

@@ -12,6 +12,7 @@ use super::center::read;
 use super::wire::{EndpointJson, ErrorJson, NewEndpointJson, now_ms};
 use super::{Api, ApiError, Command, EndpointRefused, NewEndpoint};
 use crate::config::Secret;
+use crate::trunk::{CALLER_ID_RULE, EndpointConfig};
 
 /// Lists the endpoints and where they are registered.
 #[utoipa::path(get, path = "/v1/endpoints", tag = "endpoints", responses(
@@ -96,14 +97,13 @@ fn check(new: &NewEndpointJson) -> Result<(), ApiError> {
             "password: want 8 to 256 bytes".to_owned(),
         ));
     }
-    if new
+    if let Some(id) = new
         .caller_id
         .as_ref()
-        .is_some_and(|id| id.len() > 64 || id.chars().any(char::is_control))
+        .filter(|id| !EndpointConfig::may_show(id))
     {
-        return Err(ApiError::BadRequest(
-            "caller_id: want at most 64 printable bytes".to_owned(),
-        ));
+        let why = format!("caller_id: want {CALLER_ID_RULE}, have {id:?}");
+        return Err(ApiError::BadRequest(why));
     }
     Ok(())
 }

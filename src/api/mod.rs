@@ -11,8 +11,10 @@ mod center;
 mod command;
 mod endpoints;
 mod error;
+mod gauges;
 mod key;
 mod open;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -31,10 +33,11 @@ use utoipa_axum::routes;
 
 pub use command::{
     COMMAND_CAPACITY, CallSnapshot, CallState, Command, Control, Counts, EndpointRefused,
-    EndpointSnapshot, NewEndpoint, Reloaded, Reply,
+    EndpointSnapshot, NewEndpoint, Reloaded, Reply, SipCounts, WaitsFor,
 };
 pub use error::ApiError;
 pub use key::{Key, KeyFound};
+pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve};
 pub use wire::{CallJson, CdrPageJson};
 
 use crate::store::Store;
@@ -59,7 +62,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Every route with its guards, ready for `axum::serve`.
+    /// Every route with its guards, ready for [`serve`].
     pub fn router(self) -> Router {
         let (body_max, timeout) = (self.body_max_bytes, self.timeout);
         let api = Arc::new(self);

@@ -11,8 +11,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 
 use super::wire::{ReadyJson, VersionJson};
-use super::{Api, Command, Counts};
-use crate::center::Snapshot;
+use super::{Api, Command, gauges};
 
 /// Says that the process lives.
 #[utoipa::path(get, path = "/healthz", tag = "server", security(()), responses((status = 200)))]
@@ -60,56 +59,13 @@ pub(super) async fn version() -> Json<VersionJson> {
 ))]
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
     if let Ok(counts) = api.control.ask(|reply| Command::Counts { reply }).await {
-        gauge_counts(counts);
+        gauges::counts(&counts);
     }
     if let Ok(center) = api.control.ask(|reply| Command::Center { reply }).await {
-        gauge_center(&center);
+        gauges::center(&center);
     }
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, api.metrics.render()).into_response()
-}
-
-fn gauge_counts(counts: Counts) {
-    metrics::gauge!("tandem_calls_active").set(counts.calls as f64);
-    metrics::gauge!("tandem_sip_transactions").set(counts.transactions as f64);
-    metrics::gauge!("tandem_sip_dialogs").set(counts.dialogs as f64);
-    metrics::gauge!("tandem_media_ports").set(counts.ports as f64);
-    metrics::gauge!("tandem_registrations").set(counts.registrations as f64);
-    metrics::gauge!("tandem_draining").set(f64::from(u8::from(counts.draining)));
-    // Each entry is an open descriptor of this process, the listing's own included.
-    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
-        metrics::gauge!("tandem_open_files").set(entries.count() as f64);
-    }
-}
-
-fn gauge_center(center: &Snapshot) {
-    for queue in &center.queues {
-        let labels = [("queue", queue.name.clone())];
-        metrics::gauge!("tandem_queue_waiting", &labels).set(queue.waiting.len() as f64);
-        metrics::counter!("tandem_queue_joined_total", &labels).absolute(queue.joined);
-        metrics::counter!("tandem_queue_assigned_total", &labels).absolute(queue.assigned);
-        metrics::counter!("tandem_queue_abandoned_total", &labels).absolute(queue.abandoned);
-        metrics::counter!("tandem_queue_expired_total", &labels).absolute(queue.expired);
-        metrics::counter!("tandem_queue_refused_total", &labels).absolute(queue.refused);
-    }
-    use crate::center::AgentState as S;
-    for state in [
-        S::Available,
-        S::Resting,
-        S::Ringing,
-        S::Busy,
-        S::WrapUp,
-        S::Away,
-    ] {
-        let count = center
-            .agents
-            .iter()
-            .filter(|a| a.reachable && a.state == state)
-            .count();
-        metrics::gauge!("tandem_agents", "state" => state.name()).set(count as f64);
-    }
-    let unreachable = center.agents.iter().filter(|a| !a.reachable).count();
-    metrics::gauge!("tandem_agents", "state" => "unreachable").set(unreachable as f64);
 }
 
 /// Completes the document that the routes began: its title, and the key that all but the open paths want.

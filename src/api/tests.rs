@@ -104,6 +104,13 @@ fn call() -> CallSnapshot {
         queue: Some("sales".to_owned()),
         agent: None,
         step: Some("menu".to_owned()),
+        waits_for: vec![WaitsFor {
+            agent: "anna".into(),
+            obstacle: crate::center::Obstacle::WrapUp {
+                until: clock::Now::ZERO,
+            },
+            left: Some(Duration::from_secs(4)),
+        }],
     }
 }
 
@@ -510,4 +517,23 @@ async fn the_key_is_configured_or_made_once_and_only_its_hash_is_kept() {
     assert!(matches!(again, KeyFound::Stored(key) if key.is(text.reveal())));
     let kept = world.store.api_key_hash().await.unwrap().unwrap();
     assert_ne!(kept, text.reveal().as_bytes());
+}
+
+#[tokio::test]
+async fn a_waiting_call_says_what_keeps_each_agent_from_it() {
+    let world = World::new().await;
+    let (status, call) = world.ask("GET", "/v1/calls/c0000000000000001", "").await;
+    assert_eq!(status, 200);
+    let want = json!([{"agent": "anna", "why": "wrap-up", "left_secs": 4.0}]);
+    assert_eq!(call["waits_for"], want, "{call}");
+}
+
+#[tokio::test]
+async fn a_caller_id_that_no_phone_could_show_is_refused_with_the_rule() {
+    let world = World::new().await;
+    let body = r#"{"name":"desk7","password":"long enough","caller_id":"a b"}"#;
+    let (status, error) = world.ask("POST", "/v1/endpoints", body).await;
+    let message = error["error"]["message"].as_str().unwrap_or_default();
+    assert_eq!(status, 400);
+    assert!(message.starts_with("caller_id: want a number"), "{message}");
 }

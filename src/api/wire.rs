@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::command::{CallSnapshot, CallState, EndpointSnapshot};
+use super::command::{CallSnapshot, CallState, EndpointSnapshot, WaitsFor};
 use crate::call::Direction;
-use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
+use crate::center::{AgentSnapshot, Obstacle, QueueSnapshot, WaitingSnapshot};
 use crate::store::CdrRow;
 
 /// A failed request.
@@ -53,6 +53,42 @@ pub struct CallJson {
     pub agent: Option<String>,
     /// The dialplan's node that it stands at.
     pub step: Option<String>,
+    /// While it waits: what keeps each agent of its queue. Empty where the queue has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Vec<WaitsForJson>>,
+}
+
+/// What keeps an agent from a call that waits.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct WaitsForJson {
+    /// Who.
+    pub agent: String,
+    /// `unreachable`, `away`, `resting`, `rings-for-another`, `rings-for-this`, `busy`, `wrap-up`,
+    /// `unknown` (the queue names an agent who is none) or `free`.
+    pub why: String,
+    /// How long a rest or a wrap-up lasts yet, in seconds.
+    pub left_secs: Option<f64>,
+}
+
+impl From<WaitsFor> for WaitsForJson {
+    fn from(waits: WaitsFor) -> Self {
+        let why = match waits.obstacle {
+            Obstacle::Unreachable => "unreachable",
+            Obstacle::Away => "away",
+            Obstacle::Resting { .. } => "resting",
+            Obstacle::RingsForAnother => "rings-for-another",
+            Obstacle::RingsForThis => "rings-for-this",
+            Obstacle::Busy => "busy",
+            Obstacle::WrapUp { .. } => "wrap-up",
+            Obstacle::Unknown => "unknown",
+            Obstacle::Free => "free",
+        };
+        Self {
+            agent: waits.agent.to_string(),
+            why: why.to_owned(),
+            left_secs: waits.left.map(|left| left.as_secs_f64()),
+        }
+    }
 }
 
 impl CallJson {
@@ -81,6 +117,8 @@ impl CallJson {
             queue: call.queue,
             agent: call.agent,
             step: call.step,
+            waits_for: (call.state == CallState::Queued)
+                .then(|| call.waits_for.into_iter().map(WaitsForJson::from).collect()),
         }
     }
 }

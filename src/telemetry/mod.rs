@@ -35,12 +35,116 @@ pub fn log(config: &Log) -> Result<(), ConfigError> {
 /// Installs the recorder behind `metrics::counter!` and its kin, with buckets for seconds.
 ///
 /// # Errors
-/// [`BuildError`] if this process has a recorder already.
+/// [`BuildError`] if somebody else has installed a recorder.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let mut installed = INSTALLED.lock();
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    describe();
+    *installed = Some(handle.clone());
+    Ok(handle)
 }
+
+/// The recorder is the process's: servers one after the other in a process share it.
+static INSTALLED: parking_lot::Mutex<Option<PrometheusHandle>> = parking_lot::Mutex::new(None);
+
+/// Tells the recorder in force what each metric means.
+pub fn describe() {
+    for (name, help) in GAUGES {
+        metrics::describe_gauge!(name, help);
+    }
+    for (name, help) in COUNTERS {
+        metrics::describe_counter!(name, help);
+    }
+}
+
+const GAUGES: [(&str, &str); 12] = [
+    ("tandem_calls_active", "Calls in progress"),
+    (
+        "tandem_trunk_calls",
+        "Calls in progress by trunk, both ways",
+    ),
+    ("tandem_queue_waiting", "Calls that wait, by queue"),
+    (
+        "tandem_queue_longest_wait_seconds",
+        "How long the call that waits longest has waited, by queue",
+    ),
+    (
+        "tandem_agents",
+        "Agents by what they do; unreachable ones by that alone",
+    ),
+    ("tandem_registrations", "Contacts registered"),
+    ("tandem_media_ports", "Media ports open or reserved"),
+    ("tandem_sip_transactions", "SIP transactions not yet over"),
+    ("tandem_sip_dialogs", "SIP dialogs, early ones included"),
+    (
+        "tandem_sip_connections",
+        "Open TCP and TLS connections of SIP",
+    ),
+    ("tandem_open_files", "Open file descriptors of the process"),
+    (
+        "tandem_draining",
+        "1 while new calls are refused because the server goes down",
+    ),
+];
+
+const COUNTERS: [(&str, &str); 15] = [
+    ("tandem_calls_ended_total", "Calls that are over"),
+    (
+        "tandem_sip_rejected_total",
+        "Requests refused, by SIP status; 0: without an answer",
+    ),
+    (
+        "tandem_sip_events_total",
+        "Messages malformed, stray or repeated, and requests for which a table was full",
+    ),
+    (
+        "tandem_sip_transport_total",
+        "What the SIP transports did: messages, and connections by how they began and ended",
+    ),
+    (
+        "tandem_queue_joined_total",
+        "Calls that wanted to wait, by queue",
+    ),
+    (
+        "tandem_queue_assigned_total",
+        "Calls that an agent took, by queue",
+    ),
+    (
+        "tandem_queue_abandoned_total",
+        "Calls whose caller left while waiting, by queue",
+    ),
+    (
+        "tandem_queue_expired_total",
+        "Calls that waited too long or lost their last agent, by queue",
+    ),
+    ("tandem_queue_refused_total", "Calls not let in, by queue"),
+    ("tandem_recordings_total", "Recordings written"),
+    (
+        "tandem_recordings_refused_total",
+        "Recordings not made because too many were being made",
+    ),
+    (
+        "tandem_http_requests_total",
+        "Requests to the API, by route, method and status",
+    ),
+    (
+        "tandem_store_records_total",
+        "Records written to the database",
+    ),
+    (
+        "tandem_store_retries_total",
+        "Commits tried again because the database refused",
+    ),
+    (
+        "tandem_store_full_total",
+        "Records that had to wait at the edge because the writer was behind",
+    ),
+];
 
 /// Upper bounds of the histograms, all of which count seconds: from a tick to a long wait.
 const SECONDS: [f64; 14] = [

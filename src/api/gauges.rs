@@ -1,0 +1,169 @@
+//! What a scrape of `/metrics` reads off control at that moment, told to the recorder.
+
+use std::collections::BTreeSet;
+
+use super::Counts;
+use crate::center::{AgentState, QueueSnapshot, Snapshot};
+
+/// Queues that were ever shown: one that is gone must read zero, not its last value for ever. The
+/// recorder is the process's, so is this; its bound is what operators name in a process's life.
+static SHOWN: parking_lot::Mutex<BTreeSet<String>> = parking_lot::Mutex::new(BTreeSet::new());
+
+/// Tables, trunks, the SIP machine and its transports.
+pub(super) fn counts(counts: &Counts) {
+    let gauge = |name: &'static str, value: f64| metrics::gauge!(name).set(value);
+    gauge("tandem_calls_active", counts.calls as f64);
+    gauge("tandem_sip_transactions", counts.transactions as f64);
+    gauge("tandem_sip_dialogs", counts.dialogs as f64);
+    gauge("tandem_media_ports", counts.ports as f64);
+    gauge("tandem_registrations", counts.registrations as f64);
+    gauge("tandem_draining", f64::from(u8::from(counts.draining)));
+    // Each entry is an open descriptor of this process, the listing's own included.
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        gauge("tandem_open_files", entries.count() as f64);
+    }
+    for (trunk, calls) in &counts.trunks {
+        let label = [("trunk", trunk.clone())];
+        metrics::gauge!("tandem_trunk_calls", &label).set(f64::from(*calls));
+    }
+    for (event, count) in [
+        ("malformed", counts.sip.malformed),
+        ("stray", counts.sip.strays),
+        ("table-full", counts.sip.refused_full),
+        ("retransmission", counts.sip.retransmissions),
+    ] {
+        metrics::counter!("tandem_sip_events_total", "event" => event).absolute(count);
+    }
+    for &(event, count) in &counts.net {
+        match event {
+            "connections" => gauge("tandem_sip_connections", count as f64),
+            _ => metrics::counter!("tandem_sip_transport_total", "event" => event).absolute(count),
+        }
+    }
+}
+
+/// Queues and agents.
+pub(super) fn center(center: &Snapshot) {
+    let mut gone = SHOWN.lock().clone();
+    for queue in &center.queues {
+        gone.remove(&queue.name);
+        show(queue);
+    }
+    for name in gone {
+        let label = [("queue", name)];
+        metrics::gauge!("tandem_queue_waiting", &label).set(0.0);
+        metrics::gauge!("tandem_queue_longest_wait_seconds", &label).set(0.0);
+    }
+    let names = center.queues.iter().map(|queue| queue.name.clone());
+    SHOWN.lock().extend(names);
+    let count = |state: &'static str, among: &dyn Fn(&crate::center::AgentSnapshot) -> bool| {
+        let count = center.agents.iter().filter(|agent| among(agent)).count();
+        metrics::gauge!("tandem_agents", "state" => state).set(count as f64);
+    };
+    for state in STATES {
+        count(state.name(), &|it| it.reachable && it.state == state);
+    }
+    count("unreachable", &|it| !it.reachable);
+}
+
+fn show(queue: &QueueSnapshot) {
+    let label = [("queue", queue.name.clone())];
+    let longest = queue.waiting.iter().map(|it| it.waited).max();
+    let longest = longest.unwrap_or_default().as_secs_f64();
+    metrics::gauge!("tandem_queue_waiting", &label).set(queue.waiting.len() as f64);
+    metrics::gauge!("tandem_queue_longest_wait_seconds", &label).set(longest);
+    metrics::counter!("tandem_queue_joined_total", &label).absolute(queue.joined);
+    metrics::counter!("tandem_queue_assigned_total", &label).absolute(queue.assigned);
+    metrics::counter!("tandem_queue_abandoned_total", &label).absolute(queue.abandoned);
+    metrics::counter!("tandem_queue_expired_total", &label).absolute(queue.expired);
+    metrics::counter!("tandem_queue_refused_total", &label).absolute(queue.refused);
+}
+
+const STATES: [AgentState; 6] = [
+    AgentState::Available,
+    AgentState::Resting,
+    AgentState::Ringing,
+    AgentState::Busy,
+    AgentState::WrapUp,
+    AgentState::Away,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::CallId;
+    use crate::center::{Center, Input, QueueConfig};
+
+    /// What a scrape shows after `told`.
+    fn scrape(told: impl Fn()) -> String {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            crate::telemetry::describe();
+            told();
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn the_gauge_of_a_queue_that_is_gone_falls_to_zero() {
+        let now = clock::Now::ZERO;
+        let mut one = Center::new();
+        let configure = Input::Configure {
+            queues: vec![QueueConfig::named("vanishing")],
+            agents: Vec::new(),
+        };
+        one.handle(now, configure);
+        let (call, queue) = (CallId(1), "vanishing".to_owned());
+        one.handle(
+            now,
+            Input::Join {
+                call,
+                queue,
+                priority: 0,
+                max_wait: None,
+            },
+        );
+        let before = one.snapshot(now);
+        let line = "tandem_queue_waiting{queue=\"vanishing\"}";
+        let first = scrape(|| center(&before));
+        assert!(first.contains(&format!("{line} 1")), "{first}");
+        let later = scrape(|| {
+            center(&before);
+            center(&Snapshot::default());
+        });
+        assert!(later.contains(&format!("{line} 0")), "{later}");
+    }
+
+    #[test]
+    fn every_metric_that_a_scrape_shows_has_a_help_text() {
+        let told = Counts {
+            trunks: vec![("acme".to_owned(), 2)],
+            net: vec![("received", 7), ("connections", 3)],
+            ..Counts::default()
+        };
+        let shown = scrape(|| {
+            counts(&told);
+            center(&Center::new().snapshot(clock::Now::ZERO));
+        });
+        let types = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.len() > 8, "{shown}");
+        for name in names {
+            assert!(
+                shown.contains(&format!("# HELP {name} ")),
+                "{name}: {shown}"
+            );
+        }
+        assert!(
+            shown.contains("tandem_trunk_calls{trunk=\"acme\"} 2"),
+            "{shown}"
+        );
+        assert!(shown.contains("tandem_sip_connections 3"), "{shown}");
+        assert!(
+            shown.contains("tandem_sip_transport_total{event=\"received\"} 7"),
+            "{shown}"
+        );
+    }
+}

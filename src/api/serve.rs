@@ -1,0 +1,184 @@
+//! The HTTP connections: how many at once, how long one may dawdle, and how they end.
+//!
+//! The law: what a client can make us hold is bounded. A connection waits in the system's queue while
+//! [`CONNECTIONS_MAX`] are open; one that does not send a whole request head in [`HEAD_PATIENCE`] is
+//! closed, so idle ones make room; one whose client does not read is cut off by the system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at once: scrapers, dashboards and scripts, each of which keeps one or two.
+pub const CONNECTIONS_MAX: usize = 512;
+
+/// From the opening of a connection, or the last response, to the end of the next request's head.
+pub const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The bounds of [`serve`]; a test has others.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How long a request head may take.
+    pub head_patience: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            head_patience: HEAD_PATIENCE,
+        }
+    }
+}
+
+/// Serves until `stop`, then lets each connection finish the request it is at.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(bounds.connections_max));
+    let connections = TaskTracker::new();
+    loop {
+        let next = async {
+            // Never closed, so never refused.
+            let permit = Arc::clone(&room).acquire_owned().await.ok();
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, router.clone(), bounds, stop.clone(), permit);
+                connections.spawn(connection);
+            }
+            // Out of descriptors, most likely: those in use come back.
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+    _room: Option<OwnedSemaphorePermit>,
+) {
+    // Without it a client that reads nothing holds its place a quarter of an hour; with it, so long.
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_PATIENCE));
+    let service = TowerToHyperService::new(router);
+    let mut served = std::pin::pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.head_patience)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // A connection that breaks is its client's affair.
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}
+
+/// How long what we sent may lie unread.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long nothing is accepted after a failure.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    struct World {
+        address: std::net::SocketAddr,
+        stop: CancellationToken,
+        served: TaskTracker,
+    }
+
+    async fn world(connections_max: usize, head_patience: Duration) -> World {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", axum::routing::get(async || "ok"));
+        let bounds = Bounds {
+            connections_max,
+            head_patience,
+        };
+        let (stop, served) = (CancellationToken::new(), TaskTracker::new());
+        served.spawn(serve(listener, router, bounds, stop.clone()));
+        World {
+            address,
+            stop,
+            served,
+        }
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut buffer = [0; 1_024];
+        let length = stream.read(&mut buffer).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_half_a_head_is_closed_and_one_that_asks_again_is_served() {
+        let world = world(8, Duration::from_millis(300)).await;
+        let mut slow = TcpStream::connect(world.address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+        let mut good = TcpStream::connect(world.address).await.unwrap();
+        for _ in 0..2 {
+            good.write_all(REQUEST).await.unwrap();
+            let text = answer(&mut good).await;
+            assert!(
+                text.starts_with("HTTP/1.1 200") && text.ends_with("ok"),
+                "{text}"
+            );
+        }
+        assert!(!answer(&mut slow).await.starts_with("HTTP/1.1 200"));
+        // Idle after its response, the good one is closed as well.
+        assert_eq!(answer(&mut good).await, "");
+    }
+
+    #[tokio::test]
+    async fn one_connection_more_than_there_is_room_for_waits_until_another_closes() {
+        let world = world(1, Duration::from_secs(30)).await;
+        let mut first = TcpStream::connect(world.address).await.unwrap();
+        first.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut first).await.ends_with("ok"));
+        let mut second = TcpStream::connect(world.address).await.unwrap();
+        second.write_all(REQUEST).await.unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(100), answer(&mut second)).await;
+        assert!(early.is_err(), "{early:?}");
+        drop(first);
+        assert!(answer(&mut second).await.ends_with("ok"));
+    }
+
+    #[tokio::test]
+    async fn a_stop_closes_idle_connections_and_ends() {
+        let world = world(8, Duration::from_secs(30)).await;
+        let mut idle = TcpStream::connect(world.address).await.unwrap();
+        idle.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut idle).await.ends_with("ok"));
+        world.stop.cancel();
+        world.served.close();
+        world.served.wait().await;
+        assert_eq!(answer(&mut idle).await, "");
+    }
+}
