@@ -194,3 +194,22 @@ fn a_mistake_in_a_dialplan_is_shown_with_its_place_and_fails() {
         "{err}"
     );
 }
+
+#[test]
+fn a_server_whose_address_is_taken_says_which_and_why_once_and_ends_with_3() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let data = std::env::temp_dir().join(format!("tandem-cli-taken-{}", std::process::id()));
+    let text = format!(
+        "data = {data:?}\ndialplans = {data:?}\n[log]\nfilter = \"off\"\n\
+         [sip]\nudp = [\"{address}\"]\ntcp = []\ntls = []\n"
+    );
+    let file = File::new("taken.toml", &text);
+    let (code, _, err) = tandem(&["serve", "--config", file.path()]);
+    std::fs::remove_dir_all(&data).unwrap();
+    assert!(is(code, 3), "{err}");
+    let want =
+        format!("tandem: listener 0: cannot listen on UDP {address}: Address already in use");
+    assert!(err.starts_with(&want), "{err}");
+    assert_eq!(err.matches("in use").count(), 1, "{err}");
+}

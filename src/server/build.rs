@@ -1,10 +1,12 @@
 //! Starting: each plane in the order in which the next one needs it.
 
-use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use media::worker::MediaPlane;
 use sip::ua::UserAgentConfig;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -12,25 +14,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::edge::Edge;
-use super::shard::{self, Inputs, Shard, ShardHandle};
+use super::known::{Configured, Stored};
+use super::reload::Reloader;
+use super::shard::{self, Inputs, Shard};
+use super::sockets::{Sockets, faces, media_config};
 use super::{Server, plans};
 use crate::api::{self, Api, Key, KeyFound};
 use crate::call::Prompt;
-use crate::center::AgentConfig;
-use crate::config::{self, Config, ConfigError, Listener, Secret};
-use crate::control::{self, Control, Setup, WallClock};
-use crate::dialplan::{Facts, Plan, Speech};
+use crate::config::{Config, Secret};
+use crate::control::{Control, Setup, WallClock};
+use crate::dialplan::{Plan, Speech};
 use crate::io::clock::SystemClock;
-use crate::io::media::{MediaAddress, MediaConfig, Workers};
-use crate::io::net::{Limits, ListenerConfig, Net, NetError, certs, tls};
+use crate::io::media::Workers;
+use crate::io::net::Net;
 use crate::io::record::{Recorder, RecorderConfig};
 use crate::prompt::speech::{Espeak, NoSpeech, Tts};
 use crate::prompt::{ClipLibrary, Installation};
 use crate::store::{Store, Writer};
 use crate::telemetry;
-use crate::trunk::{
-    Digests, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks, TrunksConfig,
-};
+use crate::trunk::{Digests, Registrar, RegistrarConfig, Trunks, TrunksConfig};
 
 /// Events that a slow watcher may fall behind by.
 const EVENTS_KEPT: usize = 1_024;
@@ -38,33 +40,135 @@ const EVENTS_KEPT: usize = 1_024;
 /// How long a digest nonce is good for.
 const NONCE_LIFE: Duration = Duration::from_secs(300);
 
-/// What the configuration's raw sections come to.
-pub(super) struct Parsed {
-    pub(super) trunks: Vec<TrunkConfig>,
-    pub(super) endpoints: Vec<EndpointConfig>,
-    pub(super) agents: Vec<AgentConfig>,
+pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
+    let clock = SystemClock::start();
+    let read = Read::all(&config, clock).await?;
+    let sockets = Sockets::open(&config, &read.known).await?;
+    let seeds = seeds()?;
+    let workers = Workers::start(&media_config(&config, seeds.media), clock.now())?;
+    let wake = workers.wake().try_clone_to_owned()?;
+    let services = Services::start(&config, &read.store, read.engine)?;
+
+    let (events, _) = broadcast::channel(EVENTS_KEPT);
+    let (handle, asks) = shard::channel();
+    let (way, commands) = api::Control::new();
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let reloader = Arc::new(Reloader::new(
+        config.clone(),
+        read.voices,
+        read.store.clone(),
+        handle.clone(),
+        sockets.tls,
+    ));
+    let edge = Edge {
+        clock,
+        realm: config.sip.realm.clone(),
+        clips: services.clips,
+        recorder: services.recorder,
+        writer: services.writer,
+        events: events.clone(),
+        handle: handle.clone(),
+        reloader: reloader.clone(),
+        net_counts: sockets.net.counts(),
+        runtime: tokio::runtime::Handle::current(),
+        tasks: tasks.clone(),
+    };
+    let media = Box::new(workers);
+    let setup = setup(
+        &config,
+        read.known,
+        read.plan,
+        &sockets.net,
+        media,
+        &seeds,
+        clock,
+    );
+    let inputs = Inputs {
+        packets: sockets.packets,
+        asks,
+        commands,
+        media: wake,
+    };
+    let thread = control_thread(setup, edge, sockets.net.sender(), inputs)?;
+    let realm = config.sip.realm.clone();
+    read.stored.restore(&handle, clock, realm).await;
+
+    let api = api_of(
+        &config,
+        way,
+        read.store.clone(),
+        read.key,
+        services.recordings,
+    )?;
+    let bounds = api::Bounds::default();
+    tasks.spawn(api::serve(sockets.http, api.router(), bounds, stop.clone()));
+    Ok(Server {
+        net: sockets.net,
+        http: sockets.http_address,
+        events,
+        new_key: read.new_key,
+        shard: handle,
+        reloader,
+        thread,
+        store: read.store,
+        tasks,
+        services: services.running,
+        stop,
+        drain: config.limits.drain,
+    })
 }
 
-impl Parsed {
-    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
+/// What is read before a socket is opened: whatever is wrong with it refuses the start.
+struct Read {
+    known: Configured,
+    stored: Stored,
+    plan: Plan,
+    engine: Arc<dyn Tts>,
+    voices: Speech,
+    store: Store,
+    key: Key,
+    new_key: Option<Secret>,
+}
+
+impl Read {
+    async fn all(config: &Config, clock: SystemClock) -> anyhow::Result<Self> {
+        let known = Configured::of(config, &config.sip.realm)?;
+        let (engine, voices) = speech(config).await;
+        let store = Store::open(&config.paths.data).await?;
+        let stored = Stored::read(&store, clock).await?;
+        known.refuse_twice(&stored.endpoints)?;
+        let facts = known.facts(config, voices.clone(), &stored.endpoints);
+        let plan = plans::load(&config.paths.dialplans, &facts)?;
+        let (key, new_key) = key(config, &store, clock).await?;
         Ok(Self {
-            trunks: TrunkConfig::read_all(config.trunks.clone(), &config.sip.realm)?,
-            endpoints: EndpointConfig::read_all(config.endpoints.clone(), &config.sip.realm)?,
-            agents: AgentConfig::read_all(config.agents.clone())?,
+            known,
+            stored,
+            plan,
+            engine,
+            voices,
+            store,
+            key,
+            new_key,
         })
     }
+}
 
-    /// What a dialplan may name.
-    pub(super) fn facts(&self, config: &Config, speech: Speech) -> Facts {
-        Facts {
-            prompts: plans::prompt_names(&config.paths.prompts),
-            speech,
-            endpoints: Some(self.endpoints.iter().map(|it| it.name.clone()).collect()),
-            trunks: Some(self.trunks.iter().map(|it| it.name.clone()).collect()),
-            agents: Some(self.agents.iter().map(|it| it.id.to_string()).collect()),
-            queues_elsewhere: Default::default(),
-        }
-    }
+fn api_of(
+    config: &Config,
+    control: api::Control,
+    store: Store,
+    key: Key,
+    recordings: PathBuf,
+) -> anyhow::Result<Api> {
+    Ok(Api {
+        control,
+        store,
+        key,
+        metrics: telemetry::metrics().context("metrics")?,
+        recordings,
+        body_max_bytes: config.http.body_max_bytes,
+        timeout: config.http.timeout,
+    })
 }
 
 /// The speech engine, or why there is none; and what the checker is told of it.
@@ -78,241 +182,110 @@ async fn speech(config: &Config) -> (Arc<dyn Tts>, Speech) {
     }
 }
 
-pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
-    let parsed = Parsed::of(&config)?;
-    let clock = SystemClock::start();
-    let now = clock.now();
-    let (engine, voices) = speech(&config).await;
-    let plan = plans::load(
-        &config.paths.dialplans,
-        &parsed.facts(&config, voices.clone()),
-    )?;
-    let store = Store::open(&config.paths.data).await?;
-    let found = Key::find(
-        config.http.api_key.as_ref(),
-        &store,
-        clock.wall().as_millisecond(),
-    )
-    .await
-    .context("no API key")?;
-
-    let listeners = listeners(&config);
-    let tls = tls_of(&config)?;
-    let limits = Limits::default();
-    let (net, packets) = Net::start(&listeners, tls, &limits).map_err(root_of)?;
-    let http = tokio::net::TcpListener::bind(config.http.listen)
+/// The API key to ask for, and its text if it was made just now.
+async fn key(
+    config: &Config,
+    store: &Store,
+    clock: SystemClock,
+) -> anyhow::Result<(Key, Option<Secret>)> {
+    let configured = config.http.api_key.as_ref();
+    let found = Key::find(configured, store, clock.wall().as_millisecond())
         .await
-        .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
-    let http_address = http.local_addr()?;
-
-    let seeds = seeds()?;
-    let workers = Workers::start(&media_config(&config, seeds.media), now)?;
-    let wake = workers.wake().try_clone_to_owned()?;
-    let recordings = config.paths.data.join("recordings");
-    let (recorder, recorded) = Recorder::start(RecorderConfig::new(recordings.clone()))
-        .with_context(|| format!("recordings: {}", recordings.display()))?;
-
-    let mut services = JoinSet::new();
-    let installation = Installation::new(config.paths.prompts.clone(), &config.paths.data);
-    let clips = ClipLibrary::start(&mut services, installation, engine);
-    // Made now, so that the first caller who waits hears music at once.
-    for prompt in [
-        Prompt::Music("default".to_owned()),
-        Prompt::Tone("ringback".to_owned()),
-    ] {
-        let _ = clips.request(prompt);
-    }
-    let (writer, writing) = Writer::new(store.clone());
-    services.spawn(writing.run());
-    services.spawn(watch_recordings(recorded));
-
-    let (events, _) = broadcast::channel(EVENTS_KEPT);
-    let (handle, asks) = shard::channel();
-    let (control_way, commands) = api::Control::new();
-    let tasks = TaskTracker::new();
-    let edge = Edge {
-        clock,
-        config: config.clone(),
-        voices,
-        clips,
-        recorder,
-        writer,
-        store: store.clone(),
-        events: events.clone(),
-        handle: handle.clone(),
-        runtime: tokio::runtime::Handle::current(),
-        tasks: tasks.clone(),
-    };
-    let setup = setup(
-        &config,
-        parsed,
-        plan,
-        &net,
-        Box::new(workers),
-        &seeds,
-        clock,
-    );
-    let sender = net.sender();
-    let inputs = Inputs {
-        packets,
-        asks,
-        commands,
-        media: wake,
-    };
-    let thread = std::thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let control = Control::new(now, setup);
-            runtime.block_on(
-                Shard {
-                    control,
-                    clock,
-                    net: sender,
-                    edge,
-                }
-                .run(inputs),
-            )
-        })?;
-
-    restore(&store, &handle, clock, &config).await?;
-    let stop = CancellationToken::new();
-    let (key, new_key) = split(found);
-    let api = Api {
-        control: control_way,
-        store: store.clone(),
-        key,
-        metrics: telemetry::metrics().context("metrics")?,
-        recordings,
-        body_max_bytes: config.http.body_max_bytes,
-        timeout: config.http.timeout,
-    };
-    let stopped = stop.clone();
-    tasks.spawn(async move {
-        let served = axum::serve(http, api.router())
-            .with_graceful_shutdown(stopped.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the API has ended");
-        }
-    });
-    let drain = config.limits.drain;
-    Ok(Server {
-        net,
-        http: http_address,
-        events,
-        new_key,
-        shard: handle,
-        thread,
-        store,
-        tasks,
-        services,
-        stop,
-        drain,
+        .context("no API key")?;
+    let key = found.key();
+    Ok(match found {
+        KeyFound::Made(_, secret) => (key, Some(secret)),
+        KeyFound::Configured(_) | KeyFound::Stored(_) => (key, None),
     })
 }
 
-fn split(found: KeyFound) -> (Key, Option<Secret>) {
-    let key = found.key();
-    match found {
-        KeyFound::Made(_, secret) => (key, Some(secret)),
-        KeyFound::Configured(_) | KeyFound::Stored(_) => (key, None),
-    }
+/// What works for calls at the edge.
+struct Services {
+    clips: ClipLibrary,
+    recorder: Recorder,
+    recordings: PathBuf,
+    writer: Writer,
+    running: JoinSet<()>,
 }
 
-/// The system's reason at the root, so that the exit code can tell an address in use.
-fn root_of(error: NetError) -> anyhow::Error {
-    let text = error.to_string();
-    match error {
-        NetError::Bind { error, .. } => anyhow::Error::new(error).context(text),
-        other => other.into(),
-    }
-}
-
-/// Registrations and endpoints of the last run. Stored ones that no endpoint has any more are left out.
-async fn restore(
-    store: &Store,
-    handle: &ShardHandle,
-    clock: SystemClock,
-    config: &Config,
-) -> anyhow::Result<()> {
-    let wall_ms = clock.wall().as_millisecond();
-    let endpoints = store.endpoints().await?;
-    let rows = store.registrations(wall_ms).await?;
-    let away = store.agents_away().await?;
-    let realm = config.sip.realm.clone();
-    handle
-        .tell(move |control, now| {
-            for row in endpoints {
-                match super::commands::endpoint_of(&row, &realm) {
-                    Some(endpoint) => control.put_endpoint(endpoint),
-                    None => tracing::warn!(
-                        endpoint = row.name,
-                        "a stored endpoint is of another realm or broken: left out"
-                    ),
-                }
-            }
-            for row in rows.iter().filter_map(|row| row.registration(wall_ms)) {
-                if control.trunks().endpoint(&row.endpoint).is_some() {
-                    control.restore(now, row);
-                }
-            }
-            for agent in away {
-                let agent = crate::center::AgentId::new(&agent);
-                control.agent_wish(now, agent, crate::center::Wish::Away);
-            }
+impl Services {
+    fn start(config: &Config, store: &Store, engine: Arc<dyn Tts>) -> anyhow::Result<Self> {
+        let recordings = config.paths.data.join("recordings");
+        let (recorder, recorded) = Recorder::start(RecorderConfig::new(recordings.clone()))
+            .with_context(|| format!("recordings: {}", recordings.display()))?;
+        let mut running = JoinSet::new();
+        let installation = Installation::new(config.paths.prompts.clone(), &config.paths.data);
+        let clips = ClipLibrary::start(&mut running, installation, engine);
+        // Made now, so that the first caller who waits hears music at once.
+        for prompt in [
+            Prompt::Music("default".to_owned()),
+            Prompt::Tone("ringback".to_owned()),
+        ] {
+            let _ = clips.request(prompt);
+        }
+        let (writer, writing) = Writer::new(store.clone());
+        running.spawn(writing.run());
+        running.spawn(watch_recordings(recorded));
+        Ok(Self {
+            clips,
+            recorder,
+            recordings,
+            writer,
+            running,
         })
-        .await;
-    Ok(())
+    }
+}
+
+/// The control thread, which makes the shard from its setup and runs it.
+fn control_thread(
+    setup: Setup,
+    edge: Edge,
+    net: crate::io::net::NetSender,
+    inputs: Inputs,
+) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
+    let clock = edge.clock;
+    let serve = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let control = Control::new(clock.now(), setup);
+        let shard = Shard {
+            control,
+            clock,
+            net,
+            edge,
+        };
+        runtime.block_on(shard.run(inputs))
+    };
+    std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(serve)
 }
 
 fn setup(
     config: &Config,
-    parsed: Parsed,
+    known: Configured,
     plan: Plan,
     net: &Net,
-    media: Box<dyn media::worker::MediaPlane + Send>,
+    media: Box<dyn MediaPlane + Send>,
     seeds: &Seeds,
     clock: SystemClock,
 ) -> Setup {
-    let heard = config.sip.listeners.iter().zip(net.bound());
-    let sip_listeners: Vec<sip::ua::Listener> = heard
-        .map(|(listener, bound)| sip::ua::Listener {
-            id: bound.config.id,
-            transport: bound.config.transport,
-            advertised_host: listener.advertised_host.clone(),
-            // Port 0 in the file: the system chose.
-            advertised_port: match listener.advertised_port {
-                0 => bound.local.port(),
-                port => port,
-            },
-        })
-        .collect();
-    let heard = config.sip.listeners.iter().zip(net.bound());
-    let listeners = heard
-        .map(|(listener, bound)| control::Listener {
-            id: bound.config.id,
-            transport: bound.config.transport,
-            v6: bound.local.is_ipv6(),
-            media: listener.media,
-        })
-        .collect();
-    let mut user_agent = UserAgentConfig::new(sip_listeners, &config.sip.user_agent);
+    let (presented, listeners) = faces(config, net);
+    let mut user_agent = UserAgentConfig::new(presented, &config.sip.user_agent);
     user_agent.t1 = config.sip.t1;
     user_agent.session_expires = config.sip.session_expires;
     user_agent.min_se = config.sip.min_se;
     let mut registrar = Registrar::new(RegistrarConfig::default());
-    registrar.configure(&parsed.endpoints);
+    registrar.configure(&known.endpoints);
     Setup {
         shard: 0,
         seed: seeds.control,
         user_agent,
         listeners,
         trunks: Trunks::new(TrunksConfig {
-            trunks: parsed.trunks,
-            endpoints: parsed.endpoints,
+            trunks: known.trunks,
+            endpoints: known.endpoints,
             realm: config.sip.realm.clone(),
             digests: Digests::default(),
             nonce_secret: seeds.nonce,
@@ -320,79 +293,13 @@ fn setup(
         }),
         registrar,
         plan: Arc::new(plan),
-        agents: parsed.agents,
+        agents: known.agents,
         media,
         wall: WallClock::new(clock.now(), clock.wall()),
         codecs: sip::sdp::Codec::ALL.to_vec(),
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
     }
-}
-
-fn listeners(config: &Config) -> Vec<ListenerConfig> {
-    let numbered = config.sip.listeners.iter().zip(0_u16..);
-    let listener = |(listener, number): (&Listener, u16)| ListenerConfig {
-        id: sip::transport::ListenerId(number),
-        transport: match listener.transport {
-            config::Transport::Udp => sip::transport::Transport::Udp,
-            config::Transport::Tcp => sip::transport::Transport::Tcp,
-            config::Transport::Tls => sip::transport::Transport::Tls,
-        },
-        bind: listener.address,
-        advertised: None,
-    };
-    numbered.map(listener).collect()
-}
-
-fn tls_of(config: &Config) -> anyhow::Result<Option<tls::TlsConfig>> {
-    let speaks = |listener: &&Listener| listener.transport == config::Transport::Tls;
-    let mut secure = config.sip.listeners.iter().filter(speaks).peekable();
-    if secure.peek().is_none() {
-        return Ok(None);
-    }
-    let files = match &config.sip.tls {
-        Some(files) => tls::TlsFiles {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-            trust: tls::Trust::Anybody,
-            names: Default::default(),
-        },
-        None => {
-            let hosts: Vec<String> = secure.map(|it| it.advertised_host.clone()).collect();
-            let made = certs::ensure(&config.paths.certs, &hosts)?;
-            tls::TlsFiles {
-                certificate: made.certificate,
-                key: made.key,
-                trust: tls::Trust::Anybody,
-                names: Default::default(),
-            }
-        }
-    };
-    Ok(Some(tls::TlsConfig::load(&files)?))
-}
-
-fn media_config(config: &Config, random: u64) -> MediaConfig {
-    let rtp = &config.rtp;
-    let fits = |ip: &IpAddr| {
-        rtp.advertised
-            .filter(|other| other.is_ipv4() == ip.is_ipv4())
-    };
-    let addresses = rtp
-        .bind
-        .iter()
-        .map(|ip| MediaAddress {
-            bind: *ip,
-            advertised: fits(ip).unwrap_or(*ip),
-        })
-        .collect();
-    let first = IpAddr::from([127, 0, 0, 1]);
-    let mut media = MediaConfig::at(first, random);
-    media.addresses = addresses;
-    media.ports = rtp.port_min..=rtp.port_max;
-    if rtp.workers > 0 {
-        media.workers = rtp.workers;
-    }
-    media
 }
 
 /// Randomness of the system, drawn once.

@@ -5,8 +5,11 @@ use sip::auth::{Algorithm, Ha1};
 
 use super::edge::Edge;
 use crate::api::{
-    self, CallState, Command, Counts, EndpointRefused, EndpointSnapshot, NewEndpoint,
+    self, CallState, Command, Counts, EndpointRefused, EndpointSnapshot, NewEndpoint, SipCounts,
+    WaitsFor,
 };
+use crate::call::CallId;
+use crate::center::Obstacle;
 use crate::control::{CallSnapshot, Control};
 use crate::store::EndpointRow;
 use crate::trunk::{Digests, EndpointConfig, Secrets};
@@ -15,12 +18,13 @@ use crate::trunk::{Digests, EndpointConfig, Secrets};
 pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: Command) {
     match command {
         Command::Calls { reply } => {
-            let calls = control.calls(now).into_iter().map(snapshot).collect();
+            let calls = control.calls(now).into_iter();
+            let calls = calls.map(|call| snapshot(control, now, call)).collect();
             drop(reply.send(calls));
         }
         Command::Call { call, reply } => {
             let found = control.calls(now).into_iter().find(|it| it.call == call);
-            drop(reply.send(found.map(snapshot)));
+            drop(reply.send(found.map(|call| snapshot(control, now, call))));
         }
         Command::Hangup { call, cause, reply } => {
             let _ = reply.send(control.hang_up(now, call, cause));
@@ -36,28 +40,59 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         }
         Command::Endpoints { reply } => drop(reply.send(endpoints(control, now))),
         Command::AddEndpoint { new, reply } => {
-            drop(reply.send(add_endpoint(control, edge.realm(), new)));
+            drop(reply.send(add_endpoint(control, &edge.realm, new)));
         }
         Command::RemoveEndpoint { name, reply } => {
             let _ = reply.send(remove_endpoint(control, now, &name));
         }
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {
-            let sip = control.sip_counts();
-            let (calls, ports) = control.holds();
-            let _ = reply.send(Counts {
-                calls,
-                transactions: sip.transactions,
-                dialogs: sip.dialogs,
-                ports,
-                registrations: control.registrations(),
-                draining: control.is_draining(),
-            });
+            let net = edge.net_counts.named().to_vec();
+            let _ = reply.send(counts(control, net));
         }
     }
 }
 
-fn snapshot(call: CallSnapshot) -> api::CallSnapshot {
+fn counts(control: &Control, net: Vec<(&'static str, u64)>) -> Counts {
+    let sip = control.sip_counts();
+    let (calls, ports) = control.holds();
+    let trunks = control.trunks().trunks();
+    Counts {
+        calls,
+        transactions: sip.transactions,
+        dialogs: sip.dialogs,
+        ports,
+        registrations: control.registrations(),
+        draining: control.is_draining(),
+        trunks: trunks
+            .map(|(trunk, calls)| (trunk.name.clone(), calls))
+            .collect(),
+        sip: SipCounts {
+            malformed: sip.malformed,
+            strays: sip.strays,
+            refused_full: sip.refused_full,
+            retransmissions: sip.retransmissions,
+        },
+        net,
+    }
+}
+
+/// What keeps each agent of its queue from a call that waits.
+fn waits_for(control: &Control, now: Now, call: CallId) -> Vec<WaitsFor> {
+    let left = |obstacle| match obstacle {
+        Obstacle::Resting { until } | Obstacle::WrapUp { until } => Some(until - now),
+        _ => None,
+    };
+    let obstacles = control.center().why_waiting(call).unwrap_or_default();
+    let waits = obstacles.into_iter().map(|(agent, obstacle)| WaitsFor {
+        agent,
+        obstacle,
+        left: left(obstacle),
+    });
+    waits.collect()
+}
+
+fn snapshot(control: &Control, now: Now, call: CallSnapshot) -> api::CallSnapshot {
     let state = match call.state {
         "bridged" => CallState::Bridged,
         "waiting" => CallState::Queued,
@@ -76,6 +111,7 @@ fn snapshot(call: CallSnapshot) -> api::CallSnapshot {
         queue: call.queue,
         agent: call.agent,
         step: call.step,
+        waits_for: waits_for(control, now, call.call),
     }
 }
 
@@ -115,6 +151,7 @@ pub(super) fn endpoint_of(row: &EndpointRow, realm: &str) -> Option<EndpointConf
         codecs: Vec::new(),
         contacts_max: CONTACTS_MAX,
         contact: None,
+        caller_id: row.caller_id.clone(),
     })
 }
 

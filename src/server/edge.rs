@@ -10,33 +10,31 @@ use media::source::Clip;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
-use super::build::Parsed;
-use super::plans::{self, PlanError};
+use super::reload::Reloader;
 use super::shard::ShardHandle;
 use crate::api::{self, Reloaded};
 use crate::call::{CallId, ClipRequest, Prompt};
 use crate::center::{AgentId, Wish};
-use crate::config::Config;
 use crate::control::{Event, Output, What};
-use crate::dialplan::{Plan, Speech};
 use crate::io::clock::SystemClock;
+use crate::io::net::NetCounts;
 use crate::io::record::{Recorder, RecordingId};
 use crate::prompt::ClipLibrary;
-use crate::store::{Anchor, CdrRow, Record, RegistrationRow, Store, Writer};
+use crate::store::{Anchor, CdrRow, Record, RegistrationRow, Writer};
 use crate::trunk::Change;
 
 /// The control thread's ways out.
 pub(super) struct Edge {
     pub(super) clock: SystemClock,
-    pub(super) config: Arc<Config>,
-    /// What the checker knows of the speech engine.
-    pub(super) voices: Speech,
+    /// The realm of our digests.
+    pub(super) realm: String,
     pub(super) clips: ClipLibrary,
     pub(super) recorder: Recorder,
     pub(super) writer: Writer,
-    pub(super) store: Store,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) handle: ShardHandle,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) net_counts: Arc<NetCounts>,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) tasks: TaskTracker,
 }
@@ -74,11 +72,6 @@ impl Edge {
         }
     }
 
-    /// The realm of our digests.
-    pub(super) fn realm(&self) -> &str {
-        &self.config.sip.realm
-    }
-
     /// Keeps what an agent wishes, for the next start.
     pub(super) fn keep_wish(&self, agent: &AgentId, wish: Wish) {
         self.write(Record::Agent {
@@ -88,29 +81,13 @@ impl Edge {
         });
     }
 
-    /// Reads the dialplans again; only a plan without mistakes is put in force.
+    /// Reads dialplans and configuration again, beside the control thread.
     pub(super) fn reload(&self, reply: api::Reply<Result<Reloaded, Vec<String>>>) {
-        let (config, voices, handle) = (
-            self.config.clone(),
-            self.voices.clone(),
-            self.handle.clone(),
-        );
-        let store = self.store.clone();
+        let reloader = self.reloader.clone();
         self.tasks.spawn_on(
             async move {
-                let result = reload(&config, voices, &store).await;
-                let told = match result {
-                    Ok((plan, reloaded)) => {
-                        let plan = Arc::new(plan);
-                        handle
-                            .tell(move |control, now| control.swap_plan(now, plan))
-                            .await;
-                        Ok(reloaded)
-                    }
-                    Err(mistakes) => Err(mistakes),
-                };
                 // The client may have gone away.
-                let _ = reply.send(told);
+                let _ = reply.send(reloader.reload().await);
             },
             &self.runtime,
         );
@@ -167,28 +144,6 @@ impl Edge {
         // Nobody may be watching.
         let _ = self.events.send(event);
     }
-}
-
-async fn reload(
-    config: &Config,
-    voices: Speech,
-    store: &Store,
-) -> Result<(Plan, Reloaded), Vec<String>> {
-    let parsed = Parsed::of(config).map_err(|error| vec![error.to_string()])?;
-    let mut facts = parsed.facts(config, voices);
-    if let (Some(known), Ok(made)) = (&mut facts.endpoints, store.endpoints().await) {
-        known.extend(made.into_iter().map(|row| row.name));
-    }
-    let plan = plans::load(&config.paths.dialplans, &facts).map_err(|error| match error {
-        PlanError::Mistakes(mistakes) => mistakes,
-        error @ PlanError::Unreadable { .. } => vec![error.to_string()],
-    })?;
-    let reloaded = Reloaded {
-        files: plan.files().count(),
-        entries: plan.entries(),
-        queues: plan.queues().len(),
-    };
-    Ok((plan, reloaded))
 }
 
 async fn load_all(clips: &ClipLibrary, items: Vec<Prompt>) -> Result<Vec<Arc<Clip>>, String> {

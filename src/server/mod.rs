@@ -13,8 +13,13 @@
 mod build;
 mod commands;
 mod edge;
+mod known;
 mod plans;
+mod reload;
 mod shard;
+mod sockets;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,12 +32,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::Reloaded;
 use crate::call::Cause;
-use crate::config::{Config, Secret};
+use crate::config::{Config, LOCAL_TRUNK, Secret};
 use crate::control::Event;
 use crate::io::net::{Bound, Net};
 use crate::store::Store;
 
+use reload::Reloader;
 use shard::ShardHandle;
 
 pub use plans::{PlanError, load as load_plan, prompt_names, read as read_plans};
@@ -44,6 +51,8 @@ pub use plans::{PlanError, load as load_plan, prompt_names, read as read_plans};
 pub fn run(config: Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let bare = config.is_bare();
         let server = Server::start(config).await?;
         if let Some(key) = server.new_key() {
             eprint_key(key);
@@ -52,7 +61,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!("SIP {} on {}", bound.config.transport, bound.local);
         }
         tracing::info!("HTTP on {}", server.http());
-        wait_for_signal().await?;
+        if bare {
+            welcome(&server);
+        }
+        while signals.next().await == Signal::Reload {
+            // Its mistakes are in the log.
+            let _ = server.reload().await;
+        }
         tracing::info!("draining: no new calls; waiting for those in progress");
         server.stop().await
     })
@@ -71,15 +86,52 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("no threads for the edge")
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// What an operator says by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    End,
+}
+
+/// The signals that the server listens to, from before it starts.
+struct Signals {
+    hang_up: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::End,
+            _ = self.interrupt.recv() => Signal::End,
+            _ = self.hang_up.recv() => Signal::Reload,
+        }
+    }
+}
+
+/// What somebody who starts the server for the first time can do now.
+fn welcome(server: &Server) {
+    let mut bound = server.bound().iter();
+    let udp = bound.find(|it| it.config.transport == sip::transport::Transport::Udp);
+    if let Some(bound) = udp {
+        tracing::info!(
+            "no configuration: any SIP phone on this machine may call sip:100@{} (UDP), as trunk \
+             \"{LOCAL_TRUNK}\"; tandem.example.toml shows how to name trunks and phones",
+            bound.local
+        );
+    }
 }
 
 /// Shown once, on the terminal and not in the log.
@@ -97,6 +149,7 @@ pub struct Server {
     events: broadcast::Sender<Event>,
     new_key: Option<Secret>,
     shard: ShardHandle,
+    reloader: Arc<Reloader>,
     thread: JoinHandle<std::io::Result<()>>,
     store: Store,
     tasks: TaskTracker,
@@ -130,6 +183,14 @@ impl Server {
         self.events.subscribe()
     }
 
+    /// Reads dialplans and configuration again and puts them in force, all or nothing.
+    ///
+    /// # Errors
+    /// Every mistake: then nothing has changed. The log has them too.
+    pub async fn reload(&self) -> Result<Reloaded, Vec<String>> {
+        self.reloader.reload().await
+    }
+
     /// The API key, if this start has made one.
     pub fn new_key(&self) -> Option<&Secret> {
         self.new_key.as_ref()
@@ -154,6 +215,7 @@ impl Server {
         let Self {
             net,
             shard,
+            reloader,
             thread,
             store,
             tasks,
@@ -161,7 +223,7 @@ impl Server {
             ..
         } = self;
         shard.tell(|control, _| control.stop()).await;
-        drop(shard);
+        drop((shard, reloader));
         tasks.wait().await;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         net.shutdown(GOODBYE).await;

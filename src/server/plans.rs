@@ -69,6 +69,19 @@ pub fn load(folder: &Path, facts: &Facts) -> Result<Plan, PlanError> {
     for warning in plan.warnings() {
         tracing::warn!("{warning}");
     }
+    if plan.entries() == 0 {
+        let state = if files.is_empty() {
+            "no .kdl file"
+        } else {
+            "no entry"
+        };
+        tracing::warn!(
+            "{state} in {}: every call is refused with 404; put a dialplan there (the sources have \
+             dialplans/first-call.kdl), or name its folder: dialplans = \"FOLDER\" in the \
+             configuration, TANDEM_DIALPLANS=FOLDER",
+            folder.display()
+        );
+    }
     Ok(plan)
 }
 

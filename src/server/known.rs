@@ -1,0 +1,115 @@
+//! Who is known: trunks, endpoints and agents of the configuration, and what the last run stored.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::commands::endpoint_of;
+use super::plans;
+use super::shard::ShardHandle;
+use crate::center::{AgentConfig, AgentId, Wish};
+use crate::config::{Config, ConfigError};
+use crate::dialplan::{Facts, Speech};
+use crate::io::clock::SystemClock;
+use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
+use crate::trunk::{EndpointConfig, TrunkConfig};
+
+/// What the configuration's raw sections come to.
+pub(super) struct Configured {
+    pub(super) trunks: Vec<TrunkConfig>,
+    pub(super) endpoints: Vec<EndpointConfig>,
+    pub(super) agents: Vec<AgentConfig>,
+}
+
+impl Configured {
+    /// Reads the sections; `realm` is that of the running server, which a reload does not change.
+    pub(super) fn of(config: &Config, realm: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            trunks: TrunkConfig::read_all(config.trunks.clone(), realm)?,
+            endpoints: EndpointConfig::read_all(config.endpoints.clone(), realm)?,
+            agents: AgentConfig::read_all(config.agents.clone())?,
+        })
+    }
+
+    /// A name has one place where its truth lives.
+    pub(super) fn refuse_twice(&self, made: &[EndpointRow]) -> Result<(), ConfigError> {
+        let twice = |it: &&EndpointConfig| made.iter().any(|row| row.name == it.name);
+        match self.endpoints.iter().find(twice) {
+            None => Ok(()),
+            Some(endpoint) => Err(ConfigError::Twice {
+                key: format!("endpoints.{}", endpoint.name),
+                what: format!("endpoint {:?}", endpoint.name),
+                elsewhere: format!("in the database ({DATABASE}), made by the API"),
+            }),
+        }
+    }
+
+    /// What a dialplan may name.
+    pub(super) fn facts(&self, config: &Config, speech: Speech, made: &[EndpointRow]) -> Facts {
+        let configured = self.endpoints.iter().map(|it| it.name.clone());
+        let made = made.iter().map(|it| it.name.clone());
+        Facts {
+            prompts: plans::prompt_names(&config.paths.prompts),
+            speech,
+            endpoints: Some(configured.chain(made).collect()),
+            trunks: Some(self.trunks.iter().map(|it| it.name.clone()).collect()),
+            agents: Some(self.agents.iter().map(|it| it.id.to_string()).collect()),
+            queues_elsewhere: Default::default(),
+        }
+    }
+
+    /// The names that trunks' certificates must have, by the addresses that calls are sent to.
+    pub(super) fn tls_names(&self) -> BTreeMap<IpAddr, String> {
+        let named = |trunk: &TrunkConfig| {
+            let name = trunk.tls_name.clone();
+            let addresses = trunk.targets.iter().map(|target| target.address.ip());
+            let pairs: Vec<_> = addresses
+                .filter_map(|ip| Some((ip, name.clone()?)))
+                .collect();
+            pairs
+        };
+        self.trunks.iter().flat_map(named).collect()
+    }
+}
+
+/// What the last run stored.
+pub(super) struct Stored {
+    pub(super) endpoints: Vec<EndpointRow>,
+    registrations: Vec<RegistrationRow>,
+    away: Vec<String>,
+}
+
+impl Stored {
+    pub(super) async fn read(store: &Store, clock: SystemClock) -> Result<Self, StoreError> {
+        Ok(Self {
+            endpoints: store.endpoints().await?,
+            registrations: store.registrations(clock.wall().as_millisecond()).await?,
+            away: store.agents_away().await?,
+        })
+    }
+
+    /// Gives it back to control. Registrations that no endpoint has any more are left out.
+    pub(super) async fn restore(self, handle: &ShardHandle, clock: SystemClock, realm: String) {
+        let wall_ms = clock.wall().as_millisecond();
+        let give = move |control: &mut crate::control::Control, now| {
+            for row in self.endpoints {
+                match endpoint_of(&row, &realm) {
+                    Some(endpoint) => control.put_endpoint(endpoint),
+                    None => tracing::warn!(
+                        endpoint = row.name,
+                        "a stored endpoint is of another realm or broken: left out"
+                    ),
+                }
+            }
+            let rows = self.registrations.iter();
+            for row in rows.filter_map(|row| row.registration(wall_ms)) {
+                if control.trunks().endpoint(&row.endpoint).is_some() {
+                    control.restore(now, row);
+                }
+            }
+            for agent in self.away {
+                control.agent_wish(now, AgentId::new(&agent), Wish::Away);
+            }
+        };
+        handle.tell(give).await;
+    }
+}

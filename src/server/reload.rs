@@ -1,0 +1,124 @@
+//! Reload, by SIGHUP or by the API: dialplans, trunks, endpoints and agents are read again and put in
+//! force together, or, with any mistake, not at all. Listeners, paths and limits hold until a restart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, oneshot};
+
+use super::known::Configured;
+use super::plans::{self, PlanError};
+use super::shard::ShardHandle;
+use crate::api::Reloaded;
+use crate::config::Config;
+use crate::control::Reconfiguration;
+use crate::dialplan::Speech;
+use crate::io::net::tls::TlsConfig;
+use crate::store::Store;
+
+/// What a reload needs of the server that it reloads.
+pub(super) struct Reloader {
+    /// As it was at the start: what is fixed stays so.
+    config: Arc<Config>,
+    /// What the checker knows of the speech engine.
+    voices: Speech,
+    store: Store,
+    handle: ShardHandle,
+    /// The certificate in use, and the files of it and its key, which may have been renewed.
+    certificate: Option<(TlsConfig, [PathBuf; 2])>,
+    /// One at a time: the last one asked for is the last in force.
+    turn: Mutex<()>,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        config: Arc<Config>,
+        voices: Speech,
+        store: Store,
+        handle: ShardHandle,
+        tls: Option<TlsConfig>,
+    ) -> Self {
+        let files = config.sip.tls.as_ref();
+        let files = files.map(|files| [files.certificate.clone(), files.key.clone()]);
+        Self {
+            certificate: tls.zip(files),
+            config,
+            voices,
+            store,
+            handle,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Reads everything again and puts it in force.
+    ///
+    /// # Errors
+    /// Every mistake, which the log has too: then nothing has changed.
+    pub(super) async fn reload(&self) -> Result<Reloaded, Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let result = self.try_reload().await;
+        match &result {
+            Ok(Reloaded {
+                files,
+                entries,
+                queues,
+            }) => tracing::info!(files, entries, queues, "reloaded"),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!("reload refused, nothing has changed: {mistake}");
+                }
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&self) -> Result<Reloaded, Vec<String>> {
+        let fresh = self.config.read_again().map_err(one)?;
+        let known = Configured::of(&fresh, &self.config.sip.realm).map_err(one)?;
+        let made = self.store.endpoints().await.map_err(one)?;
+        known.refuse_twice(&made).map_err(one)?;
+        let facts = known.facts(&self.config, self.voices.clone(), &made);
+        let plan =
+            plans::load(&self.config.paths.dialplans, &facts).map_err(|error| match error {
+                PlanError::Mistakes(mistakes) => mistakes,
+                error @ PlanError::Unreadable { .. } => one(error),
+            })?;
+        if let Some((tls, [certificate, key])) = &self.certificate {
+            tls.replace(certificate, key).map_err(one)?;
+        }
+        let reloaded = Reloaded {
+            files: plan.files().count(),
+            entries: plan.entries(),
+            queues: plan.queues().len(),
+        };
+        self.put_in_force(Reconfiguration {
+            plan: Arc::new(plan),
+            trunks: known.trunks,
+            endpoints: known.endpoints,
+            agents: known.agents,
+        })
+        .await?;
+        for key in self.config.fixed_differences(&fresh) {
+            tracing::warn!("{key}: changed in the configuration; holds from the next start on");
+        }
+        Ok(reloaded)
+    }
+
+    async fn put_in_force(&self, new: Reconfiguration) -> Result<(), Vec<String>> {
+        let (reply, answer) = oneshot::channel();
+        self.handle
+            .tell(move |control, now| {
+                // Whoever asked may have gone away: it is in force nevertheless.
+                let _ = reply.send(control.reconfigure(now, new));
+            })
+            .await;
+        match answer.await {
+            Ok(result) => result.map_err(one),
+            Err(_) => Err(one("the server is going down")),
+        }
+    }
+}
+
+fn one(mistake: impl ToString) -> Vec<String> {
+    vec![mistake.to_string()]
+}

@@ -1,0 +1,140 @@
+//! The sockets of a start: SIP listeners with their certificates, HTTP, and where audio is received.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::known::Configured;
+use crate::config::{self, Config, Listener};
+use crate::control;
+use crate::io::media::{MediaAddress, MediaConfig};
+use crate::io::net::tls::{TlsConfig, TlsFiles, Trust};
+use crate::io::net::{Limits, ListenerConfig, Net, NetInput, certs};
+
+/// Every listening socket of the server but the media ports.
+pub(super) struct Sockets {
+    pub(super) net: Net,
+    pub(super) packets: mpsc::Receiver<NetInput>,
+    pub(super) tls: Option<TlsConfig>,
+    pub(super) http: TcpListener,
+    pub(super) http_address: SocketAddr,
+}
+
+impl Sockets {
+    /// Binds them all; an address in use is at the root of the error.
+    pub(super) async fn open(config: &Config, known: &Configured) -> anyhow::Result<Self> {
+        let tls = tls_of(config, known)?;
+        let (net, packets) = Net::start(&listeners(config), tls.clone(), &Limits::default())?;
+        let http = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+        Ok(Self {
+            net,
+            packets,
+            tls,
+            http_address: http.local_addr()?,
+            http,
+        })
+    }
+}
+
+fn listeners(config: &Config) -> Vec<ListenerConfig> {
+    let numbered = config.sip.listeners.iter().zip(0_u16..);
+    let listener = |(listener, number): (&Listener, u16)| ListenerConfig {
+        id: sip::transport::ListenerId(number),
+        transport: match listener.transport {
+            config::Transport::Udp => sip::transport::Transport::Udp,
+            config::Transport::Tcp => sip::transport::Transport::Tcp,
+            config::Transport::Tls => sip::transport::Transport::Tls,
+        },
+        bind: listener.address,
+        advertised: None,
+    };
+    numbered.map(listener).collect()
+}
+
+/// The listeners as the SIP machine presents them, and as control sends by them.
+pub(super) fn faces(
+    config: &Config,
+    net: &Net,
+) -> (Vec<sip::ua::Listener>, Vec<control::Listener>) {
+    let heard = config.sip.listeners.iter().zip(net.bound());
+    let face = |(listener, bound): (&Listener, &crate::io::net::Bound)| {
+        let (id, transport) = (bound.config.id, bound.config.transport);
+        let presented = sip::ua::Listener {
+            id,
+            transport,
+            advertised_host: listener.advertised_host.clone(),
+            // Port 0 in the file: the system chose.
+            advertised_port: match listener.advertised_port {
+                0 => bound.local.port(),
+                port => port,
+            },
+        };
+        let sending = control::Listener {
+            id,
+            transport,
+            v6: bound.local.is_ipv6(),
+            media: listener.media,
+        };
+        (presented, sending)
+    };
+    heard.map(face).unzip()
+}
+
+/// TLS of both directions, wherever a listener speaks it.
+fn tls_of(config: &Config, known: &Configured) -> anyhow::Result<Option<TlsConfig>> {
+    let speaks = |listener: &&Listener| listener.transport == config::Transport::Tls;
+    let mut secure = config.sip.listeners.iter().filter(speaks).peekable();
+    if secure.peek().is_none() {
+        return Ok(None);
+    }
+    let (certificate, key) = match &config.sip.tls {
+        Some(files) => (files.certificate.clone(), files.key.clone()),
+        None => {
+            let hosts: Vec<String> = secure.map(|it| it.advertised_host.clone()).collect();
+            let made = certs::ensure(&config.paths.certs, &hosts)?;
+            (made.certificate, made.key)
+        }
+    };
+    let trust = match &config.sip.trust {
+        config::Trust::System => Trust::System,
+        config::Trust::File(path) => Trust::Authorities(path.clone()),
+        config::Trust::Anybody => Trust::Anybody,
+    };
+    let names = known.tls_names();
+    let files = TlsFiles {
+        certificate,
+        key,
+        trust,
+        names,
+    };
+    Ok(Some(TlsConfig::load(&files)?))
+}
+
+/// Where media workers receive audio, and what SDP says of it.
+pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
+    let rtp = &config.rtp;
+    let fits = |ip: &IpAddr| {
+        rtp.advertised
+            .filter(|other| other.is_ipv4() == ip.is_ipv4())
+    };
+    let addresses = rtp
+        .bind
+        .iter()
+        .map(|ip| MediaAddress {
+            bind: *ip,
+            advertised: fits(ip).unwrap_or(*ip),
+        })
+        .collect();
+    let first = IpAddr::from([127, 0, 0, 1]);
+    let mut media = MediaConfig::at(first, random);
+    media.addresses = addresses;
+    media.ports = rtp.port_min..=rtp.port_max;
+    if rtp.workers > 0 {
+        media.workers = rtp.workers;
+    }
+    media
+}
