@@ -8,14 +8,14 @@
 #   make e2e     the whole part against real phones
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
-#   make fuzz    mutated input against every parser             FUZZ_SECONDS=60
+#   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
 
 .DEFAULT_GOAL := help
 .PHONY: help run check tidy bless test e2e sim bench fuzz fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,7 +50,8 @@ bench: rust
 	$(CARGO) bench --workspace $(if $(BENCH),-- $(BENCH))
 
 fuzz: rust
-	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --workspace fuzz_ -- --nocapture
+	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
+	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --lib fuzz_ -- --nocapture
 
 fmt: rust
 	$(CARGO) fmt --all

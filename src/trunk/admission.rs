@@ -431,6 +431,7 @@ impl Trunks {
             return Ok(Err(self.challenge(now, flow, &claimed, None)));
         };
         let method = request.method_str().unwrap_or_default();
+        let uri = request.request_uri().unwrap_or_default();
         let (endpoints, trunks) = (&self.endpoints, &self.trunks);
         let lookup = |user: &str, algorithm: Algorithm| match endpoints.get(user) {
             Some(endpoint) => endpoint.secrets.as_ref()?.hash(algorithm),
@@ -443,7 +444,7 @@ impl Trunks {
         let ip = flow.remote.ip();
         match self
             .digest
-            .verify(now, ip, &header, (method, request.body()), lookup)
+            .verify(now, ip, &header, (method, uri, request.body()), lookup)
         {
             Ok(proven) => match self.endpoints.get(&proven.user) {
                 Some(endpoint) => Ok(Ok(Proven::Endpoint(endpoint.clone()))),

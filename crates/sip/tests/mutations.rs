@@ -1,15 +1,21 @@
-//! Mutated messages against the parser, its views, the framer and the stateless refusal: never a
-//! panic, never a message that reads differently a second time, never more than a millisecond for
-//! 64 kB.
+//! Mutated messages, streams and session descriptions against the parsers, their views, the framer
+//! and the stateless refusal: never a panic, never a message that reads differently a second time,
+//! never more than a millisecond for 64 kB.
 //!
-//! 20,000 messages by default; `TANDEM_MUTATIONS` asks for another number, and
-//! `TANDEM_FUZZ_SECONDS` (set by `make fuzz`) for a million at least and then on until the time is
-//! up. The seed is fixed: a failure repeats.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! 20,000 of each by default; `TANDEM_MUTATIONS` asks for another number, and `TANDEM_FUZZ_SECONDS`
+//! (set by `make fuzz`) for a million of each at least and then on until each had its seconds. The
+//! seeds are fixed: a failure repeats.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says how much it did"
+)]
 
 use bytes::Bytes;
-use sip::fuzz::{sip_message, sip_stream};
+use sip::fuzz::{sdp, sip_message, sip_stream};
 use sip::message::{Builder, Message, Name, limits, refusal_of};
+use sip::sdp::{Codec, LocalMedia, Negotiation, SessionDescription};
+use sip::transport::StreamFramer;
 use sipx_testkit::{rfc4475, rfc5118};
 use std::time::{Duration, Instant};
 
@@ -47,6 +53,30 @@ const BAIT: [&[u8]; 28] = [
     b"(",
 ];
 
+/// The same for descriptions.
+const SDP_BAIT: [&[u8]; 20] = [
+    b"\r",
+    b"\n",
+    b"\0",
+    b"=",
+    b"/",
+    b" ",
+    b":",
+    b"*",
+    b"v=0\r\n",
+    b"m=audio 0 RTP/AVP 0\r\n",
+    b"m=audio 4000/2 RTP/SAVPF 96 97\r\n",
+    b"c=IN IP6 ::1\r\n",
+    b"a=\r\n",
+    b"a=rtpmap:96 opus/48000/2\r\n",
+    b"a=fmtp:101 0-15,66-255\r\n",
+    b"a=inactive\r\n",
+    b"a=ptime:0\r\n",
+    b"a=rtcp:1 IN IP4 0.0.0.0\r\n",
+    b"18446744073709551616",
+    "ü\u{ff}".as_bytes(),
+];
+
 /// xorshift64*: enough to pick places and bytes, and the same everywhere.
 struct Dice(u64);
 
@@ -71,7 +101,23 @@ fn corpus() -> Vec<Vec<u8>> {
     torture.chain(addresses).chain([INVITE.to_vec()]).collect()
 }
 
-fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+/// The descriptions that the corpus carries, and one with everything.
+fn descriptions() -> Vec<Vec<u8>> {
+    let carried = corpus().into_iter().filter_map(|bytes| {
+        let message = Message::parse(Bytes::from(bytes)).ok()?;
+        let is_sdp = message.body().starts_with(b"v=");
+        is_sdp.then(|| message.body().to_vec())
+    });
+    let rich = "v=0|o=- 1 2 IN IP6 2001:db8::1|s=x|i=y|b=AS:84|t=0 0|a=group:BUNDLE 0 1|\
+        m=audio 4000 RTP/AVP 9 8 0 96 101 13|c=IN IP6 2001:db8::2|a=mid:0|a=rtpmap:96 opus/48000/2|\
+        a=fmtp:96 useinbandfec=1|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=ptime:20|\
+        a=rtcp-mux|a=sendonly|m=video 0 RTP/SAVP 97|a=mid:1|a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x|";
+    carried
+        .chain([rich.replace('|', "\r\n").into_bytes()])
+        .collect()
+}
+
+fn mutate(dice: &mut Dice, corpus: &[Vec<u8>], bait: &[&[u8]]) -> Vec<u8> {
     let mut message = corpus[dice.roll(corpus.len())].clone();
     for _ in 0..=dice.roll(6) {
         let length = message.len();
@@ -98,7 +144,7 @@ fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
             }
             _ => {
                 let at = dice.roll(length + 1);
-                message.splice(at..at, BAIT[dice.roll(BAIT.len())].iter().copied());
+                message.splice(at..at, bait[dice.roll(bait.len())].iter().copied());
             }
         }
     }
@@ -159,32 +205,68 @@ fn check_parsed(message: &Message) {
     }
 }
 
-#[test]
-fn fuzz_mutated_messages_never_panic_and_read_the_same_twice() {
+/// Runs `one` as often and as long as the environment asks; returns how often.
+fn storm(mut one: impl FnMut()) -> u64 {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
             .and_then(|text| text.parse::<u64>().ok())
     };
     let seconds = number("TANDEM_FUZZ_SECONDS");
-    let wanted =
-        number("TANDEM_MUTATIONS").unwrap_or(if seconds.is_some() { 1_000_000 } else { 20_000 });
+    let at_least = if seconds.is_some() { 1_000_000 } else { 20_000 };
+    let wanted = number("TANDEM_MUTATIONS").unwrap_or(at_least);
     let until = now() + Duration::from_secs(seconds.unwrap_or(0));
-    let corpus = corpus();
-    let mut dice = Dice(0x5eed_0f51_9000_0001);
     let mut done = 0;
-    let mut parsed = 0u64;
     while done < wanted || now() < until {
-        let message = mutate(&mut dice, &corpus);
-        check(&message);
-        parsed += u64::from(Message::parse(Bytes::from(message)).is_ok());
+        one();
         done += 1;
     }
-    println!("{done} mutated messages, {parsed} of them parse");
+    done
+}
+
+#[test]
+fn fuzz_mutated_messages_never_panic_and_read_the_same_twice() {
+    let corpus = corpus();
+    let mut dice = Dice(0x5eed_0f51_9000_0001);
+    let mut parsed = 0u64;
+    let done = storm(|| {
+        let message = mutate(&mut dice, &corpus, &BAIT);
+        check(&message);
+        parsed += u64::from(Message::parse(Bytes::from(message)).is_ok());
+    });
+    println!("sip_message: {done} mutated messages, {parsed} of them parse");
     assert!(
         parsed * 10 > done,
         "mutations that never parse test only the first check"
     );
+}
+
+#[test]
+fn fuzz_mutated_streams_are_cut_or_refused() {
+    let corpus = corpus();
+    let mut dice = Dice(0x5eed_0f51_9000_0002);
+    let done = storm(|| {
+        let mut stream = vec![u8::try_from(dice.roll(256)).unwrap()];
+        for _ in 0..=dice.roll(3) {
+            stream.extend(mutate(&mut dice, &corpus, &BAIT));
+        }
+        sip_stream(&stream);
+    });
+    println!("sip_stream: {done} mutated streams");
+}
+
+#[test]
+fn fuzz_mutated_descriptions_print_what_they_say_and_break_no_negotiation() {
+    let corpus = descriptions();
+    let mut dice = Dice(0x5eed_0f51_9000_0003);
+    let mut parsed = 0u64;
+    let done = storm(|| {
+        let description = mutate(&mut dice, &corpus, &SDP_BAIT);
+        sdp(&description);
+        parsed += u64::from(SessionDescription::parse(&description).is_ok());
+    });
+    println!("sdp: {done} mutated descriptions, {parsed} of them parse");
+    assert!(parsed * 20 > done, "{parsed} of {done} parse");
 }
 
 /// Messages of about 64 kB that make a careless parser slow.
@@ -226,26 +308,120 @@ fn worst_cases() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// The best of several: a busy machine delays some runs, a slow parser all of them.
+fn fastest<T>(mut parse: impl FnMut() -> T) -> Duration {
+    let mut once = || {
+        let start = now();
+        let outcome = parse();
+        let taken = now() - start;
+        drop(outcome);
+        taken
+    };
+    (0..15).map(|_| once()).min().unwrap()
+}
+
+/// Says which of the worst was the slowest, and that even it was fast.
+fn judge(parser: &str, timed: impl Iterator<Item = (&'static str, Duration)>) {
+    let (what, taken) = timed.max_by_key(|&(_, taken)| taken).unwrap();
+    println!("{parser}: the slowest of the worst took {taken:?}: {what}");
+    let bound_ms = if cfg!(debug_assertions) { 200 } else { 1 };
+    assert!(
+        taken < Duration::from_millis(bound_ms),
+        "{parser}: {what}: {taken:?}"
+    );
+}
+
 #[test]
 fn fuzz_the_slowest_parse_takes_under_a_millisecond_for_64_kilobytes() {
-    let mut slowest = (Duration::ZERO, "");
-    for (what, message) in worst_cases() {
+    let timed = worst_cases().into_iter().map(|(what, message)| {
         check(&message);
         let buffer = Bytes::from(message);
-        let parse = || {
-            let start = now();
-            let outcome = Message::parse(buffer.clone());
-            let taken = now() - start;
-            drop(outcome);
-            taken
+        (what, fastest(|| Message::parse(buffer.clone())))
+    });
+    judge("sip_message", timed);
+}
+
+/// A stream in reads of one segment, as a network brings it.
+#[test]
+fn fuzz_the_slowest_stream_is_cut_in_under_a_millisecond_for_64_kilobytes() {
+    let timed = worst_cases().into_iter().map(|(what, stream)| {
+        let cut = || {
+            let mut framer = StreamFramer::new();
+            for segment in stream.chunks(1_448) {
+                if framer.push(segment).is_err() {
+                    break;
+                }
+                while let Ok(Some(_)) = framer.poll_frame() {}
+            }
+            framer
         };
-        // The best of several: a busy machine delays some runs, a slow parser all of them.
-        let taken = (0..9).map(|_| parse()).min().unwrap();
-        slowest = slowest.max((taken, what));
-    }
-    println!("slowest of the worst: {:?} for {}", slowest.0, slowest.1);
-    let bound_ms = if cfg!(debug_assertions) { 200 } else { 1 };
-    assert!(slowest.0 < Duration::from_millis(bound_ms), "{slowest:?}");
+        (what, fastest(cut))
+    });
+    judge("sip_stream", timed);
+}
+
+/// Descriptions of up to 64 kB that make a careless parser slow.
+fn worst_descriptions() -> Vec<(&'static str, Vec<u8>)> {
+    let start = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+    let filled = |unit: &str, most: usize| {
+        let units = ((64_000 - start.len()) / unit.len()).min(most);
+        [start, &unit.repeat(units)].concat().into_bytes()
+    };
+    let formats: String = (0..128).map(|number| format!(" {number}")).collect();
+    let maps: String = (0..120)
+        .map(|number| format!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"))
+        .collect();
+    let line = |length: usize| format!("a={}\r\n", "x".repeat(length));
+    vec![
+        ("attributes", filled("a=x\r\n", usize::MAX)),
+        ("sections", filled("m=audio 4000 RTP/AVP 0\r\n", 64)),
+        (
+            "formats",
+            filled(&format!("m=audio 4000 RTP/AVP{formats}\r\n"), 64),
+        ),
+        (
+            "every format mapped",
+            filled(&format!("m=audio 4000 RTP/AVP{formats}\r\n{maps}"), 64),
+        ),
+        (
+            "full sections",
+            filled(
+                &format!("m=audio 4000 RTP/AVP 0\r\n{}", "a=b:c\r\n".repeat(250)),
+                64,
+            ),
+        ),
+        ("one long line", filled(&line(63_000), 1)),
+        ("blank lines", filled("\r\n", usize::MAX)),
+        ("bare line feeds", filled("a=x\n", 256)),
+        (
+            "Latin-1",
+            [start.as_bytes(), b"i=", &[0xe9; 60_000][..], b"\r\n"].concat(),
+        ),
+        ("no line end", vec![b'v'; 64_000]),
+    ]
+}
+
+#[test]
+fn fuzz_the_slowest_description_takes_under_a_millisecond_for_64_kilobytes() {
+    let worst = worst_descriptions();
+    worst.iter().for_each(|(_, description)| sdp(description));
+    judge(
+        "sdp",
+        worst
+            .iter()
+            .map(|(what, description)| (*what, fastest(|| SessionDescription::parse(description)))),
+    );
+    let address = std::net::IpAddr::from([192, 0, 2, 10]);
+    judge(
+        "sdp, answered",
+        worst.iter().map(|(what, description)| {
+            let answer = || {
+                let local = LocalMedia::new(address, 20_000, Codec::ALL.to_vec());
+                Negotiation::new(local, 7).answer(description)
+            };
+            (*what, fastest(answer))
+        }),
+    );
 }
 
 #[test]

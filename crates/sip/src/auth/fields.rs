@@ -1,6 +1,7 @@
 //! The fields of digest headers: `Digest name="value", name=value` (RFC 7616 §3.3, §3.4).
 
 use super::Algorithm;
+use crate::message::Uri;
 use std::borrow::Cow;
 
 /// Why a header is not a usable digest.
@@ -61,6 +62,21 @@ impl<'a> AuthorizationHeader<'a> {
             algorithm: fields.algorithm()?,
             qop,
         })
+    }
+
+    /// Whether the proof was made for a request to somebody else than this Request-URI.
+    ///
+    /// A digest covers its own `uri`, not the request line. Equality must not be asked for: proxies
+    /// rewrite host and parameters (RFC 3261 §22.4), and SIPp digests host and port alone. What must
+    /// not pass is another user, else a proof overheard for one number buys a call to any other.
+    pub fn is_for_another(&self, request_uri: &str) -> bool {
+        if self.uri == request_uri {
+            return false;
+        }
+        match (Uri::parse(&self.uri), Uri::parse(request_uri)) {
+            (Ok(proven), Ok(asked)) => proven.names_another_user(&asked),
+            _ => true,
+        }
     }
 }
 

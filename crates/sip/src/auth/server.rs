@@ -57,6 +57,8 @@ pub enum DenyReason {
     Replayed,
     /// Unknown user or wrong password: deliberately one case.
     WrongProof,
+    /// Right, but made for a request to somebody else: see [`AuthorizationHeader::is_for_another`].
+    OtherTarget,
 }
 
 impl DigestServer {
@@ -98,7 +100,7 @@ impl DigestServer {
         )
     }
 
-    /// Verifies credentials that came with `method` and `body` from `peer`.
+    /// Verifies credentials that came with a request (method, Request-URI, body) from `peer`.
     ///
     /// `lookup` gives the secret of a user under an algorithm. A user it does not know costs the same
     /// as a wrong password and gets the same answer.
@@ -110,7 +112,7 @@ impl DigestServer {
         now: Now,
         peer: IpAddr,
         header: &AuthorizationHeader<'_>,
-        (method, body): (&str, &[u8]),
+        (method, request_uri, body): (&str, &str, &[u8]),
         lookup: impl Fn(&str, Algorithm) -> Option<Ha1>,
     ) -> Result<Authenticated, Denied> {
         let deny = |why| Err(Denied { why, stale: false });
@@ -150,6 +152,9 @@ impl DigestServer {
         let nonce = self.read_nonce(nonce, peer);
         if !right {
             return deny(DenyReason::WrongProof);
+        }
+        if header.is_for_another(request_uri) {
+            return deny(DenyReason::OtherTarget);
         }
         let stale = |why| Err(Denied { why, stale: true });
         let Some((serial, made_ms)) = nonce else {

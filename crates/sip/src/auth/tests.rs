@@ -35,8 +35,69 @@ fn prove(challenge: &Challenge, user: &str, count: u32) -> String {
 fn verify(server: &mut DigestServer, at: Now, peer: IpAddr, value: &str) -> Result<(), Denied> {
     let header = AuthorizationHeader::parse(value).unwrap();
     server
-        .verify(at, peer, &header, ("REGISTER", b""), secret_of)
+        .verify(
+            at,
+            peer,
+            &header,
+            ("REGISTER", "sip:tandem.test", b""),
+            secret_of,
+        )
         .map(|_| ())
+}
+
+// covers: RFC 7616 §3.4.6, RFC 3261 §22.4
+#[test]
+fn a_proof_for_one_user_is_none_for_another_though_hosts_may_change() {
+    let proof = |uri: &str| {
+        format!("Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"{uri}\", response=\"0\"")
+    };
+    let table = [
+        ("sip:9000@tandem.test", "sip:9000@tandem.test", false),
+        // As baresip and linphone digest: the Request-URI. As SIPp does: host and port.
+        ("sip:127.0.0.1:5060", "sip:9000@127.0.0.1:5060", false),
+        (
+            "sip:9000@tandem.test",
+            "sip:9000@10.0.0.2:5060;transport=tcp",
+            false,
+        ),
+        ("sip:+49%33@a", "sip:+493@b", false),
+        ("tel:+493012", "sip:+493012@tandem.test;user=phone", false),
+        ("sip:9000@tandem.test", "sip:tandem.test", false),
+        ("sip:9000@tandem.test", "sip:00881@tandem.test", true),
+        ("sip:Bob@tandem.test", "sip:bob@tandem.test", true),
+        ("/dir/index.html", "sip:9000@tandem.test", true),
+    ];
+    for (proven, asked, is_other) in table {
+        let value = proof(proven);
+        let header = AuthorizationHeader::parse(&value).unwrap();
+        assert_eq!(header.is_for_another(asked), is_other, "{proven} {asked}");
+    }
+}
+
+// covers: RFC 7616 §3.4.6
+#[test]
+fn a_right_proof_sent_with_another_target_is_denied_and_not_stale() {
+    let (now, peer) = (Now::ZERO, IpAddr::from([10, 0, 0, 1]));
+    let mut server = server();
+    let challenge = server.challenge(now, peer, Algorithm::Md5, false);
+    let challenge = Challenge::parse(&challenge).unwrap();
+    let request = ("INVITE", "sip:9000@tandem.test", b"".as_slice());
+    let us = Credentials::password("alice", "sesame");
+    let value = answer(&[challenge], &us, request, "0a4f113b", 1).unwrap();
+    let header = AuthorizationHeader::parse(&value).unwrap();
+    let mut verify = |uri: &str| {
+        let asked = ("INVITE", uri, b"".as_slice());
+        server
+            .verify(now, peer, &header, asked, secret_of)
+            .map(drop)
+    };
+    let denied = Denied {
+        why: DenyReason::OtherTarget,
+        stale: false,
+    };
+    assert_eq!(verify("sip:00881@tandem.test"), Err(denied));
+    // And it did not use up the count.
+    assert_eq!(verify("sip:9000@tandem.test"), Ok(()));
 }
 
 // covers: RFC 2617 §3.5

@@ -182,11 +182,18 @@ impl<'a> Uri<'a> {
         }
     }
 
+    /// Whether both name a user, and not the same one; a `tel` number is a user. Hosts do not matter:
+    /// on the way to a user they change.
+    pub fn names_another_user(&self, other: &Uri<'_>) -> bool {
+        match (self.user, other.user) {
+            (Some(a), Some(b)) => !characters(a).eq(characters(b)),
+            _ => false,
+        }
+    }
+
     fn same_sip(&self, other: &Uri<'_>) -> bool {
-        let same_user = match (self.user, other.user) {
-            (Some(a), Some(b)) => characters(a).eq(characters(b)),
-            (a, b) => a.is_none() && b.is_none(),
-        };
+        let same_user =
+            self.user.is_none() == other.user.is_none() && !self.names_another_user(other);
         let same_host = match (&self.host, &other.host) {
             (Some(a), Some(b)) => a.same_as(b),
             _ => false,

@@ -622,8 +622,9 @@ fn a_challenged_registration_is_sent_again_with_the_strongest_proof() {
         let lookup = |user: &str, alg| Some(Ha1::from_password(user, "tandem", "sesame", alg));
         let verified = request.header(Name::Authorization).map(|value| {
             let header = AuthorizationHeader::parse(value).unwrap();
+            let uri = request.request_uri().unwrap();
             digest
-                .verify(now, peer, &header, ("REGISTER", b""), lookup)
+                .verify(now, peer, &header, ("REGISTER", uri, b""), lookup)
                 .unwrap()
                 .algorithm
         });

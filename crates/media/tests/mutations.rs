@@ -1,0 +1,166 @@
+//! Mutated RTP and RTCP packets against their parsers: never a panic, never a law broken, never more
+//! than a millisecond for 64 kB.
+//!
+//! 20,000 of each by default; `TANDEM_MUTATIONS` asks for another number, and `TANDEM_FUZZ_SECONDS`
+//! (set by `make fuzz`) for a million of each at least and then on until each had its seconds. The
+//! seeds are fixed: a failure repeats.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says how much it did"
+)]
+
+use media::fuzz::{rtcp, rtp};
+use media::rtp::rtcp::{ReportBlock, append_goodbye, write_report};
+use std::time::{Duration, Instant};
+
+/// xorshift64*: enough to pick places and bytes, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(high).unwrap() % below.max(1)
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.roll(256)).unwrap()
+    }
+}
+
+fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut packet = corpus[dice.roll(corpus.len())].clone();
+    for _ in 0..=dice.roll(5) {
+        let length = packet.len();
+        let at = dice.roll(length);
+        match dice.roll(6) {
+            0 if length > 0 => packet[at] ^= 1 << dice.roll(8),
+            1 if length > 0 => packet[at] = dice.byte(),
+            2 => packet.truncate(at),
+            3 => packet.insert(at, dice.byte()),
+            4 => {
+                let piece = packet[at..(at + dice.roll(40)).min(length)].to_vec();
+                let to = dice.roll(length + 1);
+                packet.splice(to..to, piece);
+            }
+            _ => {
+                // A length or a count at one of its ends.
+                let word = [[0, 0], [0, 1], [0xff, 0xff], [0x1f, 0xff]][dice.roll(4)];
+                for (byte, new) in packet.iter_mut().skip(at).zip(word) {
+                    *byte = new;
+                }
+            }
+        }
+    }
+    packet
+}
+
+fn storm(name: &str, corpus: &[Vec<u8>], seed: u64, one: impl Fn(&[u8])) {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        text.parse::<u64>().ok()
+    };
+    let seconds = number("TANDEM_FUZZ_SECONDS");
+    let at_least = if seconds.is_some() { 1_000_000 } else { 20_000 };
+    let wanted = number("TANDEM_MUTATIONS").unwrap_or(at_least);
+    let until = now() + Duration::from_secs(seconds.unwrap_or(0));
+    let (mut dice, mut done) = (Dice(seed), 0);
+    while done < wanted || now() < until {
+        one(&mutate(&mut dice, corpus));
+        done += 1;
+    }
+    println!("{name}: {done} mutated packets");
+}
+
+/// Plain, with extension, sources and padding, a telephone-event, comfort noise.
+fn packets() -> Vec<Vec<u8>> {
+    let head = |first: u8, kind: u8| vec![first, kind, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+    let plain = [head(0x80, 0), vec![0xd5; 160]].concat();
+    let full = [
+        head(0xb2, 0x88),
+        vec![0, 0, 0, 4, 0, 0, 0, 5],
+        vec![0xbe, 0xde, 0, 1, 0x10, 7, 0, 0],
+        vec![5, 10, 0, 160, 0, 2],
+    ];
+    let event = [head(0x80, 0xe5), vec![5, 0x8a, 3, 0x20]].concat();
+    let noise = [head(0x80, 13), vec![64, 1, 2]].concat();
+    vec![plain, full.concat(), event, noise]
+}
+
+/// Reports with and without blocks, with a goodbye, and a description of odd items.
+fn compounds() -> Vec<Vec<u8>> {
+    let mut room = [0; 2_000];
+    let mut written = |blocks: usize, bye: bool| {
+        let blocks = vec![ReportBlock::default(); blocks];
+        let mut length = write_report(&mut room, 1, None, &blocks, "us@192.0.2.1").unwrap();
+        if bye {
+            length = append_goodbye(&mut room, length, 1).unwrap();
+        }
+        room[..length].to_vec()
+    };
+    let mut all = vec![written(0, false), written(3, true), written(31, true)];
+    let said = [
+        0x81, 203, 0, 3, 0, 0, 0, 1, 4, b'd', b'o', b'n', b'e', 0, 0, 0,
+    ];
+    all.push([&written(1, false)[..], &said].concat());
+    all
+}
+
+#[test]
+fn fuzz_mutated_rtp_is_rewritten_as_it_was_or_refused() {
+    storm("rtp", &packets(), 0x5eed_0f51_9000_0004, rtp);
+}
+
+#[test]
+fn fuzz_mutated_rtcp_is_walked_to_its_end_or_refused() {
+    storm("rtcp", &compounds(), 0x5eed_0f51_9000_0005, rtcp);
+}
+
+/// All of the largest datagram, the body's own checks with it.
+#[test]
+fn fuzz_the_slowest_packet_takes_under_a_millisecond_for_64_kilobytes() {
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 1];
+    let item = [0x9f, 202, 0x3f, 0xff];
+    let worst = [
+        (
+            "rtp: a full datagram",
+            rtp as fn(&[u8]),
+            [&[0x80, 0][..], &[1; 65_500]].concat(),
+        ),
+        (
+            "rtp: one long extension",
+            rtp,
+            [&[0x90, 0][..], &[0; 10], &[0, 0, 0x3f, 0xf0], &[0; 65_472]].concat(),
+        ),
+        ("rtcp: eight thousand reports", rtcp, report.repeat(8_100)),
+        (
+            "rtcp: sources without items",
+            rtcp,
+            [&report[..], &item, &[0; 65_500]].concat(),
+        ),
+    ];
+    let mut slowest = (Duration::ZERO, "");
+    for (what, one, packet) in worst {
+        let once = || {
+            let start = now();
+            one(&packet);
+            now() - start
+        };
+        let taken = (0..15).map(|_| once()).min().unwrap();
+        slowest = slowest.max((taken, what));
+    }
+    println!("slowest of the worst: {:?} for {}", slowest.0, slowest.1);
+    let bound_ms = if cfg!(debug_assertions) { 200 } else { 1 };
+    assert!(slowest.0 < Duration::from_millis(bound_ms), "{slowest:?}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test that measures reads the clock"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
