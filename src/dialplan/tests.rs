@@ -23,7 +23,7 @@ pub(crate) fn example_facts() -> Facts {
         prompts: Some(BTreeSet::new()),
         endpoints: set(&["alice", "bob", "carol", "operator", "mario"]),
         trunks: set(&["carrier"]),
-        agents: set(&["alice", "bob", "carol", "mario"]),
+        agents: set(&["alice", "anna", "ben", "bob", "carol", "chloe", "mario"]),
         ..Facts::default()
     }
 }
@@ -42,7 +42,7 @@ fn plan(text: &str) -> Plan {
     }
 }
 
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 4] = [
     (
         "contact-centre.kdl",
         include_str!("../../dialplans/contact-centre/contact-centre.kdl"),
@@ -55,6 +55,7 @@ const EXAMPLES: [(&str, &str); 3] = [
         "first-call.kdl",
         include_str!("../../dialplans/first-call.kdl"),
     ),
+    ("demo.kdl", include_str!("../../dialplans/demo/demo.kdl")),
 ];
 
 #[test]
@@ -73,7 +74,7 @@ fn the_first_dialplan_names_nothing_that_a_configuration_would_have_to_hold() {
     let served = Plan::compile(&files, &example_facts()).unwrap();
     assert_eq!(
         served.queues()[0].agents,
-        ["alice", "bob", "carol", "mario"]
+        ["alice", "anna", "ben", "bob", "carol", "chloe", "mario"]
     );
     let codes: Vec<Code> = plan.warnings().iter().map(|d| d.code).collect();
     assert_eq!(codes, [Code::SpeechUnavailable]);
