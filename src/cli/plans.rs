@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use super::{Failure, PlanArgs, TestArgs};
 use crate::center::AgentConfig;
 use crate::config::Config;
-use crate::dialplan::cli::{TestOptions, check as check_plan, count, test as test_plan};
+use crate::dialplan::cli::{TestOptions, check as check_plan, count, is_keys, test as test_plan};
 use crate::dialplan::{Facts, Speech};
 use crate::server::prompt_names;
 use crate::trunk::{EndpointConfig, TrunkConfig};
@@ -29,6 +29,11 @@ pub(super) fn check(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure>
 }
 
 pub(super) fn test(args: &TestArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let wrong = args.digits.iter().flatten().find(|keys| !is_keys(keys));
+    if let Some(keys) = wrong {
+        let error = anyhow!("--digits: want keys 0-9 * # A-D, have {keys:?}");
+        return Err(Failure::Usage(error));
+    }
     let (files, facts) = args.plans.read()?;
     let options = TestOptions {
         digits: args.digits.clone(),

@@ -53,6 +53,7 @@ fn help_and_version_are_answers_and_a_wrong_word_is_a_mistake() {
         &[],
         &["serve", "--colour"],
         &["test", "--at", "noon"],
+        &["test", "--digits", "1,x"],
     ] {
         let (code, out, err) = tandem(wrong);
         assert!(

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::compile::Facts;
 use super::diagnostic::{Diagnostic, Severity};
+pub use super::fields::is_keys;
 use super::plan::Plan;
 use super::run::Stage;
 use super::scenario::{Act, AgentDoes, CalleeDoes, Start, Taken, World, coverage, walk};

@@ -290,7 +290,8 @@ fn show(value: &Value) -> String {
     }
 }
 
-pub(super) fn is_keys(text: &str) -> bool {
+/// Whether the text is 1 to 32 keys of a telephone.
+pub fn is_keys(text: &str) -> bool {
     let key = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | 'A'..='D');
     !text.is_empty() && text.len() <= 32 && text.chars().all(key)
 }
