@@ -71,6 +71,7 @@ pub(super) fn read(file: u16, text: &str) -> Tree {
         open: vec![Open::default()],
         nodes: 0,
         suspects: Suspects::default(),
+        text_open: false,
         broken: false,
     };
     let mark = text.rfind('\u{feff}').filter(|at| *at > 0);
@@ -124,6 +125,8 @@ struct Reader<'t> {
     open: Vec<Open>,
     nodes: usize,
     suspects: Suspects,
+    /// A text was never closed: what it swallowed may have been the brace that is missing.
+    text_open: bool,
     broken: bool,
 }
 
@@ -410,6 +413,7 @@ impl Reader<'_> {
                     start: start as u32,
                     end,
                 };
+                self.text_open |= mistake.swallows;
                 self.problem(at, mistake.message, mistake.fix);
                 None
             }
@@ -452,6 +456,9 @@ impl Reader<'_> {
     /// The file ended within a block.
     fn report_unclosed(&mut self) {
         self.broken = true;
+        if self.text_open {
+            return;
+        }
         let (at, before) = match (self.suspects.unclosed, self.open.last()) {
             (Some((opener, next)), _) => (opener, Some(next)),
             (None, Some(Open { node: Some(at), .. })) => (*at, None),
@@ -467,6 +474,9 @@ impl Reader<'_> {
     /// A `}` came that closes nothing.
     fn report_unopened(&mut self, brace: usize) {
         self.broken = true;
+        if self.text_open {
+            return;
+        }
         if let Some(at) = self.suspects.unopened {
             let message = "the lines below are indented as a block, but no `{` opens it";
             self.problem(at, message, "end this line with ` {`");

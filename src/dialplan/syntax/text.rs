@@ -7,6 +7,8 @@ pub(super) struct Mistake {
     pub(super) length: usize,
     pub(super) message: String,
     pub(super) fix: String,
+    /// It goes on to the end of its line, whatever stands there.
+    pub(super) swallows: bool,
 }
 
 /// A place in a text.
@@ -250,11 +252,12 @@ impl<'t> Scanner<'t> {
     }
 
     fn unclosed(&self, start: usize) -> Mistake {
-        mistake(
-            self.at - start,
-            "this text is never closed".to_owned(),
-            "add `\"` at the end of the text",
-        )
+        let message = "this text is never closed".to_owned();
+        let fix = "add `\"` at the end of the text";
+        Mistake {
+            swallows: true,
+            ..mistake(self.at - start, message, fix)
+        }
     }
 
     /// An escape within a text, after whose `\` may come a stretch of white space to leave out.
@@ -379,6 +382,7 @@ fn mistake(length: usize, message: String, fix: &str) -> Mistake {
         length,
         message,
         fix: fix.to_owned(),
+        swallows: false,
     }
 }
 

@@ -98,6 +98,17 @@ fn missing_and_superfluous_braces_are_found_where_they_are_missing() {
 
 #[test]
 fn other_slips_of_syntax_are_found() {
+    let open = GOOD.replace(
+        "hours \"office\" tz=\"Europe/Dublin\" {",
+        "hours \"office\" tz=\"E {",
+    );
+    let found = find(&open, &facts());
+    assert_eq!(
+        found.len(),
+        1,
+        "the text took the brace with it: {found:#?}"
+    );
+    assert_eq!((found[0].line, found[0].column), (3, 19));
     check_all(
         &[
             (
