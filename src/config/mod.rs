@@ -296,9 +296,7 @@ impl Source {
 /// A trunk for the phones of this machine: whoever starts a server without any configuration wants
 /// to hear it, and nobody else reaches a loopback address.
 fn local_trunk() -> Result<Section, ConfigError> {
-    let list = ["127.0.0.1", "::1"]
-        .map(|ip| toml::Value::from(ip))
-        .to_vec();
+    let list = ["127.0.0.1", "::1"].map(toml::Value::from).to_vec();
     let trunk = toml::Table::from_iter([("addresses".to_owned(), list.into())]);
     let trunks = toml::Table::from_iter([(LOCAL_TRUNK.to_owned(), trunk.into())]);
     let root = toml::Table::from_iter([("trunks".to_owned(), trunks.into())]);

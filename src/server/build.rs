@@ -115,6 +115,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         services: services.running,
         stop,
         drain: config.limits.drain,
+        hurry: CancellationToken::new(),
     })
 }
 

@@ -68,8 +68,20 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             // Its mistakes are in the log.
             let _ = server.reload().await;
         }
-        tracing::info!("draining: no new calls; waiting for those in progress");
-        server.stop().await
+        tracing::info!(
+            "draining: no new calls; waiting for those in progress; a second signal ends them"
+        );
+        let hurry = server.hurry();
+        let mut stopping = std::pin::pin!(server.stop());
+        loop {
+            tokio::select! {
+                stopped = stopping.as_mut() => return stopped,
+                signal = signals.next() => match signal {
+                    Signal::End => hurry.cancel(),
+                    Signal::Reload => {}
+                },
+            }
+        }
     })
 }
 
@@ -157,6 +169,7 @@ pub struct Server {
     services: JoinSet<()>,
     stop: CancellationToken,
     drain: Duration,
+    hurry: CancellationToken,
 }
 
 impl Server {
@@ -191,6 +204,11 @@ impl Server {
         self.reloader.reload().await
     }
 
+    /// Cancelled, it ends the patience of [`Server::stop`] with calls in progress.
+    pub fn hurry(&self) -> CancellationToken {
+        self.hurry.clone()
+    }
+
     /// The API key, if this start has made one.
     pub fn new_key(&self) -> Option<&Secret> {
         self.new_key.as_ref()
@@ -203,8 +221,13 @@ impl Server {
     /// When the control thread broke.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.shard.tell(|control, _| control.drain()).await;
-        if !self.quiet_within(self.drain).await {
-            tracing::warn!("calls are still in progress: ending them");
+        let patience = self.quiet_within(self.drain);
+        let quiet = tokio::select! {
+            quiet = patience => quiet,
+            () = self.hurry.cancelled() => false,
+        };
+        if !quiet {
+            tracing::warn!("calls may still be in progress: ending them");
             self.shard
                 .tell(|control, now| control.hang_up_all(now, Cause::Failure))
                 .await;

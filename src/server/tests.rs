@@ -32,7 +32,7 @@ impl Home {
         let text = format!(
             "data = {data:?}\ndialplans = {plans:?}\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = []\n\
-             [speech]\nprogram = \"no-such-engine\"\n[limits]\ndrain = \"0s\"\n{more}"
+             [speech]\nprogram = \"no-such-engine\"\n[rtp]\nport_min = 42000\nport_max = 42999\n{more}"
         );
         std::fs::write(self.0.join("tandem.toml"), text).unwrap();
     }
@@ -140,10 +140,72 @@ fn a_reload_puts_all_in_force_or_nothing_and_run_time_endpoints_outlive_it() {
         home.write(&format!("{new}[endpoints.made]\npassword = \"x\"\n"));
         let twice = server.reload().await.unwrap_err();
         assert!(twice[0].starts_with("endpoints.made: "), "{twice:?}");
-        home.write("[rtp]\nworkers = 65\n");
+        home.write("[limits]\ncalls = 0\n");
         let wrong = server.reload().await.unwrap_err();
-        assert!(wrong[0].starts_with("rtp.workers: want"), "{wrong:?}");
+        assert!(wrong[0].starts_with("limits.calls: want"), "{wrong:?}");
         assert_eq!(seen(&server, trunks).await, ["new"]);
         server.stop().await.unwrap();
+    });
+}
+
+/// A plan whose every call waits in a queue of that name.
+fn waiting_room(name: &str) -> String {
+    format!(
+        "dialplan version=1\nentry pattern=\"*\" flow=\"{name}\"\n\
+         queue \"{name}\" max-wait=\"5m\" {{\n  agents \"*\"\n}}\n\
+         flow \"{name}\" {{\n  answer\n  queue \"{name}\"\n}}\n"
+    )
+}
+
+/// Where each call's plan stands, the oldest first.
+async fn steps(server: &Server) -> Vec<String> {
+    let look = |control: &mut Control| {
+        let calls = control.calls(clock::Now::ZERO + Duration::from_secs(1_000));
+        calls.into_iter().filter_map(|call| call.step).collect()
+    };
+    seen(server, look).await
+}
+
+/// Sends an INVITE and waits for its 200.
+async fn call(server: &Server, number: u32) -> tokio::net::UdpSocket {
+    let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (at, me) = (server.bound()[0].local, phone.local_addr().unwrap());
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+               m=audio 40404 RTP/AVP 8\r\n";
+    let invite = format!(
+        "INVITE sip:100@{at} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{number}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:me@{me}>;tag=1\r\nTo: <sip:100@{at}>\r\n\
+         Call-ID: call-{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:me@{me}>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        sdp.len()
+    );
+    phone.send_to(invite.as_bytes(), at).await.unwrap();
+    let mut buffer = [0; 4_096];
+    loop {
+        let answer = phone.recv(&mut buffer);
+        let length = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        if buffer[..length.unwrap().unwrap()].starts_with(b"SIP/2.0 200") {
+            return phone;
+        }
+    }
+}
+
+#[test]
+fn a_live_call_keeps_its_plan_over_a_reload_and_a_second_signal_ends_the_drain() {
+    let home = Home::new();
+    home.write("[limits]\ndrain = \"1h\"\n[trunks.phone]\naddresses = [\"127.0.0.1\"]\n");
+    home.plan(&waiting_room("old"));
+    runtime().unwrap().block_on(async {
+        let server = Server::start(home.config()).await.unwrap();
+        let _first = call(&server, 1).await;
+        assert_eq!(steps(&server).await, ["old/queue"]);
+        home.plan(&waiting_room("new"));
+        server.reload().await.unwrap();
+        let _second = call(&server, 2).await;
+        assert_eq!(steps(&server).await, ["old/queue", "new/queue"]);
+        let hurry = server.hurry();
+        let stopping = tokio::time::timeout(Duration::from_secs(60), server.stop());
+        hurry.cancel();
+        stopping.await.unwrap().unwrap();
     });
 }
