@@ -10,6 +10,7 @@ use clock::Duration;
 
 use crate::codec::Codec;
 
+pub(crate) mod background;
 pub(crate) mod dial;
 pub(crate) mod latch;
 pub(crate) mod out;

@@ -348,6 +348,7 @@ impl Worker {
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);
             slot.concealer = Default::default();
+            port.background.heard();
         }
         port.listens = listens;
     }

@@ -6,6 +6,7 @@ use super::WorkerConfig;
 use crate::codec::{Decoder, Encoder};
 use crate::dsp::DtmfDetector;
 use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
+use crate::port::background::Background;
 use crate::port::dial::Dialer;
 use crate::port::latch::Source;
 use crate::port::out::Outgoing;
@@ -54,6 +55,8 @@ pub(super) struct Port {
     pub(super) listens: bool,
     /// What the peer said in this frame.
     pub(super) said: Frame,
+    /// How the peer's silence sounds.
+    pub(super) background: Background,
     pub(super) reception: Option<Reception>,
     /// Packets lost of the sources before the present one.
     pub(super) lost_before: i64,
@@ -92,6 +95,7 @@ impl Port {
             bridge: None,
             listens: false,
             said: SILENCE,
+            background: Background::new(plan.ssrc),
             reception: None,
             lost_before: 0,
             transmission: Transmission::default(),
@@ -113,6 +117,9 @@ impl Port {
         }
         if update.receive && !self.plan.receive {
             self.care.heard_at = now;
+        }
+        if !update.receive {
+            self.background = Background::new(self.plan.ssrc);
         }
         self.source.update(update.remote);
         let plan = &mut self.plan;

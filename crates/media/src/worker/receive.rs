@@ -10,6 +10,7 @@ use super::{DtmfVia, Forward, Lane, PortEvent, Worker};
 use crate::Digit;
 use crate::bridge::Mode;
 use crate::jitter::Inserted;
+use crate::port::background::Background;
 use crate::port::{PortId, PortPlan};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, rewrite_header};
@@ -170,6 +171,11 @@ impl Slot {
         let payload = packet.payload();
         port.count(now, &header, kind);
         port.stats.received_bytes += payload.len() as u64;
+        match kind {
+            Kind::Audio => port.background.sounded(header.sequence),
+            Kind::Noise => port.background.told(header.sequence, payload),
+            Kind::Event => {}
+        }
         let inserted = match kind {
             Kind::Audio if port.listens => Some(jitter.insert(now, &header, payload)),
             Kind::Event | Kind::Noise if port.listens => Some(jitter.note_other(now, &header)),
@@ -202,6 +208,7 @@ impl Port {
             other => {
                 self.lost_before += other.as_ref().map_or(0, Reception::lost);
                 *other = Some(Reception::new(now, header, self.plan.codec.clock_rate()));
+                self.background = Background::new(self.plan.ssrc);
             }
         }
     }

@@ -149,12 +149,16 @@ impl Slot {
                 port.said = SILENCE;
                 port.decoder.decode(payload, &mut port.said);
                 concealer.real(&mut port.said, spliced);
+                port.background.heard();
             }
             Popped::Conceal => {
                 port.stats.concealed += 1;
                 concealer.invent(&mut port.said);
             }
-            Popped::Silence | Popped::Hold => concealer.silence(&mut port.said),
+            Popped::Silence | Popped::Hold => {
+                concealer.silence(&mut port.said);
+                port.background.add_to(&mut port.said);
+            }
         }
         port.detector
             .as_mut()?

@@ -3,12 +3,13 @@
 use clock::Duration;
 
 use super::world::World;
+use crate::dsp::level;
 use crate::port::Latch;
 use crate::rtp::Header;
 use crate::rtp::event::EventPayload;
 use crate::rtp::rtcp::{Compound, ReportBlock, RtcpPacket, append_goodbye, write_report};
 use crate::worker::{DtmfVia, Lane, PortCommand, PortEvent, Refusal};
-use crate::{Codec, Digit};
+use crate::{Codec, Digit, FRAME};
 
 fn stats(world: &World, phone: usize) -> crate::port::PortStats {
     world
@@ -378,4 +379,72 @@ fn a_key_in_the_sound_is_found_when_asked_for_and_the_relay_goes_on() {
         );
     }
     assert_eq!(stats(&world, 1).relayed, 40);
+}
+
+/// The levels of the 20 ms frames that a phone heard, in dBFS.
+fn levels(world: &World, phone: usize) -> Vec<f32> {
+    let sound = world.phones[phone].sound();
+    let (frames, _) = sound.as_chunks::<FRAME>();
+    frames.iter().map(|frame| level::dbfs(frame)).collect()
+}
+
+// covers: RFC 3389 §4
+#[test]
+fn a_pause_sounds_as_the_silent_phone_told_and_ends_with_its_next_word() {
+    let mut world = World::new();
+    for (codec, hz) in [(Codec::Pcma, 440.0), (Codec::Pcmu, 1_000.0)] {
+        let phone = world.phone(codec, hz, |plan| plan.cn_payload_type = Some(13));
+        world.bridge(phone, 1);
+    }
+    world.frames(20);
+    world.phones[0].speaks = false;
+    world.send(0, 13, &[50, 1, 2]);
+    world.clear();
+    for _ in 0..100 {
+        world.frames(1);
+        let header = &mut world.phones[0].header;
+        header.time = header.time.plus(160);
+    }
+    let noise = levels(&world, 1);
+    assert_eq!(noise.len(), 100);
+    for level in &noise[10..] {
+        assert!((level + 47.0).abs() < 2.0, "told -50 dBov, heard {noise:?}");
+    }
+    assert!(!world.phones[1].hears(440.0, 10));
+
+    world.phones[0].speaks = true;
+    world.clear();
+    world.frames(20);
+    assert!(world.phones[1].hears(440.0, 8));
+    // This pause is told by nobody.
+    world.phones[0].speaks = false;
+    world.clear();
+    world.frames(40);
+    assert!(levels(&world, 1)[20..].iter().all(|&level| level < -70.0));
+    world.phones[1].assert_one_steady_stream();
+}
+
+#[test]
+fn a_pause_that_began_while_the_call_was_relayed_sounds_as_told_when_it_is_mixed() {
+    let mut world = World::new();
+    for hz in [440.0, 1_000.0] {
+        let phone = world.phone(Codec::Pcma, hz, |plan| plan.cn_payload_type = Some(13));
+        world.bridge(phone, 1);
+    }
+    world.frames(20);
+    world.phones[0].speaks = false;
+    world.send(0, 13, &[40]);
+    world.frames(10);
+    let third = world.phone(Codec::Pcma, 1_500.0, |_| {});
+    world.phones[third].speaks = false;
+    world.bridge(third, 1);
+    world.phones[1].speaks = false;
+    world.frames(30);
+    world.clear();
+    world.frames(20);
+    assert!(
+        levels(&world, 1)
+            .iter()
+            .all(|level| (level + 37.0).abs() < 2.0)
+    );
 }
