@@ -9,9 +9,10 @@
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
+#   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench fuzz fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench strace fuzz fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -48,6 +49,10 @@ sim: rust
 
 bench: rust
 	$(CARGO) bench --workspace $(if $(BENCH),-- $(BENCH))
+
+strace: rust
+	$(call need,strace,strace)
+	tests/strace-media.sh
 
 fuzz: rust
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
