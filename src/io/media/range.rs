@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
 use media::port::PortId;
-use media::worker::{IpFamily, NoPort};
+use media::worker::{IpFamily, Lane, NoPort};
 use socket2::SockRef;
 
 /// A port's two sockets; bound in the control thread, used in the media thread, closed in the former.
@@ -20,8 +20,48 @@ pub(super) struct PortSockets {
     pub(super) family: IpFamily,
     /// The even port number.
     pub(super) number: u16,
-    pub(super) rtp: UdpSocket,
-    pub(super) rtcp: UdpSocket,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    /// Whom the RTP socket is connected to.
+    peer: Option<SocketAddr>,
+}
+
+impl PortSockets {
+    pub(super) fn of(&self, lane: Lane) -> &UdpSocket {
+        match lane {
+            Lane::Rtp => &self.rtp,
+            Lane::Rtcp => &self.rtcp,
+        }
+    }
+
+    /// Sends a packet: without a look at the route when it goes to whom the socket is connected.
+    pub(super) fn send(&self, lane: Lane, to: SocketAddr, packet: &[u8]) -> io::Result<()> {
+        if lane == Lane::Rtcp || self.peer != Some(to) {
+            return self.of(lane).send_to(packet, to).map(drop);
+        }
+        match self.rtp.send(packet) {
+            // What an earlier packet met with (ICMP): this one has not left yet.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.rtp.send(packet),
+            sent => sent,
+        }
+        .map(drop)
+    }
+
+    /// Connects the RTP socket to the only source that its port hears, or to nobody. From then on
+    /// the system keeps strangers away, and a packet costs it less. What the system refuses is left
+    /// as it was: the port itself looks at every packet's source.
+    pub(super) fn tie(&mut self, peer: Option<SocketAddr>) {
+        if self.peer == peer {
+            return;
+        }
+        let done = match peer {
+            Some(peer) => rustix::net::connect(&self.rtp, &peer),
+            None => rustix::net::connect_unspec(&self.rtp),
+        };
+        if done.is_ok() {
+            self.peer = peer;
+        }
+    }
 }
 
 /// The pairs of one address that are not in use.
@@ -77,6 +117,7 @@ impl PortRange {
                         number,
                         rtp,
                         rtcp,
+                        peer: None,
                     }));
                 }
                 Err(error) => {

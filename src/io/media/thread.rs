@@ -3,10 +3,10 @@
 //! Law: once it runs it takes no lock, allocates nothing and logs nothing. It waits in `epoll_wait`
 //! for packets and for a timer on an absolute schedule of 5 ms; commands are taken at ticks, events
 //! leave at the end of each. When it uses more than 60 % of its processor it no longer wakes for
-//! each packet but once a tick, and takes what has come.
+//! each packet but once a tick, and takes what has come. Beside that it makes one call when a port
+//! locks to its source: it connects the socket.
 
 use std::mem::MaybeUninit;
-use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,10 @@ pub struct ThreadStats {
     pub worker: media::worker::WorkerStats,
     /// Ticks that came more than a tick late.
     pub overruns: u64,
+    /// Packets taken from the sockets, whatever became of them.
+    pub received: u64,
+    /// Packets given to the sockets.
+    pub sent: u64,
     /// Packets the system refused to send.
     pub send_errors: u64,
     /// Ticks at which packets were taken together because of load.
@@ -71,7 +75,7 @@ impl MonotonicClock {
         }
     }
 
-    fn now(self) -> Now {
+    pub(super) fn now(self) -> Now {
         Now::from_nanos(nanos(clock_gettime(ClockId::Monotonic)).saturating_sub(self.origin))
     }
 
@@ -194,6 +198,7 @@ impl MediaThread {
         let Ok((len, from)) = sockets.of(lane).recv_from(&mut self.packet[..]) else {
             return;
         };
+        self.stats.received += 1;
         let Some(packet) = self.packet.get_mut(..len) else {
             return;
         };
@@ -208,9 +213,9 @@ impl MediaThread {
             return;
         };
         let packet = self.packet.get(..forward.len).unwrap_or_default();
-        if partner.rtp.send_to(packet, forward.to).is_err() {
-            self.stats.send_errors += 1;
-        }
+        let sent = partner.send(Lane::Rtp, forward.to, packet);
+        self.stats.sent += 1;
+        self.stats.send_errors += u64::from(sent.is_err());
     }
 
     fn tick(&mut self, now: Now) {
@@ -228,7 +233,7 @@ impl MediaThread {
             if let Some(sockets) = sockets {
                 self.attach(sockets);
             }
-            self.worker.command(now, command);
+            self.command(now, command);
         }
         self.worker.tick(now);
         while let Some(transmit) = self.worker.poll_transmit(&mut self.packet) {
@@ -237,12 +242,23 @@ impl MediaThread {
                 .get(slot_of(transmit.port))
                 .and_then(Option::as_ref);
             let packet = self.packet.get(..transmit.len).unwrap_or_default();
-            let sent =
-                sockets.map(|sockets| sockets.of(transmit.lane).send_to(packet, transmit.to));
-            self.stats.send_errors += u64::from(!matches!(sent, Some(Ok(_))));
+            let sent = sockets.map(|sockets| sockets.send(transmit.lane, transmit.to, packet));
+            self.stats.sent += 1;
+            self.stats.send_errors += u64::from(!matches!(sent, Some(Ok(()))));
         }
         self.measure(now);
         self.tell();
+    }
+
+    fn command(&mut self, now: Now, command: PortCommand) {
+        let readdressed = match &command {
+            PortCommand::Update(update) => Some(update.port),
+            _ => None,
+        };
+        self.worker.command(now, command);
+        if let Some(port) = readdressed {
+            self.tie(port);
+        }
     }
 
     /// Sends up what the worker has to say, as far as the ring has room; the rest waits.
@@ -262,6 +278,9 @@ impl MediaThread {
             {
                 self.detach(port);
             }
+            if let PortEvent::FirstPacket { port, .. } = event {
+                self.tie(port);
+            }
             let _ = self.told.push(Told::Event(event));
         }
         if told {
@@ -279,6 +298,16 @@ impl MediaThread {
         }
         if let Some(place) = self.sockets.get_mut(slot) {
             *place = Some(sockets);
+        }
+    }
+
+    /// Lets the system know whom a port hears, after that has changed.
+    fn tie(&mut self, port: PortId) {
+        let locked = self.worker.locked(port);
+        if let Some(sockets) = self.sockets.get_mut(slot_of(port)).and_then(Option::as_mut)
+            && sockets.port == port
+        {
+            sockets.tie(locked);
         }
     }
 
@@ -314,15 +343,6 @@ impl MediaThread {
         // The counters are told again: a full ring drops them.
         if self.told.slots() > STATS_ROOM {
             let _ = self.told.push(Told::Stats(self.stats));
-        }
-    }
-}
-
-impl PortSockets {
-    fn of(&self, lane: Lane) -> &UdpSocket {
-        match lane {
-            Lane::Rtp => &self.rtp,
-            Lane::Rtcp => &self.rtcp,
         }
     }
 }
@@ -367,3 +387,6 @@ const CALM_PERCENT: u128 = 40;
 
 /// Places in the ring that counters leave to events.
 const STATS_ROOM: usize = 64;
+
+#[cfg(test)]
+mod tests;

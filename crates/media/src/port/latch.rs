@@ -70,6 +70,11 @@ impl Source {
         first
     }
 
+    /// The one address that may speak, once there is one.
+    pub(crate) fn locked(&self) -> Option<SocketAddr> {
+        self.locked
+    }
+
     /// Whether an RTCP packet from `from` may be taken: from a known host; ports of RTCP wander.
     pub(crate) fn allows_rtcp(&self, from: SocketAddr) -> bool {
         let known = |address: SocketAddr| address.ip() == from.ip();

@@ -149,7 +149,8 @@ pub struct PortStats {
     pub sent_bytes: u64,
     /// Of `sent`, those that were relayed without being decoded.
     pub relayed: u64,
-    /// Packets from an address that may not speak to this port; never answered.
+    /// Packets from an address that may not speak to this port; never answered. Of a port that has
+    /// locked, the system may keep them away before they are counted.
     pub foreign: u32,
     /// Packets that are no RTP or RTCP.
     pub malformed: u32,

@@ -13,6 +13,8 @@
 //!
 //! A frame is 20 ms, the wheel has four phases of 5 ms; a bridge and all its ports are in one phase.
 
+use std::net::SocketAddr;
+
 use clock::{Duration, Now};
 
 mod command;
@@ -33,6 +35,7 @@ pub use transmit::{Forward, Lane, Transmit};
 
 use crate::bridge::Bridge;
 use crate::jitter::JitterConfig;
+use crate::port::PortId;
 use event::EventQueue;
 use index::IdIndex;
 use port::Slot;
@@ -162,6 +165,12 @@ impl Worker {
     /// The next thing to tell control. Drop what it holds on another thread.
     pub fn poll_event(&mut self) -> Option<PortEvent> {
         self.events.poll()
+    }
+
+    /// The source that `port` has locked to: nobody else is heard until a command unlocks it. The
+    /// caller may let the system keep all others away.
+    pub fn locked(&self, port: PortId) -> Option<SocketAddr> {
+        self.port(self.index.get(port.0)?)?.source.locked()
     }
 
     /// What the worker has done.

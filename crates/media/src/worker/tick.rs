@@ -207,7 +207,8 @@ impl Port {
         }
     }
 
-    /// A frame's payload and its length.
+    /// A frame's payload and its length. Encoded for each listener alone: G.711 takes some 35 ns, as
+    /// long as to find out who hears the same; a codec that takes more will want it shared.
     fn payload(&mut self, sound: &Sound) -> ([u8; FRAME], usize) {
         let mut payload = [0; FRAME];
         match sound {

@@ -388,7 +388,7 @@ fn levels(world: &World, phone: usize) -> Vec<f32> {
     frames.iter().map(|frame| level::dbfs(frame)).collect()
 }
 
-// covers: RFC 3389 §4
+// covers: RFC 3389 §3
 #[test]
 fn a_pause_sounds_as_the_silent_phone_told_and_ends_with_its_next_word() {
     let mut world = World::new();
