@@ -45,7 +45,9 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let read = Read::all(&config, clock).await?;
     let sockets = Sockets::open(&config, &read.known).await?;
     let seeds = seeds()?;
-    let workers = Workers::start(&media_config(&config, seeds.media), clock.now())?;
+    let mut media = media_config(&config, seeds.media);
+    media.worker.ntp_at_zero = clock.ntp_at_zero();
+    let workers = Workers::start(&media, clock.now())?;
     let wake = workers.wake().try_clone_to_owned()?;
     let services = Services::start(&config, &read.store, read.engine)?;
 

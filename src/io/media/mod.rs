@@ -22,6 +22,7 @@ use media::worker::{
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
+mod figures;
 mod range;
 mod realtime;
 mod thread;
@@ -343,7 +344,10 @@ impl MediaPlane for Workers {
             match station.told.pop() {
                 Ok(Told::Event(event)) => return Some((u8::try_from(at).ok()?, event)),
                 Ok(Told::Sockets(sockets)) => self.retire(at, *sockets),
-                Ok(Told::Stats(stats)) => station.stats = stats,
+                Ok(Told::Stats(stats)) => {
+                    figures::publish(at, &stats);
+                    station.stats = stats;
+                }
                 Err(_) => {
                     self.turn = at + 1;
                     empty += 1;

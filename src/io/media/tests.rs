@@ -1,18 +1,21 @@
 //! Real sockets on loopback, real threads.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Now;
 use media::Codec;
 use media::bridge::BridgeId;
-use media::port::{PortId, PortPlan, Remote};
+use media::port::{PlayId, Playback, PortId, PortPlan, Remote};
+use media::source::Clip;
 use media::worker::{IpFamily, MediaPlane, PortCommand, PortEvent, Reserved, WorkerConfig};
 
-use super::{MediaConfig, Workers};
+use super::thread::MonotonicClock;
+use super::{MediaConfig, Workers, realtime};
 
 /// An address for each test, so that tests that run side by side do not share ports.
-fn workers(host: u8) -> Workers {
+fn config(host: u8) -> MediaConfig {
     let address = IpAddr::V4(Ipv4Addr::new(127, 0, 8, host));
     let mut config = MediaConfig::at(address, 4_711);
     config.workers = 1;
@@ -22,7 +25,11 @@ fn workers(host: u8) -> Workers {
     };
     config.ports = 20_000..=20_031;
     config.realtime = false;
-    Workers::start(&config, Now::ZERO).unwrap()
+    config
+}
+
+fn workers(host: u8) -> Workers {
+    Workers::start(&config(host), Now::ZERO).unwrap()
 }
 
 /// A peer's socket; a read that finds nothing for two seconds fails the test.
@@ -179,4 +186,61 @@ fn a_close_is_taken_even_when_the_ring_is_full() {
         matches!(event, PortEvent::Closed { .. })
     });
     assert_eq!(workers.bound(), 0);
+}
+
+#[test]
+fn at_real_time_priority_hold_music_keeps_its_pace() {
+    let mut config = config(4);
+    config.realtime = true;
+    let mut workers = Workers::start(&config, Now::ZERO).unwrap();
+    let granted = workers.stats().next().unwrap().1;
+    if !granted.fifo {
+        println!("skipped: this system does not permit SCHED_FIFO (want CAP_SYS_NICE)");
+        return;
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    assert_eq!(granted.processor.is_some(), processors > 1);
+    let peer = peer(41);
+    let reserved = workers.reserve(IpFamily::V4).unwrap();
+    open(&mut workers, &reserved, peer.local_addr().unwrap());
+    let tune = Arc::new(Clip::from_pcm8k((0..8_000).map(|n| n * 4).collect()).unwrap());
+    let play = Playback::music(PlayId(1), vec![tune]);
+    let port = reserved.port;
+    workers
+        .command(0, PortCommand::Play { port, play })
+        .unwrap();
+    // The listener too runs before all others, so that the gaps it sees are the sender's.
+    let listener = std::thread::spawn(move || {
+        realtime::claim(1);
+        let clock = MonotonicClock::reading(Now::ZERO);
+        let (mut heard, mut packet) = (Vec::new(), [0; 1500]);
+        while heard.len() < 150 {
+            let (len, _) = peer.recv_from(&mut packet).unwrap();
+            if len == 172 {
+                let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+                heard.push((clock.now(), sequence));
+            }
+        }
+        heard
+    });
+    let heard = listener.join().unwrap();
+    while workers.poll_event().is_some() {}
+    let stats = workers.stats().next().unwrap().0;
+    let gaps = heard.windows(2).map(|pair| pair[1].0.since(pair[0].0));
+    let largest = gaps.max().unwrap();
+    println!(
+        "largest gap between two packets of music {:.1} ms; {} of {} ticks late, {} left out; load {}",
+        largest.as_secs_f64() * 1e3,
+        stats.overruns,
+        stats.worker.ticks,
+        stats.worker.ticks_missed,
+        std::fs::read_to_string("/proc/loadavg").unwrap().trim(),
+    );
+    assert!(
+        heard
+            .windows(2)
+            .all(|pair| pair[1].1 == pair[0].1.wrapping_add(1))
+    );
+    assert!(stats.worker.ticks > 500, "three seconds of ticks");
+    assert!(largest < Duration::from_millis(250), "{largest:?}");
 }
