@@ -55,13 +55,9 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let (handle, asks) = shard::channel();
     let (way, commands) = api::Control::new();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let reloader = Arc::new(Reloader::new(
-        config.clone(),
-        read.voices,
-        read.store.clone(),
-        handle.clone(),
-        sockets.tls,
-    ));
+    let (store, way_in) = (read.store.clone(), handle.clone());
+    let reloader = Reloader::new(config.clone(), read.voices, store, way_in, sockets.tls);
+    let reloader = Arc::new(reloader);
     let edge = Edge {
         clock,
         realm: config.sip.realm.clone(),
@@ -92,8 +88,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         media: wake,
     };
     let thread = control_thread(setup, edge, sockets.net.sender(), inputs)?;
-    let realm = config.sip.realm.clone();
-    read.stored.restore(&handle, clock, realm).await;
+    read.stored.restore(&handle, clock, &config.sip.realm).await;
 
     let api = api_of(
         &config,

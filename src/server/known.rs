@@ -88,8 +88,8 @@ impl Stored {
     }
 
     /// Gives it back to control. Registrations that no endpoint has any more are left out.
-    pub(super) async fn restore(self, handle: &ShardHandle, clock: SystemClock, realm: String) {
-        let wall_ms = clock.wall().as_millisecond();
+    pub(super) async fn restore(self, handle: &ShardHandle, clock: SystemClock, realm: &str) {
+        let (wall_ms, realm) = (clock.wall().as_millisecond(), realm.to_owned());
         let give = move |control: &mut crate::control::Control, now| {
             for row in self.endpoints {
                 match endpoint_of(&row, &realm) {

@@ -209,3 +209,75 @@ fn a_live_call_keeps_its_plan_over_a_reload_and_a_second_signal_ends_the_drain()
         stopping.await.unwrap().unwrap();
     });
 }
+
+/// Calls as the endpoint of that name and password, and waits for the answer.
+async fn call_as(server: &Server, name: &str, password: &str) {
+    use sip::transport::{Flow, ListenerId, Transport};
+    use sip::ua::{Invite, Listener, Output, UserAgent, UserAgentConfig};
+    let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (at, me) = (server.bound()[0].local, phone.local_addr().unwrap());
+    let (id, transport) = (ListenerId(0), Transport::Udp);
+    let listener = Listener {
+        id,
+        transport,
+        advertised_host: me.ip().to_string(),
+        advertised_port: me.port(),
+    };
+    let mut ua = UserAgent::new(UserAgentConfig::new(vec![listener], "phone"), 7);
+    let flow = Flow {
+        transport,
+        listener: id,
+        remote: at,
+        connection: None,
+    };
+    let invite = Invite {
+        request_uri: format!("sip:100@{at}"),
+        flow,
+        from: format!("<sip:{name}@{at}>"),
+        to: format!("<sip:100@{at}>"),
+        contact_user: name.to_owned(),
+        headers: Vec::new(),
+        offer: None,
+        credentials: Some(sip::auth::Credentials {
+            user: name.to_owned(),
+            secret: sip::auth::Secret::Password(password.to_owned()),
+            realm: None,
+        }),
+        max_forwards: 70,
+    };
+    let mut now = clock::Now::ZERO;
+    ua.invite(now, invite).unwrap();
+    let mut buffer = [0; 4_096];
+    loop {
+        while let Some(output) = ua.poll_output() {
+            match output {
+                Output::Transmit { bytes, .. } => drop(phone.send_to(&bytes, at).await.unwrap()),
+                Output::Event(sip::ua::Event::Answered { .. }) => return,
+                Output::Event(sip::ua::Event::Refused { status, .. }) => panic!("{status}"),
+                Output::Event(_) => {}
+            }
+        }
+        let answer = tokio::time::timeout(Duration::from_secs(20), phone.recv(&mut buffer)).await;
+        let bytes = bytes::Bytes::copy_from_slice(&buffer[..answer.unwrap().unwrap()]);
+        now += Duration::from_millis(1);
+        ua.receive(now, flow, bytes, true);
+    }
+}
+
+#[test]
+fn a_call_of_an_endpoint_shows_its_caller_id() {
+    let home = Home::new();
+    home.write("[endpoints.desk7]\npassword = \"secret\"\ncaller_id = \"+4412345\"\n");
+    home.plan(&waiting_room("hall"));
+    runtime().unwrap().block_on(async {
+        let server = Server::start(home.config()).await.unwrap();
+        call_as(&server, "desk7", "secret").await;
+        let look = |control: &mut Control| {
+            let calls = control.calls(clock::Now::ZERO + Duration::from_secs(1_000));
+            calls.into_iter().map(|call| call.from).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&server, look).await, ["+4412345"]);
+        server.hurry().cancel();
+        server.stop().await.unwrap();
+    });
+}
