@@ -340,6 +340,25 @@ fn a_key_takes_a_call_out_of_its_queue_until_an_agent_has_it() {
 }
 
 #[test]
+fn a_test_presses_a_key_in_a_queue_and_misses_one_that_no_exit_has() {
+    let text = |exits: &str| {
+        format!(
+            "dialplan version=1\nentry pattern=\"*\" flow=\"f\"\nqueue \"sales\"\nflow \"f\" {{\n \
+             queue \"sales\" {exits}\n hangup cause=\"congestion\"\n}}\n\
+             test \"t\" {{\n call\n press \"1\"\n expect-hangup cause=\"busy\"\n}}\n"
+        )
+    };
+    let failures = |exits: &str| {
+        let files = [file("plan.kdl", &text(exits))];
+        let report = test(&files, &example_facts(), &TestOptions::default());
+        report.unwrap().failures()
+    };
+    assert_eq!(failures("{\n on \"1\" {\n hangup cause=\"busy\"\n }\n}"), 0);
+    assert_eq!(failures("{\n on \"2\" {\n hangup cause=\"busy\"\n }\n}"), 1);
+    assert_eq!(failures(""), 1);
+}
+
+#[test]
 fn variables_count_compare_and_are_spoken() {
     let steps = "set tries=(cel)\"vars.tries + 1\" name=\"Ann\" vip=#true\nset tries=3\n\
                  if \"vars.tries == 3 && vars.vip && from.startsWith('+44') && time.hour == 10\" {\n \
