@@ -25,6 +25,8 @@ use clock::{Duration, Now};
 pub struct InviteClient {
     state: State,
     timing: Timing,
+    /// When it ends if nobody waits for it any more.
+    patience_ends: Now,
     out: Outbox<ClientOutput>,
 }
 
@@ -50,12 +52,30 @@ impl InviteClient {
     pub fn new(now: Now, timing: Timing) -> Self {
         let mut out = Outbox::new();
         out.push(ClientOutput::SendRequest);
+        let patience_ends = now + timing.patience();
         let state = State::Calling {
             retransmit_at: (!timing.reliable).then(|| now + timing.t1),
             interval: timing.t1,
-            give_up_at: now + timing.patience(),
+            give_up_at: patience_ends,
         };
-        Self { state, timing, out }
+        Self {
+            state,
+            timing,
+            patience_ends,
+            out,
+        }
+    }
+
+    /// Nobody waits for the response any more: the request is not sent again, and even one that the
+    /// peer works on ends by 64·T1 after it was first sent.
+    pub fn orphan(&mut self) {
+        if let State::Calling { .. } | State::Proceeding = self.state {
+            self.state = State::Calling {
+                retransmit_at: None,
+                interval: self.timing.t1,
+                give_up_at: self.patience_ends,
+            };
+        }
     }
 
     /// Advances the machine. An input that the state has no use for is dropped: duplicates are normal.

@@ -278,6 +278,22 @@ impl UserAgent {
         }
     }
 
+    /// Lets a request of ours end without its owner. The refusal of an INVITE is still acknowledged,
+    /// lest the peer repeat it for 64·T1 (§17.1.1.3).
+    pub(super) fn orphan(&mut self, id: u64) {
+        let Some(tx) = self.clients.get_mut(id).filter(|tx| tx.draft.is_some()) else {
+            return;
+        };
+        match &mut tx.machine {
+            ClientMachine::Invite(machine) => {
+                machine.orphan();
+                tx.owner = ClientOwner::Nobody;
+                self.arm_client(id);
+            }
+            ClientMachine::Other(_) => self.abandon_client(id),
+        }
+    }
+
     /// Keeps the ACK of a 2xx to be sent for each retransmission, and sends it.
     pub(super) fn acknowledge_2xx(&mut self, id: u64, tag: &str, flow: Flow, wire: Bytes) {
         self.transmit(flow, wire.clone());

@@ -206,7 +206,7 @@ impl UserAgent {
                 self.wheel.cancel(timer);
             }
             if let Offer::Ours { tx, .. } = session.offer {
-                self.abandon_unanswered(tx);
+                self.orphan(tx);
             }
             self.tags.remove(&session.local_tag);
             self.sessions.remove(id.0);

@@ -192,6 +192,26 @@ fn an_offer_of_ours_is_given_up_with_its_call_or_after_three_minutes() {
     }
 }
 
+// covers: RFC 3261 §17.1.1.3
+#[test]
+fn a_refused_re_invite_is_acknowledged_although_its_call_is_over() {
+    let mut pair = Pair::clean();
+    let (caller, callee) = established(&mut pair);
+    // The BYE of one end and the re-INVITE of the other cross.
+    pair.act(Side::A, |ua, now| {
+        ua.reinvite(now, caller, body("too late"))
+    });
+    pair.act(Side::B, |ua, now| ua.end(now, callee, Ending::default()));
+    pair.rest();
+    assert_eq!(
+        pair.count(Side::B, "481 INVITE"),
+        1,
+        "it came again and again"
+    );
+    assert_eq!(pair.said(Side::A).last().unwrap(), "ACK");
+    pair.assert_empty();
+}
+
 // covers: RFC 3261 §11.2
 #[test]
 fn options_in_a_dialog_is_answered_inside() {
