@@ -213,6 +213,7 @@ impl Call {
             self.end_leg(other, Cause::Cancelled);
         }
         self.answer(now);
+        self.tell_answered();
         self.partner = Some(leg);
         self.bridged_by = Some((dialing.token, dialing.blind));
         self.bridged.get_or_insert(now);

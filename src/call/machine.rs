@@ -156,6 +156,7 @@ pub struct Call {
     pub(super) ending: Option<Ending>,
     pub(super) started: Now,
     pub(super) answered: Option<Now>,
+    pub(super) answer_told: bool,
     pub(super) bridged: Option<Now>,
     pub(super) finished: bool,
     pub(super) outputs: VecDeque<Output>,
@@ -188,6 +189,7 @@ impl Call {
             ending: None,
             started: now,
             answered: None,
+            answer_told: false,
             bridged: None,
             finished: false,
             outputs: VecDeque::new(),
@@ -431,6 +433,14 @@ impl Call {
         self.sip(LegId::CALLER, SipCommand::Accept(Some(body)));
         self.answered = Some(now);
         if !late {
+            self.tell_answered();
+        }
+    }
+
+    /// Tells once that the caller's leg is answered: when it hears, or when somebody hears it.
+    pub(super) fn tell_answered(&mut self) {
+        if self.answered.is_some() && !self.answer_told {
+            self.answer_told = true;
             self.tell(Notice::Answered);
         }
     }
@@ -460,7 +470,7 @@ impl Call {
             Ok(()) => {
                 self.update_port(leg);
                 if first && leg == LegId::CALLER {
-                    self.tell(Notice::Answered);
+                    self.tell_answered();
                 }
             }
             Err(why) => {

@@ -156,11 +156,17 @@ impl Control {
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };
-        let port = command.port();
+        let (worker, port) = (slot.call.worker(), command.port());
+        let opens = matches!(command, PortCommand::Open(_));
         let closes = matches!(command, PortCommand::Close { .. });
-        if self.media.command(slot.call.worker(), command).is_err() {
-            // The worker is far behind: its ring holds thousands of commands.
-            if closes {
+        if self.media.command(worker, command).is_err() {
+            // The worker is far behind: its ring holds thousands of commands. A port that it never
+            // heard of goes back as it was reserved.
+            if opens {
+                self.ports.remove(&(worker, port));
+                self.media.release(worker, port);
+            }
+            if opens || closes {
                 slot.call.on_media(
                     now,
                     PortEvent::Closed {

@@ -30,7 +30,13 @@ impl Control {
             center::Output::Offer {
                 call, agent, ring, ..
             } => {
-                let Some(endpoint) = self.center.endpoint_of(&agent).map(str::to_owned) else {
+                // A call that ended meanwhile has left: what it was offered is withdrawn already.
+                let waits = self
+                    .calls
+                    .get(&call)
+                    .is_some_and(|slot| slot.waiting.is_some());
+                let endpoint = self.center.endpoint_of(&agent).map(str::to_owned);
+                let Some(endpoint) = endpoint.filter(|_| waits) else {
                     return;
                 };
                 self.event(
