@@ -11,7 +11,7 @@ use media::source::Clip;
 use media::tap::{Tap, TapFrame};
 use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
 use rtrb::Consumer;
-use sip::sdp::{Codec, LocalMedia, Negotiation};
+use sip::sdp::{LocalMedia, Negotiation};
 use sip::ua::{Ending, Event as SipEvent, Invite, SessionId};
 
 use super::{Answering, Event, Heard, Phone};
@@ -100,7 +100,11 @@ impl Phone {
         number: &str,
     ) -> Option<()> {
         let (reserved, mut negotiation) = self.reserve(media)?;
-        let offer = negotiation.offer().ok();
+        let offer = if self.habits.offers_late {
+            None
+        } else {
+            negotiation.offer().ok()
+        };
         let invite = Invite {
             request_uri: format!("sip:{number}@{}", self.plan.domain),
             flow: self.plan.server,
@@ -185,6 +189,20 @@ impl Phone {
             return;
         };
         match event {
+            SipEvent::Answered {
+                session,
+                body,
+                needs_answer: true,
+                ..
+            } if session == live.session => {
+                match body.map(|offer| live.negotiation.answer(&offer)) {
+                    Some(Ok(answer)) => {
+                        self.ua.acknowledge(now, session, Some(answer));
+                        self.is_up(now, media);
+                    }
+                    _ => self.ua.end(now, session, Ending::default()),
+                }
+            }
             SipEvent::Answered { session, body, .. } if session == live.session => {
                 match body.map(|body| live.negotiation.take_answer(&body)) {
                     Some(Ok(())) => self.is_up(now, media),
@@ -276,7 +294,7 @@ impl Phone {
     fn reserve(&mut self, media: &mut dyn MediaPlane) -> Option<(Reserved, Negotiation)> {
         let family = IpFamily::of(self.plan.server.remote.ip());
         let reserved = media.reserve(family).ok()?;
-        let codecs = vec![Codec::Pcma, Codec::Pcmu];
+        let codecs = self.habits.codecs.clone();
         let local = LocalMedia::new(reserved.advertised, reserved.rtp.port(), codecs);
         Some((reserved, Negotiation::new(local, self.random() >> 2)))
     }

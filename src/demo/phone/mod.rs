@@ -32,7 +32,7 @@ use sip::ua::{
 
 use line::Line;
 
-pub use plan::{Act, Answering, PhonePlan};
+pub use plan::{Act, Answering, Habits, PhonePlan};
 
 /// What a phone wants done, and what happened to it.
 #[derive(Clone, Debug)]
@@ -75,6 +75,7 @@ pub struct Heard {
 /// A phone with one line.
 pub struct Phone {
     plan: PhonePlan,
+    habits: Habits,
     ua: UserAgent,
     line: Line,
     /// What answers the call that rings.
@@ -97,8 +98,16 @@ impl Phone {
             renew_at: None,
             random: plan.seed,
             outputs: VecDeque::new(),
+            habits: Habits::default(),
             plan,
         }
+    }
+
+    /// A phone with ways of its own.
+    #[must_use]
+    pub fn with_habits(mut self, habits: Habits) -> Self {
+        self.habits = habits;
+        self
     }
 
     /// Its user name.
@@ -130,6 +139,14 @@ impl Phone {
     pub fn call(&mut self, now: Now, media: &mut dyn MediaPlane, number: &str) {
         if matches!(self.line, Line::Idle) && self.dial(now, media, number).is_none() {
             self.event(Event::Refused(503));
+        }
+        self.drain(now, media);
+    }
+
+    /// Hangs up, cancels or refuses: ends the call it is in, whatever its state.
+    pub fn hang_up(&mut self, now: Now, media: &mut dyn MediaPlane) {
+        if let Line::Live(live) = &self.line {
+            self.ua.end(now, live.session, Ending::default());
         }
         self.drain(now, media);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sip::sdp::Codec;
 use sip::transport::Flow;
 use sip::ua::Listener;
 
@@ -28,6 +29,24 @@ pub struct PhonePlan {
     pub script: Vec<Act>,
     /// From which its tags, keys and sequence numbers follow.
     pub seed: u64,
+}
+
+/// The ways in which phones of different makes differ.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    /// The codecs it has, the one it likes best first.
+    pub codecs: Vec<Codec>,
+    /// Whether its INVITE leaves the offer to the server (RFC 3261 §13.2.1).
+    pub offers_late: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            offers_late: false,
+        }
+    }
 }
 
 /// What a phone does when it is called.
