@@ -46,15 +46,25 @@ impl Capture {
                 "-B",
                 "16384",
             ])
-            .args(["-Z", "root", "-w"])
+            .arg("-w")
             .arg(file)
             .arg(filter);
-        let process = Process::spawn("tcpdump", &mut command, &file.with_extension("log"))?;
+        if rustix::process::geteuid().is_root() {
+            // Else it would give up the rights to our folder.
+            command.args(["-Z", "root"]);
+        }
+        let mut process = Process::spawn("tcpdump", &mut command, &file.with_extension("log"))?;
         let log = process.log.clone();
         wait_for(Duration::from_secs(20), "tcpdump to listen", || {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
-            text.contains("listening on").then_some(())
+            let ended = process.ended().ok().flatten().is_some();
+            (ended || text.contains("listening on")).then_some(())
         })?;
+        ensure!(
+            process.ended()?.is_none(),
+            "tcpdump cannot capture, which takes root or CAP_NET_RAW: {}",
+            crate::process::tail(&log)
+        );
         Ok(Self {
             file: file.to_owned(),
             process,

@@ -63,7 +63,9 @@ fn main() -> ExitCode {
     let mut failed = Vec::new();
     for (number, scenario) in &chosen {
         let begun = Instant::now();
-        let result = Lab::new(scenario.name, *number).and_then(|lab| (scenario.run)(&lab));
+        let run = || Lab::new(scenario.name, *number).and_then(|lab| (scenario.run)(&lab));
+        let result = std::panic::catch_unwind(run)
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the scenario itself broke")));
         let secs = begun.elapsed().as_secs_f32();
         match result {
             Ok(figures) => println!("PASS {:<28} {secs:5.1} s  {figures}", scenario.name),

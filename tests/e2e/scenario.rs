@@ -1,5 +1,6 @@
 //! Every scenario by name.
 
+mod corners;
 mod load;
 mod measures;
 mod ops;
@@ -123,6 +124,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         phones::key_in_band,
     ),
     phones("forked", "an agent with two phones", phones::forked),
+    phones(
+        "key-to-agent",
+        "the caller's key reaches the agent",
+        corners::key_to_agent,
+    ),
+    phones(
+        "abandon",
+        "the caller gives up while an agent rings",
+        corners::abandon,
+    ),
+    phones(
+        "caller-holds",
+        "the caller holds and resumes",
+        corners::caller_holds,
+    ),
+    phones(
+        "transfer-fails",
+        "the agent hands the caller to nobody",
+        corners::transfer_fails,
+    ),
     phones("drain", "SIGTERM in a call", ops::drain),
     phones("crash", "SIGKILL in a recorded call", ops::crash),
     phones(

@@ -103,7 +103,7 @@ impl<'a> Play<'a> {
     }
 }
 
-/// How many SIPps there were. A Call-ID that came again would be a loop to the server, and rightly.
+/// How many SIPps and signs there were. A Call-ID that came again would be a loop to the server, and rightly.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 impl Sipp {
@@ -114,13 +114,20 @@ impl Sipp {
 
     /// Sends a request into the first call, as a sign that the scenario waits for.
     pub(crate) fn tell(&self, method: &str) -> Result<()> {
+        self.tell_call(method, &format!("{}1", self.calls))
+    }
+
+    /// The same into the call of that Call-ID, for an agent's.
+    pub(crate) fn tell_call(&self, method: &str, call: &str) -> Result<()> {
+        // The same bytes again would be a retransmission.
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let socket = UdpSocket::bind((self.address.ip(), 0))?;
         let own = socket.local_addr()?;
         let text = format!(
-            "{method} sip:phone@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKsign{method}\r\n\
+            "{method} sip:phone@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKsign{number}\r\n\
              From: <sip:test@{own}>;tag=test\r\nTo: <sip:phone@{}>;tag=phone\r\n\
-             Call-ID: {}1\r\nCSeq: 77 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-            self.address, self.address, self.calls
+             Call-ID: {call}\r\nCSeq: {number} {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            self.address, self.address
         );
         socket.send_to(text.as_bytes(), self.address)?;
         Ok(())

@@ -156,9 +156,12 @@ impl Sound {
         self.samples.len() as f64 / RATE as f64
     }
 
-    /// The part between two times.
+    /// The part between two times, by whole frames.
     pub(crate) fn between(&self, from: f64, to: f64) -> Self {
-        let index = |at: f64| (((at - self.begins).max(0.0)) * RATE as f64) as usize;
+        let index = |at: f64| {
+            let frames = ((at - self.begins).max(0.0) * 50.0).round() as usize;
+            frames.saturating_mul(FRAME)
+        };
         let (from, to) = (
             index(from).min(self.samples.len()),
             index(to).min(self.samples.len()),
@@ -267,53 +270,59 @@ impl Sound {
 pub(crate) struct Match {
     /// The least normalised correlation of any half second: 1 is the same.
     pub(crate) worst: f32,
+    /// Where that half second begins, in seconds.
+    pub(crate) worst_at: f32,
     /// The level of what was heard beside the tune's own, in dB.
     pub(crate) gain_db: f32,
 }
 
-/// Finds where in `tune` the first second of `sound` is, then follows it to the end.
+/// Finds where in `tune` the beginning of `sound` is, then follows it to the end.
 pub(crate) fn recognise(sound: &Sound, tune: &[i16]) -> Result<Match> {
     ensure!(
         sound.samples.len() >= 2 * RATE && tune.len() > 2 * RATE,
         "only {:.1} s of music were heard",
         sound.secs()
     );
-    let head = coarse(&sound.samples[..RATE / 2]);
-    let whole: Vec<i16> = tune.iter().chain(&tune[..2 * RATE]).copied().collect();
-    let coarse_tune = coarse(&whole);
+    // A tune repeats its chords: a second and a half tells one bar from another. Clips are played by
+    // whole frames.
+    let piece = floats(&sound.samples[RATE / 2..2 * RATE]);
+    let whole = floats(&at(tune, 0, tune.len() + 2 * RATE));
     // The pieces' energies by running sums, so that each place costs one product a sample.
     let mut sums = vec![0.0_f64];
-    for sample in &coarse_tune {
-        let last = sums.last().copied().unwrap_or(0.0);
-        sums.push(last + f64::from(sample * sample));
-    }
-    let best = (0..tune.len() / COARSE)
+    let mut sum = 0.0;
+    sums.extend(whole.iter().map(|&it| {
+        sum += f64::from(it * it);
+        sum
+    }));
+    let place = (0..tune.len())
+        .step_by(FRAME)
         .map(|place| {
-            let energy = sums[place + head.len()] - sums[place];
-            let piece = &coarse_tune[place..place + head.len()];
-            (dot(&head, piece) / (energy as f32).sqrt().max(1.0), place)
+            let end = place + piece.len();
+            let energy = (sums[end] - sums[place]) as f32;
+            (
+                dot(&piece, &whole[place..end]) / energy.sqrt().max(1.0),
+                place,
+            )
         })
         .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, place)| place + tune.len() - RATE / 2)
         .context("the tune is empty")?;
-    let around = best.1 * COARSE;
-    let first: Vec<f32> = floats(&sound.samples[..RATE]);
-    let place = (0..=4 * COARSE)
-        .map(|step| (around + tune.len() + step - 2 * COARSE) % tune.len())
-        .map(|place| (likeness(&first, &floats(&at(tune, place, RATE))), place))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, place)| place)
-        .context("no place")?;
     let half = RATE / 2;
     let halves = sound.samples.chunks_exact(half).enumerate();
-    let worst = halves
+    let (worst, worst_at) = halves
         .map(|(index, heard)| {
             let original = at(tune, place + index * half, half);
-            likeness(&floats(heard), &floats(&original))
+            (
+                likeness(&floats(heard), &floats(&original)),
+                index as f32 / 2.0,
+            )
         })
-        .fold(1.0, f32::min);
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .context("no half second")?;
     let original = at(tune, place, sound.samples.len());
     Ok(Match {
         worst,
+        worst_at,
         gain_db: sound.dbfs() - level::dbfs(&original),
     })
 }
@@ -324,14 +333,6 @@ fn at(tune: &[i16], place: usize, len: usize) -> Vec<i16> {
 
 fn floats(samples: &[i16]) -> Vec<f32> {
     samples.iter().map(|&it| f32::from(it)).collect()
-}
-
-/// Samples to one of the coarse search.
-const COARSE: usize = 8;
-
-fn coarse(samples: &[i16]) -> Vec<f32> {
-    let mean = |chunk: &[i16]| chunk.iter().map(|&it| f32::from(it)).sum::<f32>();
-    samples.chunks_exact(COARSE).map(mean).collect()
 }
 
 /// The normalised correlation of two pieces of the same length.

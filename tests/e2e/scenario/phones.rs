@@ -43,15 +43,16 @@ pub(crate) fn udp_agent_ends(lab: &Lab) -> Result<String> {
 }
 
 /// A call with an agent at baresip, up and talking.
-struct Talk {
-    server: Server,
-    capture: crate::capture::Capture,
-    caller: Caller,
-    agent: Baresip,
+pub(crate) struct Talk {
+    pub(crate) server: Server,
+    pub(crate) capture: crate::capture::Capture,
+    pub(crate) caller: Caller,
+    pub(crate) agent: Baresip,
 }
 
 impl Talk {
-    fn begin(lab: &Lab, setup: &Setup) -> Result<Self> {
+    /// Starts everything, and waits until the caller has heard the agent for a second.
+    pub(crate) fn begin(lab: &Lab, setup: &Setup) -> Result<Self> {
         let capture = lab.capture(&lab.net())?;
         let server = Server::start(lab, setup)?;
         let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
@@ -272,7 +273,8 @@ pub(crate) fn hold(lab: &Lab) -> Result<String> {
     let sound = sound_at_caller(&traffic, &talk.caller.ear)?;
     let before = sound.between(held.at - 0.8, held.at);
     before.hears("the caller before the hold", AGENT as f32, GAP_MS)?;
-    let during = music(&sound, held.at, resumed.at)?;
+    // What the agent said last is still on its way.
+    let during = music(&sound, held.at + 0.1, resumed.at)?;
     let after = sound.between(resumed.at, sound.ends());
     let voice = after.hears("the caller after the hold", AGENT as f32, GAP_MS)?;
     let late = (voice.first - resumed.at) * 1e3;
@@ -446,7 +448,7 @@ pub(crate) fn key_by_info(lab: &Lab) -> Result<String> {
 
 /// A key as tones in the audio.
 pub(crate) fn key_in_band(lab: &Lab) -> Result<String> {
-    key(lab, "caller", |caller| {
+    key(lab, "caller_in_band", |caller| {
         let two = Digit::from_char('2').context("2 is a key")?;
         caller.ear.press(two, Press::InBand);
         Ok(())

@@ -200,7 +200,8 @@ pub(crate) fn music(heard: &Sound, from: f64, to: f64) -> Result<String> {
     let silence = music.longest_silence_ms(-55.0);
     ensure!(
         found.worst > 0.9,
-        "what plays in the queue is not our music: {found:?}"
+        "what is heard {:.1} s after the beginning is not our music: {found:?}",
+        found.worst_at
     );
     ensure!(
         after_ms <= MUSIC_AFTER_MS,
