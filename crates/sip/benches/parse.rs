@@ -64,7 +64,7 @@ fn theirs(hasher: &RandomState) -> Option<u64> {
 }
 
 /// Nanoseconds each of a round.
-fn round(mut work: impl FnMut()) -> f64 {
+fn round<T>(mut work: impl FnMut() -> T) -> f64 {
     #[expect(
         clippy::disallowed_methods,
         reason = "a bench that measures reads the clock"
@@ -72,7 +72,7 @@ fn round(mut work: impl FnMut()) -> f64 {
     let now = Instant::now;
     let start = now();
     for _ in 0..REPEATS {
-        work();
+        black_box(work());
     }
     (now() - start).as_nanos() as f64 / f64::from(REPEATS)
 }
@@ -89,9 +89,9 @@ fn main() {
     assert!(ours_validated(&bytes).is_some());
     let (mut mine, mut checked, mut rsip) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        mine.push(round(|| drop(black_box(ours(&bytes, &hasher)))));
-        checked.push(round(|| drop(black_box(ours_validated(&bytes)))));
-        rsip.push(round(|| drop(black_box(theirs(&hasher)))));
+        mine.push(round(|| ours(&bytes, &hasher)));
+        checked.push(round(|| ours_validated(&bytes)));
+        rsip.push(round(|| theirs(&hasher)));
     }
     let (mine, checked, rsip) = (median(mine), median(checked), median(rsip));
     let ratio = mine / rsip;

@@ -47,6 +47,7 @@ impl Entry {
         side: 0,
     };
 
+    #[inline(always)]
     pub(crate) fn new(
         name: Name,
         line: usize,
@@ -75,6 +76,9 @@ pub(crate) struct Index {
     pub(crate) content_length: Option<usize>,
     /// Where the body begins.
     pub(crate) body: usize,
+    /// Whether the whole message is known to be ASCII, which one look at a small one settles for
+    /// every value.
+    pub(crate) is_ascii: bool,
     inline: [Entry; INLINE],
     length: usize,
     spill: Vec<Entry>,
@@ -93,6 +97,7 @@ impl Index {
             },
             content_length: None,
             body: 0,
+            is_ascii: false,
             inline: [Entry::EMPTY; INLINE],
             length: 0,
             spill: Vec::new(),
@@ -104,17 +109,35 @@ impl Index {
         self.length
     }
 
-    /// Adds a header whose raw value is `value`.
-    pub(crate) fn add(&mut self, mut entry: Entry, value: &[u8], is_folded: bool) {
-        if is_folded || (!value.is_ascii() && str::from_utf8(value).is_err()) {
-            self.side.push(readable(value));
-            entry.side = u16::try_from(self.side.len()).unwrap_or(0);
-        }
-        match self.inline.get_mut(self.length) {
-            Some(slot) => *slot = entry,
-            None => self.spill.push(entry),
-        }
+    /// Adds a header whose raw value is `value`. Inlined and written field by field: an entry read
+    /// back whole just after its parts were stored stalls the processor, once a header.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, entry: Entry, value: &[u8], is_folded: bool) {
+        let is_text = self.is_ascii || value.is_ascii() || str::from_utf8(value).is_ok();
+        let side = if is_folded || !is_text {
+            self.aside(value)
+        } else {
+            0
+        };
+        let length = self.length;
         self.length += 1;
+        let Some(slot) = self.inline.get_mut(length) else {
+            return self.spill.push(Entry { side, ..entry });
+        };
+        slot.name = entry.name;
+        slot.line = entry.line;
+        slot.name_length = entry.name_length;
+        slot.value = entry.value;
+        slot.value_end = entry.value_end;
+        slot.next = entry.next;
+        slot.side = side;
+    }
+
+    /// Keeps a readable copy of a value; returns what its entry remembers.
+    #[cold]
+    fn aside(&mut self, value: &[u8]) -> u16 {
+        self.side.push(readable(value));
+        u16::try_from(self.side.len()).unwrap_or(0)
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {

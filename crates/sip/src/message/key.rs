@@ -126,10 +126,16 @@ impl Eq for TransactionKey<'_> {}
 impl Hash for TransactionKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (kind, exact, folded, number) = self.parts();
-        (kind, number, exact).hash(state);
-        folded
-            .bytes()
-            .for_each(|b| state.write_u8(b.to_ascii_lowercase()));
+        (kind, number).hash(state);
+        let present = exact.iter().filter(|part| !part.is_empty());
+        present.for_each(|part| part.hash(state));
+        for piece in folded.as_bytes().chunks(64) {
+            let mut lower = [0; 64];
+            for (to, from) in lower.iter_mut().zip(piece) {
+                *to = from.to_ascii_lowercase();
+            }
+            state.write(lower.get(..piece.len()).unwrap_or_default());
+        }
         state.write_u8(0xff);
     }
 }

@@ -103,13 +103,15 @@ impl Name {
         Self::from_bytes(text.as_bytes())
     }
 
+    #[inline]
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
         let form = SLOTS[slot_of(text)];
         let Some(&(name, long, compact)) = FORMS.get(usize::from(form)) else {
             return Self::Other;
         };
         let form = if text.len() == 1 { compact } else { long };
-        if form.as_bytes().eq_ignore_ascii_case(text) {
+        // Nearly everybody spells them as registered.
+        if form.as_bytes() == text || form.as_bytes().eq_ignore_ascii_case(text) {
             name
         } else {
             Self::Other

@@ -28,6 +28,7 @@ pub(crate) fn index(bytes: &[u8], index: &mut Index) -> Result<(), ParseError> {
 
 fn read(bytes: &[u8], index: &mut Index) -> Result<(), ParseError> {
     let at_most = bytes.len().min(MESSAGE_MAX);
+    index.is_ascii = bytes.len() <= SMALL && bytes.is_ascii();
     let start_end = line_end(bytes, 0)?;
     if start_end > HEADER_MAX {
         return Err(limit(HEADER_MAX, "a start line of at most 8192 bytes").answered(414));
@@ -46,7 +47,11 @@ fn read(bytes: &[u8], index: &mut Index) -> Result<(), ParseError> {
     }
 }
 
+/// Bytes up to which one look at the whole costs less than a look at each value.
+const SMALL: usize = 4096;
+
 /// Reads the header line (with its folds) at `at` into the index; returns where the next begins.
+#[inline]
 fn header(bytes: &[u8], at: usize, index: &mut Index) -> Result<usize, ParseError> {
     let mut end = line_end(bytes, at)?;
     let mut is_folded = false;
@@ -68,15 +73,14 @@ fn header(bytes: &[u8], at: usize, index: &mut Index) -> Result<usize, ParseErro
         .iter()
         .position(|&b| !is_token(b))
         .unwrap_or(line.len());
-    let name_text = line.get(..name_length).unwrap_or_default();
+    let name = Name::from_bytes(line.get(..name_length).unwrap_or_default());
     let fault = |offset: usize, what| {
         let found = line.get(offset).copied();
         ParseError::new(ErrorKind::HeaderLine, at + offset, found, what)
     };
-    if name_text.is_empty() {
+    if name_length == 0 {
         return Err(fault(0, "a header's name"));
     }
-    let name = Name::from_bytes(name_text);
     let colon = skip_blanks(line, name_length);
     if line.get(colon) != Some(&b':') {
         return Err(fault(colon, "a colon after the name"));
@@ -250,6 +254,7 @@ fn version(line: &[u8], start: usize, end: usize, what: &'static str) -> Result<
 
 /// Finds the CR that ends the line holding `from`, and refuses a bare CR, a bare LF and a NUL on
 /// the way.
+#[inline]
 fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
     let rest = bytes.get(from..).unwrap_or_default();
     let hit = memchr::memchr3(b'\r', b'\n', 0, rest).map(|hit| from + hit);
@@ -271,6 +276,7 @@ fn quoted_line_end(rest: &[u8]) -> Option<usize> {
 }
 
 /// `hit` if a CRLF stands there.
+#[inline]
 fn stop_at(bytes: &[u8], hit: Option<usize>) -> Result<usize, ParseError> {
     let Some(hit) = hit else {
         let what = "a line end, and a blank line after the headers";

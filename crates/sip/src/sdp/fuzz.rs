@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::parse::BYTES_MAX;
 use super::{Codec, LocalMedia, Negotiation, SessionDescription};
 
 /// Parses `bytes`, prints and parses again, offers them to a leg and answers its offer with them.
@@ -12,7 +13,10 @@ pub fn sdp(bytes: &[u8]) {
     if let Ok(parsed) = SessionDescription::parse(bytes) {
         let printed = parsed.to_string();
         let again = SessionDescription::parse(printed.as_bytes());
-        assert_eq!(again.map(|again| again.to_string()), Ok(printed));
+        // Latin-1 grows as it becomes UTF-8, perhaps beyond what is read.
+        if printed.len() <= BYTES_MAX {
+            assert_eq!(again.map(|again| again.to_string()), Ok(printed));
+        }
     }
     let local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
     let mut leg = Negotiation::new(local, 7);

@@ -12,7 +12,7 @@ use super::description::{
 };
 
 /// Largest description that is read, in bytes.
-const BYTES_MAX: usize = 65_536;
+pub(super) const BYTES_MAX: usize = 65_536;
 /// Most `m=` sections.
 const MEDIA_MAX: usize = 64;
 /// Most `a=` lines of one section, and most other lines kept as text.
