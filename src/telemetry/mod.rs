@@ -62,7 +62,7 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 12] = [
+const GAUGES: [(&str, &str); 13] = [
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",
@@ -85,6 +85,10 @@ const GAUGES: [(&str, &str); 12] = [
         "tandem_sip_connections",
         "Open TCP and TLS connections of SIP",
     ),
+    (
+        "tandem_media_cpu_seconds",
+        "Processor time that a media thread has used",
+    ),
     ("tandem_open_files", "Open file descriptors of the process"),
     (
         "tandem_draining",
@@ -92,7 +96,7 @@ const GAUGES: [(&str, &str); 12] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 25] = [
     ("tandem_calls_ended_total", "Calls that are over"),
     (
         "tandem_sip_rejected_total",
@@ -144,9 +148,89 @@ const COUNTERS: [(&str, &str); 15] = [
         "tandem_store_full_total",
         "Records that had to wait at the edge because the writer was behind",
     ),
+    (
+        "tandem_media_packets_received_total",
+        "RTP and RTCP packets received, by media thread",
+    ),
+    (
+        "tandem_media_packets_sent_total",
+        "RTP and RTCP packets sent, by media thread",
+    ),
+    (
+        "tandem_media_send_errors_total",
+        "Packets that the system did not take",
+    ),
+    ("tandem_media_ticks_total", "Ticks of a media thread"),
+    ("tandem_media_ticks_late_total", "Ticks that began too late"),
+    (
+        "tandem_media_ticks_left_out_total",
+        "Ticks left out to catch up",
+    ),
+    (
+        "tandem_media_ticks_coalesced_total",
+        "Ticks for which packets were let gather under load",
+    ),
+    (
+        "tandem_media_events_dropped_total",
+        "Words of a media thread that control had no room for",
+    ),
+    (
+        "tandem_media_packets_dropped_total",
+        "Packets that a media thread had no room for",
+    ),
+    (
+        "tandem_media_strays_total",
+        "Packets from a source that no port expects",
+    ),
 ];
 
 /// Upper bounds of the histograms, all of which count seconds: from a tick to a long wait.
 const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0, 1_200.0,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_named_anywhere_has_a_help_text() {
+        let mut files = Vec::new();
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut files,
+        );
+        let known: Vec<&str> = [&GAUGES[..], &COUNTERS[..]]
+            .concat()
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        let mut named = 0;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let quoted = text.split('"').filter(|word| word.starts_with("tandem_"));
+            let plain = |word: &&str| {
+                // The prefix alone, as above, is no name.
+                !word.ends_with('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            };
+            for name in quoted.filter(plain) {
+                named += 1;
+                assert!(known.contains(&name), "{}: {name}", file.display());
+            }
+        }
+        assert!(named > known.len(), "{named}");
+    }
+}
