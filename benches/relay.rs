@@ -196,13 +196,13 @@ fn cost(name: &str, peers: &[UdpSocket], to: &[SocketAddr], frames: u32) -> Cost
 
 /// The directory of the thread of ours called `name`.
 fn task(name: &str) -> String {
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let path = task.unwrap().path().display().to_string();
-        if std::fs::read_to_string(format!("{path}/comm")).is_ok_and(|comm| comm.trim() == name) {
-            return path;
-        }
-    }
-    panic!("no thread {name}");
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .map(|task| task.unwrap().path().display().to_string())
+        .find(|path| {
+            std::fs::read_to_string(format!("{path}/comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+        .unwrap()
 }
 
 /// The time in ns that a thread has been on a processor, and how often it gave it up to wait.
