@@ -17,6 +17,10 @@ pub(super) const BYTES_MAX: usize = 65_536;
 const MEDIA_MAX: usize = 64;
 /// Most `a=` lines of one section, and most other lines kept as text.
 const LINES_MAX: usize = 256;
+
+/// Lines of one description: four times the longest that browsers make. It bounds the time that a
+/// description of the shortest lines may take, to a third of a millisecond.
+const LINES_IN_ALL_MAX: usize = 2_048;
 /// Most formats of one `m=` line: RTP has 128 payload types.
 const FORMATS_MAX: usize = 128;
 
@@ -64,7 +68,7 @@ impl fmt::Display for SdpError {
 }
 
 impl SessionDescription {
-    /// Reads one description of at most 64 kB, 64 media sections, and 256 attributes in each.
+    /// Reads one description of at most 64 kB, 2,048 lines, 64 media sections, and 256 attributes in each.
     ///
     /// # Errors
     /// [`SdpError`] with the place of the first thing that is not RFC 8866 or passes a bound.
@@ -84,6 +88,9 @@ impl SessionDescription {
             number: 0,
         };
         while let Some(line) = lines.next_line()? {
+            if line.number > LINES_IN_ALL_MAX {
+                return Err(line.error(SdpErrorKind::TooMany("lines", LINES_IN_ALL_MAX)));
+            }
             parser.line(&line)?;
         }
         parser.finish(lines.number, text.len())

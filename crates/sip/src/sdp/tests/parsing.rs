@@ -301,3 +301,13 @@ proptest! {
         fuzz::sdp(&bytes);
     }
 }
+
+#[test]
+fn a_description_of_more_lines_than_any_browser_makes_is_refused_at_the_line_that_is_too_many() {
+    let section = format!("m=audio 4000 RTP/AVP 0\r\n{}", "a=b:c\r\n".repeat(250));
+    let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+    let of = |sections: usize| format!("{head}{}", section.repeat(sections));
+    assert!(SessionDescription::parse(of(8).as_bytes()).is_ok());
+    let refused = SessionDescription::parse(of(9).as_bytes()).unwrap_err();
+    assert_eq!(refused.line, 2_049, "{refused}");
+}
