@@ -80,7 +80,7 @@ speech:
 
 phones:
 	$(call need,sipp,sip-tester)
-	$(call need,baresip,baresip)
+	$(call need,baresip,baresip-core)
 	$(call need,linphonec,linphone-cli)
 
 audio:

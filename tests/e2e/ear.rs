@@ -17,6 +17,10 @@ use media::dsp::{DtmfTone, Tone};
 use media::rtp::{Header, RtpTime, Sequence, write_header};
 use media::{Digit, FRAME};
 use parking_lot::Mutex;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 
 use crate::sound::{RATE, RtpPacket, Stream, TONE_DBFS};
 
@@ -45,24 +49,37 @@ impl Voice {
 /// An open ear. Dropped, its port closes.
 pub(crate) struct Ear {
     pub(crate) address: SocketAddr,
-    voice: Voice,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Mutex<Shared>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What passes between an ear's thread and its owner. The thread never waits for it: somebody who
+/// holds it may have to wait for a processor.
+#[derive(Default)]
+struct Shared {
+    /// By flow: its tone, and what it has heard.
+    heard: Vec<(u32, Stream)>,
+    presses: Vec<(Digit, Press)>,
+    speak_to: Vec<SocketAddr>,
+}
+
+/// The thread's own data.
+struct Listener {
+    socket: UdpSocket,
+    voice: Voice,
+    flows: Vec<Flow>,
+    /// What was heard and is not shared yet, by flow.
+    fresh: Vec<(usize, RtpPacket)>,
 }
 
 /// One call's audio.
 struct Flow {
     source: SocketAddr,
     hz: u32,
-    heard: Stream,
     began: Instant,
     pressed: bool,
     mouth: Mouth,
-}
-
-struct State {
-    flows: Vec<Flow>,
 }
 
 /// What one flow sends.
@@ -99,17 +116,21 @@ impl Ear {
         let buffer = socket2::SockRef::from(&socket);
         buffer.set_recv_buffer_size(8 << 20)?;
         let address = socket.local_addr()?;
-        let state = Arc::new(Mutex::new(State { flows: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared::default()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (shared, stopped) = (state.clone(), stop.clone());
+        let mut listener = Listener {
+            socket,
+            voice,
+            flows: Vec::new(),
+            fresh: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name("ear".to_owned()).spawn({
-            let voice = voice.clone();
-            move || run(&socket, &voice, &shared, &stopped)
+            let (shared, stop) = (shared.clone(), stop.clone());
+            move || listener.run(&shared, &stop)
         })?;
         Ok(Self {
             address,
-            voice,
-            state,
+            shared,
             stop,
             thread: Some(thread),
         })
@@ -117,30 +138,27 @@ impl Ear {
 
     /// What every flow has heard so far, in the order in which they began, with their own tones.
     pub(crate) fn heard(&self) -> Vec<(u32, Stream)> {
-        let state = self.state.lock();
-        let pair = |flow: &Flow| (flow.hz, flow.heard.clone());
-        state.flows.iter().map(pair).collect()
+        self.shared.lock().heard.clone()
     }
 
     /// What the first flow has heard so far.
     pub(crate) fn first(&self) -> Stream {
-        self.heard()
-            .into_iter()
-            .next()
-            .map(|it| it.1)
+        let shared = self.shared.lock();
+        shared
+            .heard
+            .first()
+            .map(|it| it.1.clone())
             .unwrap_or_default()
     }
 
     /// Speaks to `source` before anything was heard from there, as phones do.
     pub(crate) fn speak_to(&self, source: SocketAddr) {
-        self.state.lock().flow(source, &self.voice);
+        self.shared.lock().speak_to.push(source);
     }
 
     /// Presses a key on every flow.
     pub(crate) fn press(&self, digit: Digit, how: Press) {
-        for flow in &mut self.state.lock().flows {
-            flow.mouth.press(digit, how);
-        }
+        self.shared.lock().presses.push((digit, how));
     }
 }
 
@@ -153,49 +171,77 @@ impl Drop for Ear {
     }
 }
 
-fn run(socket: &UdpSocket, voice: &Voice, state: &Mutex<State>, stop: &AtomicBool) {
-    let start = Instant::now();
-    let wall = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64();
-    let mut due = start;
-    let mut bytes = [0; 2_048];
-    while !stop.load(Ordering::Relaxed) {
-        if let Ok((len, source)) = socket.recv_from(&mut bytes) {
-            let at = wall + start.elapsed().as_secs_f64();
-            if let Some(packet) = RtpPacket::parse(at, &bytes[..len]) {
-                let mut state = state.lock();
-                let flow = state.flow(source, voice);
-                flow.heard.0.push(packet);
-            }
-        }
-        if Instant::now() >= due {
-            due += Duration::from_millis(20);
-            for flow in &mut state.lock().flows {
-                flow.speak(socket, voice);
-            }
-        }
+/// A phone's audio is not late because a machine is busy: real time, if the system permits it.
+fn hurry() {
+    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    if let Ok(low) = ThreadPriorityValue::try_from(5) {
+        let low = ThreadPriority::Crossplatform(low);
+        // Without the right to it, a busy machine shows in the figures.
+        let _ = set_thread_priority_and_policy(thread_native_id(), low, fifo);
     }
 }
 
-impl State {
-    fn flow(&mut self, source: SocketAddr, voice: &Voice) -> &mut Flow {
-        let index = self.flows.iter().position(|flow| flow.source == source);
-        let index = index.unwrap_or_else(|| {
-            let number = u32::try_from(self.flows.len()).unwrap_or(0);
-            let hz = voice.hz + number * voice.step_hz;
-            self.flows.push(Flow {
-                source,
-                hz,
-                heard: Stream::default(),
-                began: Instant::now(),
-                pressed: false,
-                mouth: Mouth::new(hz, 0x7a0d_0000 + number),
-            });
-            self.flows.len() - 1
+impl Listener {
+    fn run(&mut self, shared: &Mutex<Shared>, stop: &AtomicBool) {
+        hurry();
+        let start = Instant::now();
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        let mut due = start;
+        let mut bytes = [0; 2_048];
+        while !stop.load(Ordering::Relaxed) {
+            if let Ok((len, source)) = self.socket.recv_from(&mut bytes) {
+                let at = wall + start.elapsed().as_secs_f64();
+                if let Some(packet) = RtpPacket::parse(at, &bytes[..len]) {
+                    let flow = self.flow(source);
+                    self.fresh.push((flow, packet));
+                }
+            }
+            if Instant::now() >= due {
+                due += Duration::from_millis(20);
+                if let Some(mut shared) = shared.try_lock() {
+                    self.exchange(&mut shared);
+                }
+                for flow in &mut self.flows {
+                    flow.speak(&self.socket, &self.voice);
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, shared: &mut Shared) {
+        for source in std::mem::take(&mut shared.speak_to) {
+            self.flow(source);
+        }
+        for (digit, how) in std::mem::take(&mut shared.presses) {
+            for flow in &mut self.flows {
+                flow.mouth.press(digit, how);
+            }
+        }
+        for flow in self.flows.iter().skip(shared.heard.len()) {
+            shared.heard.push((flow.hz, Stream::default()));
+        }
+        for (flow, packet) in self.fresh.drain(..) {
+            shared.heard[flow].1.0.push(packet);
+        }
+    }
+
+    fn flow(&mut self, source: SocketAddr) -> usize {
+        if let Some(known) = self.flows.iter().position(|flow| flow.source == source) {
+            return known;
+        }
+        let number = u32::try_from(self.flows.len()).unwrap_or(0);
+        let hz = self.voice.hz + number * self.voice.step_hz;
+        self.flows.push(Flow {
+            source,
+            hz,
+            began: Instant::now(),
+            pressed: false,
+            mouth: Mouth::new(hz, 0x7a0d_0000 + number),
         });
-        &mut self.flows[index]
+        self.flows.len() - 1
     }
 }
 

@@ -57,6 +57,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: smoke::udp,
     },
     phones(
+        "caller-ends",
+        "the same, held to the promised times",
+        phones::udp_caller_ends,
+    ),
+    phones(
         "agent-ends",
         "the same, the agent hangs up",
         phones::udp_agent_ends,

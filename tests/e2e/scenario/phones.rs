@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use media::Digit;
 
 use super::smoke::{
-    AGENT, CALLER, Caller, GAP_MS, LATENCY_MS, check_cdr, check_recording, music, sound_at_caller,
-    teardown_ms, whole_path,
+    AGENT, CALLER, Caller, GAP_MS, LATENCY_MS, PROMISED, check_cdr, check_recording, music,
+    sound_at_caller, teardown_ms, whole_path,
 };
 use crate::baresip::{Baresip, Over};
 use crate::capture::Traffic;
@@ -29,17 +29,22 @@ const NEXT_AGENT_MS: f64 = 500.0;
 
 /// Agent over TCP, who hangs up first.
 pub(crate) fn tcp(lab: &Lab) -> Result<String> {
-    whole_path(lab, Over::Tcp, true)
+    whole_path(lab, Over::Tcp, true, PROMISED)
 }
 
 /// Agent over TLS, who hangs up first.
 pub(crate) fn tls(lab: &Lab) -> Result<String> {
-    whole_path(lab, Over::Tls, true)
+    whole_path(lab, Over::Tls, true, PROMISED)
+}
+
+/// Agent over UDP; the caller hangs up first.
+pub(crate) fn udp_caller_ends(lab: &Lab) -> Result<String> {
+    whole_path(lab, Over::Udp, false, PROMISED)
 }
 
 /// Agent over UDP, who hangs up first.
 pub(crate) fn udp_agent_ends(lab: &Lab) -> Result<String> {
-    whole_path(lab, Over::Udp, true)
+    whole_path(lab, Over::Udp, true, PROMISED)
 }
 
 /// A call with an agent at baresip, up and talking.
@@ -98,6 +103,7 @@ pub(crate) fn linphone(lab: &Lab) -> Result<String> {
         "linphone hears the caller after {late:.0} ms"
     );
     let ended = teardown_ms(&traffic, true, 0.0)?;
+    ensure!(ended < 200.0, "the caller's leg ended after {ended:.0} ms");
     let recording = check_recording(lab, &server, &cdr)?;
     server.stop()?;
     Ok(format!(
