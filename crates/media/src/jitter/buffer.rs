@@ -151,6 +151,11 @@ impl JitterBuffer {
     /// Takes note of a packet of the stream that carries no audio (telephone-event, comfort noise),
     /// so that its sequence number is not mistaken for a loss.
     pub fn note_other(&mut self, now: Now, header: &Header) -> Inserted {
+        if self.stream.is_none() {
+            // Its time may be long over: playout begins with audio.
+            self.counters.received += 1;
+            return Inserted::Stored;
+        }
         self.place(now, header, &[])
     }
 
@@ -263,7 +268,11 @@ impl JitterBuffer {
         }
         let ticks = ticks(self.codec.ticks(payload));
         let straddle = self.straddle(ticks);
-        stream.delay.observe(now, self.transit(now, time), straddle);
+        // A telephone-event repeats the time of its beginning (RFC 4733 §2.5.1.2): it tells nothing of
+        // the path.
+        if !payload.is_empty() {
+            stream.delay.observe(now, self.transit(now, time), straddle);
+        }
         self.counters.reordered += u64::from(sequence < highest);
         let over = stream.play.is_some_and(|play| time + ticks <= play);
         if over && !payload.is_empty() {

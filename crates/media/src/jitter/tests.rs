@@ -267,6 +267,42 @@ fn packets_of_another_kind_are_no_loss() {
     );
 }
 
+// covers: RFC 4733 §2.5.1.2
+#[test]
+fn a_key_that_is_held_makes_the_delay_no_longer_before_and_within_a_stream() {
+    let mut jitter = JitterBuffer::new(config([20, 40, 200]), Codec::Pcmu);
+    let mut keys = 0;
+    for i in 0..100 {
+        let mut packet = sent(i, 160);
+        // Ten packets of a key each: their clock stands still at its beginning.
+        let held = if i < 10 {
+            Some(i)
+        } else {
+            i.checked_sub(60).filter(|n| *n < 10)
+        };
+        let now = us(packet.arrives_us);
+        if let Some(n) = held {
+            keys += 1;
+            packet.header.time = sent(i - n, 160).header.time;
+            let _ = jitter.note_other(now, &packet.header);
+        } else {
+            let _ = jitter.insert(now, &packet.header, &packet.payload);
+        }
+        let _ = jitter.pop(now);
+        assert!(
+            jitter.target_ms() <= 40,
+            "packet {i}: {} ms",
+            jitter.target_ms()
+        );
+        assert!(
+            jitter.delay_ms(now) <= 60,
+            "packet {i}: {} ms",
+            jitter.delay_ms(now)
+        );
+    }
+    assert_eq!((keys, jitter.counters().played > 60), (20, true));
+}
+
 #[test]
 fn the_delay_grows_with_jitter_and_falls_again_when_it_is_over() {
     let mut packets = stream(3_000, 160);
