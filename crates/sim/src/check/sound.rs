@@ -43,7 +43,7 @@ impl Sounds {
             .map(|partner| tone_of(*partner));
         let tones: Vec<f32> = tones.by_ref().collect();
         for track in &heard.tones {
-            if track.frames_present <= STRAY_FRAMES {
+            if track.frames_present <= STRAY_FRAMES || track.peak_dbfs < STRAY_DBFS {
                 continue;
             }
             let is = |hz: f32| (hz - track.hz).abs() < 0.5;
@@ -63,3 +63,6 @@ impl Sounds {
 
 /// Frames in which clicks at the edges of sounds may pass for a tone.
 const STRAY_FRAMES: u32 = 2;
+
+/// Below it the edges of lost and concealed frames may pass for a tone; phones speak at -12 dBFS.
+const STRAY_DBFS: f32 = -18.0;

@@ -206,11 +206,13 @@ impl Wire {
                 .iter()
                 .any(|by| self.byes.contains_key(&(*call, *by)));
             let moot = over && invite.inside && invite.last.is_some_and(|last| last.0 < 300);
-            // What comes when the INVITE was given up long ago finds nobody; the callee's BYE ends it.
+            // What comes when the INVITE was given up long ago finds nobody; a 2xx ends with the callee's
+            // BYE, a refusal with its own patience.
             let late = invite
                 .last_arrived_at
                 .is_some_and(|at| at - invite.sent_at > GIVEN_UP);
-            let moot = moot || (over && late);
+            let refused = invite.last.is_some_and(|last| last.0 >= 300);
+            let moot = moot || (late && (over || refused));
             if invite.last_arrived && invite.ack.is_none() && (*by_server || !gone) && !moot {
                 broken.push(format!(
                     "{caller} never acknowledged {:?} of INVITE {cseq} (host {host})",
