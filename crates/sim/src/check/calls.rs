@@ -126,11 +126,8 @@ impl Calls {
         }
         let wrong = |why: &str| Some(format!("{call}: {why}"));
         match &event.what {
-            What::Answered => {
-                if life.answered.replace(event.at).is_some() {
-                    return wrong("was answered twice");
-                }
-            }
+            What::Answered if life.answered.is_some() => return wrong("was answered twice"),
+            What::Answered => life.answered = Some(event.at),
             What::Queued { .. } => life.queued = true,
             What::Offered { .. } if !life.queued => return wrong("was offered, but never queued"),
             What::Bridged { .. } => {
