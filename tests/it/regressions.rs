@@ -35,3 +35,9 @@ fn a_refused_re_invite_is_acknowledged_although_its_call_is_over() {
 fn a_port_that_could_not_be_opened_goes_back() {
     holds(Depth::Signalling, &[410, 489, 1003]);
 }
+
+/// A refused transfer parted and rejoined two legs within a frame: the relay left a gap in its stream.
+#[test]
+fn legs_that_are_rejoined_at_once_leave_no_gap_in_the_stream() {
+    holds(Depth::Full, &[893]);
+}

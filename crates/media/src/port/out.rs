@@ -100,6 +100,13 @@ impl Outgoing {
         self.speaker = Speaker::Quiet;
     }
 
+    /// The bridge is no more: what its partner sends until the next one is nobody's loss.
+    pub(crate) fn parted(&mut self) {
+        if matches!(self.speaker, Speaker::Relay(_)) {
+            self.speaker = Speaker::Quiet;
+        }
+    }
+
     /// Maps a bridge partner's packet onto our stream; `None` when it must not be sent: it is a
     /// duplicate, or older than the moment this speaker took over.
     pub(crate) fn relayed(&mut self, now: Now, from: Header, payload_type: u8) -> Option<Header> {
@@ -247,6 +254,17 @@ mod tests {
                 header.marker,
             )
         })
+    }
+
+    #[test]
+    fn what_a_partner_sends_while_the_legs_are_parted_is_no_loss_to_the_listener() {
+        let mut out = outgoing();
+        let before = out.relayed(at(0), peer(1, 50, 0), 8).unwrap();
+        out.parted();
+        // Packet 51 came meanwhile and was nobody's.
+        let after = out.relayed(at(40), peer(1, 52, 320), 8).unwrap();
+        assert_eq!(after.sequence, before.sequence.plus(1));
+        assert!(after.marker);
     }
 
     #[test]

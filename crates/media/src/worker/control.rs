@@ -142,6 +142,12 @@ impl Worker {
             return;
         };
         let Some(held) = place else { return };
+        for &member in held.members() {
+            let slot = self.slots.get_mut(member as usize);
+            if let Some(port) = slot.and_then(|slot| slot.port.as_mut()) {
+                port.out.parted();
+            }
+        }
         held.leave(at as u32);
         if held.members().is_empty() {
             self.bridge_index.remove(held.id.0);
