@@ -334,3 +334,121 @@ fn a_refusal_says_what_would_have_been_served() {
         assert!(answer.header(header).unwrap().contains(value), "{name}");
     }
 }
+
+/// The statuses that go out for what is seen.
+fn answers(seen: Seen) -> Vec<u16> {
+    match seen {
+        Called => vec![100],
+        NoDialog => vec![481],
+        Refused(status) | Unfit(status) => vec![status],
+        Asked(_) | Dropped | Stray => Vec::new(),
+    }
+}
+
+fn transmitted(ua: &mut UserAgent) -> Vec<Bytes> {
+    let outputs = std::iter::from_fn(|| ua.poll_output());
+    let bytes = outputs.filter_map(|output| match output {
+        Output::Transmit { bytes, .. } => Some(bytes),
+        Output::Event(_) => None,
+    });
+    bytes.collect()
+}
+
+fn status_of(bytes: &[u8]) -> u16 {
+    let message = Message::parse(Bytes::copy_from_slice(bytes)).unwrap();
+    message.status().unwrap()
+}
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+// covers: RFC 3261 §18.3
+#[test]
+fn over_a_real_udp_socket_every_torture_message_is_answered_as_the_table_says() {
+    use std::net::UdpSocket;
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for socket in [&server, &peer] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    let mut buffer = vec![0; 65_536];
+    for (name, bytes, want, _) in rows() {
+        peer.send_to(&bytes, server.local_addr().unwrap()).unwrap();
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        let mut ua = user_agent();
+        let flow = Flow {
+            remote: from,
+            ..datagram()
+        };
+        let message = Bytes::copy_from_slice(&buffer[..length]);
+        ua.receive(Now::ZERO, flow, message, true);
+        let sent = transmitted(&mut ua);
+        let mut heard = Vec::new();
+        for answer in &sent {
+            // To the socket that asked, whatever port the message's Via names.
+            server.send_to(answer, from).unwrap();
+            let length = peer.recv(&mut buffer).unwrap();
+            heard.push(status_of(&buffer[..length]));
+        }
+        assert_eq!(heard, answers(want), "{name}");
+    }
+}
+
+// covers: RFC 3261 §18.3
+#[test]
+fn over_a_real_tcp_connection_every_torture_message_is_answered_as_the_table_says() {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (name, bytes, _, wants) in rows() {
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, from) = listener.accept().unwrap();
+        for socket in [&peer, &server] {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        peer.write_all(&bytes).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let (mut ua, mut framer) = (user_agent(), StreamFramer::new());
+        let flow = Flow {
+            remote: from,
+            ..stream()
+        };
+        let mut sent = Vec::new();
+        let mut chunk = [0; 1_000];
+        'connection: loop {
+            let length = server.read(&mut chunk).unwrap();
+            if length == 0 {
+                break;
+            }
+            framer.push(&chunk[..length]).unwrap();
+            loop {
+                match framer.poll_frame() {
+                    Ok(None) => break,
+                    Ok(Some(Frame::Ping)) => panic!("no torture message is a keep-alive"),
+                    Ok(Some(Frame::Message(message))) => {
+                        ua.receive(Now::ZERO, flow, message, true);
+                        sent.extend(transmitted(&mut ua));
+                    }
+                    Err(refused) => {
+                        ua.unframeable(flow, &refused, true);
+                        sent.extend(transmitted(&mut ua));
+                        break 'connection;
+                    }
+                }
+            }
+        }
+        for answer in &sent {
+            server.write_all(answer).unwrap();
+        }
+        drop(server);
+        let mut heard = Vec::new();
+        // A connection that was cut off unread is reset once its answer was taken.
+        let _ = peer.read_to_end(&mut heard);
+        let (mut statuses, mut answered) = (Vec::new(), StreamFramer::new());
+        answered.push(&heard).unwrap();
+        while let Ok(Some(Frame::Message(message))) = answered.poll_frame() {
+            statuses.push(status_of(&message));
+        }
+        let want: Vec<u16> = wants.iter().flat_map(|seen| answers(*seen)).collect();
+        assert_eq!(statuses, want, "{name}");
+    }
+}
