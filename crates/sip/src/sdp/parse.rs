@@ -24,6 +24,10 @@ const LINES_IN_ALL_MAX: usize = 2_048;
 /// Most formats of one `m=` line: RTP has 128 payload types.
 const FORMATS_MAX: usize = 128;
 
+/// Formats of all `m=` lines together: an answer gives each rejected one back. Browsers offer some
+/// twenty in a section.
+const FORMATS_IN_ALL_MAX: usize = 1_024;
+
 /// Why a description was refused, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SdpError {
@@ -220,7 +224,13 @@ impl Parser {
             if self.media.len() == MEDIA_MAX {
                 return Err(line.error(SdpErrorKind::TooMany("media sections", MEDIA_MAX)));
             }
-            self.media.push(media(line)?);
+            let section = media(line)?;
+            let before: usize = self.media.iter().map(|media| media.formats.len()).sum();
+            if before + section.formats.len() > FORMATS_IN_ALL_MAX {
+                let kind = SdpErrorKind::TooMany("formats in all", FORMATS_IN_ALL_MAX);
+                return Err(line.error(kind));
+            }
+            self.media.push(section);
             return Ok(());
         }
         match self.media.last_mut() {

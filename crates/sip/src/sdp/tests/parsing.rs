@@ -311,3 +311,14 @@ fn a_description_of_more_lines_than_any_browser_makes_is_refused_at_the_line_tha
     let refused = SessionDescription::parse(of(9).as_bytes()).unwrap_err();
     assert_eq!(refused.line, 2_049, "{refused}");
 }
+
+#[test]
+fn more_formats_in_all_than_any_offer_has_are_refused() {
+    let formats: String = (0..128).map(|number| format!(" {number}")).collect();
+    let section = format!("m=audio 4000 RTP/AVP{formats}\r\n");
+    let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+    let of = |sections: usize| format!("{head}{}", section.repeat(sections));
+    assert!(SessionDescription::parse(of(8).as_bytes()).is_ok());
+    let refused = SessionDescription::parse(of(9).as_bytes()).unwrap_err();
+    assert_eq!(refused.line, 14, "{refused}");
+}
