@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use clock::Now;
 use media::bridge::BridgeId;
+use media::capture::{Capture, RawPacket};
 use media::port::{PlayId, Playback, PortId, PortPlan, Remote};
 use media::rtp::{Header, RtpTime, Sequence, write_header};
 use media::source::Clip;
@@ -90,14 +91,21 @@ fn clips() -> Vec<Arc<Clip>> {
     vec![Arc::new(Clip::from_pcm8k(samples).unwrap())]
 }
 
+/// What is read of a worker beside its events.
+#[derive(Default)]
+struct Readers {
+    taps: Vec<rtrb::Consumer<media::tap::TapFrame>>,
+    captures: Vec<rtrb::Consumer<RawPacket>>,
+}
+
 /// A worker with every kind of port, all commands carried out.
-fn full_worker(now: Now) -> (Worker, Vec<rtrb::Consumer<media::tap::TapFrame>>) {
+fn full_worker(now: Now) -> (Worker, Readers) {
     let config = WorkerConfig {
         ports_max: PORTS as usize + 8,
         ..WorkerConfig::default()
     };
     let mut worker = Worker::new(config, now);
-    let mut readers = Vec::new();
+    let mut readers = Readers::default();
     let clips = clips();
     for port in 0..PORTS {
         worker.command(now, PortCommand::Open(plan(port)));
@@ -121,8 +129,14 @@ fn full_worker(now: Now) -> (Worker, Vec<rtrb::Consumer<media::tap::TapFrame>>) 
         }
         if port % 50 == 0 {
             let (tap, reader) = Tap::new(100);
-            readers.push(reader);
+            readers.taps.push(reader);
             worker.command(now, PortCommand::Tap { port: id, tap });
+        }
+        // Every fifth ring is so small that it overflows.
+        if port % 20 == 0 {
+            let (capture, reader) = Capture::new(if port % 100 == 0 { 1 } else { 64 });
+            readers.captures.push(reader);
+            worker.command(now, PortCommand::Capture { port: id, capture });
         }
         while worker.poll_event().is_some() {}
     }
@@ -177,6 +191,9 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
             port,
             bridge: BridgeId(77_000 + n),
         });
+        let (capture, reader) = Capture::new(8);
+        readers.captures.push(reader);
+        commands.push(PortCommand::Capture { port, capture });
         commands.push(PortCommand::Play {
             port,
             play: Playback::once(PlayId(2), clips.clone()),
@@ -193,6 +210,7 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
     commands.reverse();
     let mut events: Vec<PortEvent> = Vec::with_capacity(200_000);
     let (mut sent, mut forwarded, mut out) = (0_u64, 0_u64, [0; 1500]);
+    let mut captured = [0_u64; 2];
 
     ASKED.set(Some(0));
     for n in 0..500_u32 {
@@ -212,8 +230,13 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
                 events.push(event);
             }
         }
-        for reader in &mut readers {
+        for reader in &mut readers.taps {
             while reader.pop().is_ok() {}
+        }
+        for reader in &mut readers.captures {
+            while let Ok(packet) = reader.pop() {
+                captured[usize::from(packet.sent)] += 1;
+            }
         }
     }
     let asked = ASKED.replace(None);
@@ -226,6 +249,8 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
     // The work was really done: relays, music and mixes, digits, keys, closed ports.
     assert!(forwarded > 490_000, "{forwarded}");
     assert!(sent > u64::from(PLAYING + MIXED) * 490, "{sent}");
+    // 54 ports are captured, a fifth of them by rings of one packet a frame.
+    assert!(captured.iter().all(|&count| count > 20_000), "{captured:?}");
     let count =
         |wanted: fn(&PortEvent) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert!(count(|event| matches!(event, PortEvent::Digit { .. })) > 100);

@@ -15,6 +15,7 @@
 //! * [`dsp`]: tones, DTMF, resampling, mixing, levels
 //! * [`source`]: audio that is not a peer: prompts and music
 //! * [`port`], [`bridge`], [`tap`]: a leg's media end, who hears whom, a copy for a recorder
+//! * [`capture`]: a copy of a port's packets as they were on the wire
 //! * [`worker`]: all of them on one wheel of 5 ms
 //!
 //! Units: samples are 16-bit linear; levels are dBFS, where 0 dBFS is a sine that just reaches full scale.
@@ -22,6 +23,7 @@
 use clock::Duration;
 
 pub mod bridge;
+pub mod capture;
 pub mod codec;
 pub mod digit;
 pub mod dsp;

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use clock::Duration;
+use clock::{Duration, Now};
 
 use crate::codec::Codec;
 
@@ -147,6 +147,8 @@ pub struct PortStats {
     pub sent: u64,
     /// Payload bytes of those.
     pub sent_bytes: u64,
+    /// When the first of them was sent.
+    pub first_sent: Option<Now>,
     /// Of `sent`, those that were relayed without being decoded.
     pub relayed: u64,
     /// Packets from an address that may not speak to this port; never answered. Of a port that has

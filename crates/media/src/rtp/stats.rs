@@ -157,6 +157,8 @@ pub struct Transmission {
     pub packets: u64,
     /// Payload bytes sent.
     pub octets: u64,
+    /// When the first packet was sent.
+    pub first: Option<Now>,
     last: Option<(Now, RtpTime)>,
 }
 
@@ -165,6 +167,7 @@ impl Transmission {
     pub fn sent(&mut self, now: Now, time: RtpTime, payload_len: usize) {
         self.packets += 1;
         self.octets += payload_len as u64;
+        self.first.get_or_insert(now);
         self.last = Some((now, time));
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Digit;
 use crate::bridge::BridgeId;
+use crate::capture::Capture;
 use crate::port::{PlayId, Playback, PortId, PortPlan, PortUpdate};
 use crate::tap::Tap;
 
@@ -60,6 +61,13 @@ pub enum PortCommand {
         /// Whose tap.
         port: PortId,
     },
+    /// Copies a port's packets from now on until it closes, in place of the capture it has.
+    Capture {
+        /// Whose packets.
+        port: PortId,
+        /// Where they go.
+        capture: Box<Capture>,
+    },
     /// Looks for DTMF tones in what a port's peer says, or ceases to.
     DetectTones {
         /// Whose sound is searched.
@@ -87,6 +95,7 @@ impl PortCommand {
             | Self::SendDigits { port, .. }
             | Self::Tap { port, .. }
             | Self::Untap { port }
+            | Self::Capture { port, .. }
             | Self::DetectTones { port, .. }
             | Self::Close { port } => *port,
         }

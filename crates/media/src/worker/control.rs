@@ -6,6 +6,7 @@ use super::event::PortEvent;
 use super::port::Port;
 use super::{Garbage, PHASES, PortCommand, Refusal, Worker};
 use crate::bridge::{Bridge, BridgeId, Mode};
+use crate::capture::Capture;
 use crate::port::play::Player;
 use crate::port::{PlayId, Playback, PortId, PortPlan, PortUpdate};
 use crate::tap::Tap;
@@ -34,6 +35,7 @@ impl Worker {
             }
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
+            PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
             PortCommand::Close { port } => self.close(port),
         };
@@ -242,6 +244,22 @@ impl Worker {
         Ok(())
     }
 
+    fn capture(&mut self, port: PortId, capture: Box<Capture>) -> Result<(), Refusal> {
+        let at = match self.find(port) {
+            Ok(at) => at,
+            Err(why) => {
+                self.discard(Garbage::Capture(capture));
+                return Err(why);
+            }
+        };
+        let place = self.port_mut(at).map(|port| &mut port.capture);
+        match place.and_then(|place| place.replace(capture)) {
+            Some(before) => self.discard(Garbage::Capture(before)),
+            None => self.captures += 1,
+        }
+        Ok(())
+    }
+
     fn detect(&mut self, port: PortId, on: bool) -> Result<(), Refusal> {
         let at = self.find(port)?;
         if let Some(port) = self.port_mut(at) {
@@ -265,11 +283,19 @@ impl Worker {
         };
         let stats = port.snapshot();
         let Port {
-            plan, player, tap, ..
+            plan,
+            player,
+            tap,
+            capture,
+            ..
         } = port;
         self.played(id, player, false);
         if let Some(tap) = tap {
             self.discard(Garbage::Tap(tap));
+        }
+        if let Some(capture) = capture {
+            self.captures = self.captures.saturating_sub(1);
+            self.discard(Garbage::Capture(capture));
         }
         self.discard(Garbage::Plan(plan));
         self.events.must(PortEvent::Closed { port: id, stats });

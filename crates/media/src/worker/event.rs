@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::Digit;
+use crate::capture::Capture;
 use crate::port::{PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
 use crate::tap::Tap;
 
@@ -27,6 +28,8 @@ pub enum Garbage {
     Playback(Box<Playback>),
     /// Of [`PortCommand::Tap`](super::PortCommand::Tap): the recording is complete when it is here.
     Tap(Box<Tap>),
+    /// Of [`PortCommand::Capture`](super::PortCommand::Capture): it is complete when it is here.
+    Capture(Box<Capture>),
     /// Of [`PortCommand::SendDigits`](super::PortCommand::SendDigits).
     Digits(Box<[Digit]>),
 }

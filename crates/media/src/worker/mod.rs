@@ -118,6 +118,10 @@ pub struct Worker {
     tick: u64,
     /// Where the next port that opens stands on the wheel.
     next_phase: u8,
+    /// When the last tick was made: the time of what it sends.
+    ticked_at: Now,
+    /// Ports with a capture.
+    captures: usize,
     transmits: TransmitQueue,
     events: EventQueue,
     stats: WorkerStats,
@@ -138,6 +142,8 @@ impl Worker {
             bridge_index: IdIndex::new(ports),
             tick: tick_of(now) + 1,
             next_phase: 0,
+            ticked_at: now,
+            captures: 0,
             // A frame, a report and a second event for each port of a tick, were all in one phase.
             transmits: TransmitQueue::new(2 * ports + 64),
             events: EventQueue::new(config.events_max),
@@ -159,7 +165,20 @@ impl Worker {
 
     /// The next packet to send; its bytes are in `out`.
     pub fn poll_transmit(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
-        self.transmits.pop(out)
+        let transmit = self.transmits.pop(out)?;
+        if self.captures > 0 {
+            self.capture_sent(&transmit, out);
+        }
+        Some(transmit)
+    }
+
+    fn capture_sent(&mut self, transmit: &Transmit, out: &[u8; 1500]) {
+        let (at, now) = (self.index.get(transmit.port.0), self.ticked_at);
+        let port = at.and_then(|at| self.port_mut(at));
+        if let Some(capture) = port.and_then(|port| port.capture.as_mut()) {
+            let packet = out.get(..transmit.len).unwrap_or_default();
+            capture.offer(now, true, transmit.lane, transmit.to, packet);
+        }
     }
 
     /// The next thing to tell control. Drop what it holds on another thread.

@@ -3,6 +3,7 @@
 use clock::{Duration, Now};
 
 use super::WorkerConfig;
+use crate::capture::Capture;
 use crate::codec::{Decoder, Encoder};
 use crate::dsp::DtmfDetector;
 use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
@@ -50,6 +51,7 @@ pub(super) struct Port {
     pub(super) keys: EventReceiver,
     pub(super) detector: Option<DtmfDetector>,
     pub(super) tap: Option<Box<Tap>>,
+    pub(super) capture: Option<Box<Capture>>,
     pub(super) bridge: Option<usize>,
     /// Whether what the peer says is decoded.
     pub(super) listens: bool,
@@ -92,6 +94,7 @@ impl Port {
             keys: EventReceiver::new(plan.codec.clock_rate()),
             detector: plan.inband_dtmf.then(DtmfDetector::new),
             tap: None,
+            capture: None,
             bridge: None,
             listens: false,
             said: SILENCE,

@@ -62,6 +62,9 @@ impl Worker {
         let muxed = packet.get(1).is_some_and(|kind| RTCP_TYPES.contains(kind));
         let slot = self.slots.get_mut(at)?;
         let open = slot.port.as_mut()?;
+        if let Some(capture) = &mut open.capture {
+            capture.offer(now, false, lane, from, packet);
+        }
         if lane == Lane::Rtcp || (open.plan.rtcp_mux && muxed) {
             open.receive_report(now, from, packet, self.config.ntp_at_zero);
             return None;
@@ -115,6 +118,9 @@ impl Worker {
             .transmission
             .sent(now, header.time, taken.payload_len);
         partner.stats.relayed += 1;
+        if let Some(capture) = &mut partner.capture {
+            capture.offer(now, true, Lane::Rtp, to, packet);
+        }
         Some(Forward {
             port: partner.plan.port,
             to,

@@ -56,6 +56,7 @@ impl Port {
         PortStats {
             sent: self.transmission.packets,
             sent_bytes: self.transmission.octets,
+            first_sent: self.transmission.first,
             lost: self.lost_before + reception.map_or(0, Reception::lost),
             jitter: reception.map_or(Duration::ZERO, Reception::jitter),
             jitter_max: reception.map_or(Duration::ZERO, Reception::max_jitter),

@@ -25,6 +25,7 @@ impl Worker {
     /// ticks are left out and counted.
     pub fn tick(&mut self, now: Now) {
         let due = tick_of(now);
+        self.ticked_at = now;
         if due >= self.tick + PHASES {
             let skipped = due + 1 - PHASES - self.tick;
             self.stats.ticks_missed += skipped;
