@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::dialplan::cli::{TestOptions, check as check_plan, count, is_keys, test as test_plan};
 use crate::dialplan::{Facts, Speech};
 use crate::server::prompt_names;
-use crate::trunk::{EndpointConfig, TrunkConfig};
+use crate::trunk::{Emergency, EndpointConfig, TrunkConfig};
 
 pub(super) fn check(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (files, facts) = args.read()?;
@@ -98,6 +98,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
     let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
     let endpoints = EndpointConfig::read_all(config.endpoints.clone(), realm)?;
     let agents = AgentConfig::read_all(config.agents.clone())?;
+    Emergency::read(config.emergency.clone(), &trunks)?;
     Ok(Facts {
         prompts: prompt_names(&config.paths.prompts),
         speech: speech(&config.speech.program),

@@ -124,6 +124,8 @@ fn what_the_example_shows_of_trunks_endpoints_and_agents_is_read_by_their_module
         crate::trunk::EndpointConfig::read_all(config.endpoints.clone(), realm).unwrap();
     let agents = crate::center::AgentConfig::read_all(config.agents.clone()).unwrap();
     assert_eq!((trunks.len(), endpoints.len(), agents.len()), (1, 1, 1));
+    let emergency = crate::trunk::Emergency::read(config.emergency, &trunks).unwrap();
+    assert!(emergency.is_emergency("112"));
 }
 
 /// A small dialplan with one test of its own.

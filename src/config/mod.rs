@@ -46,6 +46,8 @@ pub struct Config {
     pub endpoints: Section,
     /// `agents`, parsed by the centre.
     pub agents: Section,
+    /// `emergency`, parsed by the trunk module.
+    pub emergency: Section,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
     pub ignored_variables: Vec<String>,
     /// Where it was read, to read it again; `None` if it was put together otherwise.
@@ -151,7 +153,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 14] = [
+const ROOT_KEYS: [&str; 15] = [
     "dialplans",
     "prompts",
     "data",
@@ -166,6 +168,7 @@ const ROOT_KEYS: [&str; 14] = [
     "trunks",
     "endpoints",
     "agents",
+    "emergency",
 ];
 
 impl Config {
@@ -256,6 +259,7 @@ impl Config {
             trunks: root.section("trunks")?,
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
+            emergency: root.section("emergency")?,
             ignored_variables,
             source: None,
             bare: false,

@@ -41,7 +41,7 @@ use sip::ua::{SessionId, UserAgent, UserAgentConfig};
 use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
-use crate::trunk::{Admitted, EndpointConfig, Registrar, TrunkConfig, Trunks};
+use crate::trunk::{Admitted, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
 
 use agenda::Agenda;
 use random::Random;
@@ -90,6 +90,8 @@ pub struct Reconfiguration {
     pub endpoints: Vec<EndpointConfig>,
     /// Who serves queues.
     pub agents: Vec<AgentConfig>,
+    /// Emergency numbers.
+    pub emergency: Emergency,
 }
 
 /// An endpoint of the configuration has the name of one made at run time.
@@ -372,6 +374,7 @@ impl Control {
             trunks,
             mut endpoints,
             agents,
+            emergency,
         } = new;
         if let Some(taken) = endpoints.iter().find(|it| self.is_run_time(&it.name)) {
             return Err(NameTaken(taken.name.clone()));
@@ -381,6 +384,7 @@ impl Control {
         endpoints.extend(made.map(|endpoint| (**endpoint).clone()));
         self.registrar.configure(&endpoints);
         self.trunks.configure(trunks, endpoints);
+        self.trunks.set_emergency(emergency);
         self.agents = agents;
         self.plan = plan;
         self.configure_center(now);

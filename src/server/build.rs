@@ -276,19 +276,21 @@ fn setup(
     user_agent.min_se = config.sip.min_se;
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&known.endpoints);
+    let mut trunks = Trunks::new(TrunksConfig {
+        trunks: known.trunks,
+        endpoints: known.endpoints,
+        realm: config.sip.realm.clone(),
+        digests: Digests::default(),
+        nonce_secret: seeds.nonce,
+        nonce_life: NONCE_LIFE,
+    });
+    trunks.set_emergency(known.emergency);
     Setup {
         shard: 0,
         seed: seeds.control,
         user_agent,
         listeners,
-        trunks: Trunks::new(TrunksConfig {
-            trunks: known.trunks,
-            endpoints: known.endpoints,
-            realm: config.sip.realm.clone(),
-            digests: Digests::default(),
-            nonce_secret: seeds.nonce,
-            nonce_life: NONCE_LIFE,
-        }),
+        trunks,
         registrar,
         plan: Arc::new(plan),
         agents: known.agents,

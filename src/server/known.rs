@@ -11,20 +11,23 @@ use crate::config::{Config, ConfigError};
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
-use crate::trunk::{EndpointConfig, TrunkConfig};
+use crate::trunk::{Emergency, EndpointConfig, TrunkConfig};
 
 /// What the configuration's raw sections come to.
 pub(super) struct Configured {
     pub(super) trunks: Vec<TrunkConfig>,
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) agents: Vec<AgentConfig>,
+    pub(super) emergency: Emergency,
 }
 
 impl Configured {
     /// Reads the sections; `realm` is that of the running server, which a reload does not change.
     pub(super) fn of(config: &Config, realm: &str) -> Result<Self, ConfigError> {
+        let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
         Ok(Self {
-            trunks: TrunkConfig::read_all(config.trunks.clone(), realm)?,
+            emergency: Emergency::read(config.emergency.clone(), &trunks)?,
+            trunks,
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), realm)?,
             agents: AgentConfig::read_all(config.agents.clone())?,
         })

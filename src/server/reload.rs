@@ -96,6 +96,7 @@ impl Reloader {
             trunks: known.trunks,
             endpoints: known.endpoints,
             agents: known.agents,
+            emergency: known.emergency,
         })
         .await?;
         for key in self.config.fixed_differences(&fresh) {

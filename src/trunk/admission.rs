@@ -13,6 +13,7 @@ use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError
 use sip::message::{Message, Method, Name, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
 
+use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
@@ -109,6 +110,7 @@ pub struct Trunks {
     strangers: BTreeMap<u16, Strangers>,
     digests: Digests,
     digest: DigestServer,
+    emergency: Emergency,
 }
 
 #[derive(Debug)]
@@ -134,6 +136,7 @@ impl Trunks {
             strangers: BTreeMap::new(),
             digests: config.digests,
             digest,
+            emergency: Emergency::default(),
         };
         trunks.configure(config.trunks, config.endpoints);
         trunks
@@ -181,6 +184,22 @@ impl Trunks {
     /// Sets what strangers hear from a listener.
     pub fn set_strangers(&mut self, listener: ListenerId, strangers: Strangers) {
         self.strangers.insert(listener.0, strangers);
+    }
+
+    /// Sets which numbers are emergency numbers, and where their calls go.
+    pub fn set_emergency(&mut self, emergency: Emergency) {
+        self.emergency = emergency;
+    }
+
+    /// Which numbers are emergency numbers, and where their calls go.
+    pub fn emergency(&self) -> &Emergency {
+        &self.emergency
+    }
+
+    /// Whether a request calls an emergency number: such an INVITE goes before all others.
+    pub fn is_emergency(&self, request: &Message) -> bool {
+        request.method() == Some(Method::Invite)
+            && called(request).is_ok_and(|called| self.emergency.is_emergency(&called))
     }
 
     /// The endpoint of that name.

@@ -17,6 +17,7 @@
 
 mod admission;
 mod contact;
+mod emergency;
 mod file;
 mod numbers;
 mod rate;
@@ -32,6 +33,7 @@ pub use admission::{
     Admission, Admitted, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
 pub use contact::{Contact, Target, Way};
+pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
 pub use numbers::{Numbers, SendForm};
 pub use refusal::{Nearest, Refusal};

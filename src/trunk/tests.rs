@@ -2,6 +2,7 @@
 
 mod admitting;
 mod configuring;
+mod emergency;
 mod numbering;
 mod registering;
 mod sources;
