@@ -63,6 +63,7 @@ impl Control {
                 request,
                 flow,
                 offer,
+                ..
             }) => {
                 self.on_invited(now, session, &request, flow, offer);
             }

@@ -3,7 +3,7 @@
 pub use crate::sdp::fuzz::sdp;
 pub use crate::ua::{dialog_ops, transaction_ops};
 
-use crate::message::{Message, Name};
+use crate::message::{Message, Name, Replaces};
 use crate::transport::StreamFramer;
 use bytes::Bytes;
 
@@ -48,6 +48,14 @@ fn touch(message: &Message) {
         message.transaction_key().map(|key| key.to_string()),
         message.max_forwards(),
     );
+    let _ = (message.rack(), message.rseq(), message.target_dialog());
+    if let Ok(Some(replaces)) = message.replaces() {
+        let again = replaces.to_string();
+        assert!(
+            Replaces::parse(&again) == Ok(replaces),
+            "another dialog is named: {again}"
+        );
+    }
     message.vias().for_each(drop);
     message.contacts().for_each(drop);
     message.routes().for_each(drop);

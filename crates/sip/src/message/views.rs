@@ -5,6 +5,7 @@
 //! carry their offset in the message and a 400 for a request that may be answered.
 
 use super::address::{NameAddr, take_params};
+use super::replaces::Replaces;
 use super::scan::{Scan, split_values};
 use super::uri::Params;
 use super::via::Via;
@@ -84,20 +85,6 @@ pub struct Reason<'a> {
     pub cause: Option<u16>,
     /// Words for people, without their quotes.
     pub text: &'a str,
-}
-
-/// The value of Replaces or Target-Dialog (RFC 3891 §6.1, RFC 4538 §7); tags as the sender of the
-/// header sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replaces<'a> {
-    /// The dialog's Call-ID.
-    pub call_id: &'a str,
-    /// `to-tag` (`local-tag` in Target-Dialog).
-    pub to_tag: &'a str,
-    /// `from-tag` (`remote-tag` in Target-Dialog).
-    pub from_tag: &'a str,
-    /// Whether only a dialog that is still early may be replaced.
-    pub early_only: bool,
 }
 
 /// A token with parameters: Event, Subscription-State, Content-Disposition (RFC 6665 §8.4).
@@ -334,9 +321,7 @@ impl Message {
     /// # Errors
     /// Malformed, or without its tags.
     pub fn replaces(&self) -> Result<Option<Replaces<'_>>, ParseError> {
-        self.maybe(Name::Replaces, |text| {
-            take_dialog(text, "to-tag", "from-tag")
-        })
+        self.maybe(Name::Replaces, Replaces::parse)
     }
 
     /// Which dialog the sender knows of (RFC 4538).
@@ -345,7 +330,7 @@ impl Message {
     /// Malformed, or without its tags.
     pub fn target_dialog(&self) -> Result<Option<Replaces<'_>>, ParseError> {
         self.maybe(Name::TargetDialog, |text| {
-            take_dialog(text, "local-tag", "remote-tag")
+            Replaces::with_tags(text, "local-tag", "remote-tag")
         })
     }
 
@@ -531,23 +516,4 @@ fn take_labelled(text: &str) -> Result<Labelled<'_>, ParseError> {
     let params = take_params(&mut scan)?;
     scan.finish("a parameter or the end")?;
     Ok(Labelled { label, params })
-}
-
-fn take_dialog<'a>(text: &'a str, to: &str, from: &str) -> Result<Replaces<'a>, ParseError> {
-    let mut scan = Scan::new(text);
-    let call_id = scan.take_while(|b| b.is_ascii_graphic() && b != b';');
-    if call_id.is_empty() {
-        return Err(scan.expected("a Call-ID"));
-    }
-    let params = take_params(&mut scan)?;
-    scan.finish("a parameter or the end")?;
-    let (Some(to_tag), Some(from_tag)) = (params.get(to), params.get(from)) else {
-        return Err(scan.expected("both tags"));
-    };
-    Ok(Replaces {
-        call_id,
-        to_tag,
-        from_tag,
-        early_only: params.has("early-only"),
-    })
 }

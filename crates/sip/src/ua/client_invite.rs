@@ -1,6 +1,6 @@
 //! The caller's side: placing a call, its early dialogs, its answer or refusal (RFC 3261 §13.2, §9.1).
 
-use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP};
+use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP, SUPPORTED};
 use super::event::{Busy, EndedBy, Event, Invite, SessionId};
 use super::layer::{ClientOwner, Outcome, Sender};
 use super::session::{Fate, Offer, Phase, Session};
@@ -87,7 +87,7 @@ impl UserAgent {
         let ours = self.config.session_expires.max(min_se);
         [
             (Name::Allow, ALLOW.to_owned()),
-            (Name::Supported, "timer".to_owned()),
+            (Name::Supported, SUPPORTED.to_owned()),
             (Name::SessionExpires, timer.request_value(ours)),
             (Name::MinSe, min_se.as_secs().to_string()),
             (Name::UserAgent, self.config.user_agent.clone()),

@@ -205,6 +205,10 @@ pub(super) const METHODS: [Method; 12] = [
 /// The same, as Allow says it.
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, REGISTER, SUBSCRIBE";
+/// The extensions that a Require may name.
+pub(super) const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
+/// The same, as Supported says it.
+pub(super) const SUPPORTED: &str = "timer, replaces";
 /// The hops our requests may take (§8.1.1.6).
 pub(super) const MAX_FORWARDS: u8 = 70;
 /// The content type of a session description.

@@ -41,6 +41,9 @@ pub enum Event {
         flow: Flow,
         /// Its SDP; without one our answer must carry the offer.
         offer: Option<Bytes>,
+        /// The session whose place it shall take (RFC 3891): confirmed, or an early one of ours.
+        /// Accept it and end that one, or refuse it; whether the caller may is not checked here.
+        replaces: Option<SessionId>,
     },
     /// A provisional response to our INVITE came; 100 is not reported.
     Progressed {

@@ -168,6 +168,9 @@ impl UserAgent {
         if let Some(refusal) = refusal {
             return self.reply(now, tx, &Reply::of(&refusal));
         }
+        if super::replaces::is_misplaced(request, true) {
+            return self.reply(now, tx, &Reply::new(400));
+        }
         match method {
             Method::Bye => self.on_bye_request(now, id, tx, request),
             Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
@@ -179,7 +182,7 @@ impl UserAgent {
                 let reply = Reply::new(200)
                     .with(Name::Allow, super::draft::ALLOW)
                     .with(Name::Accept, super::draft::SDP)
-                    .with(Name::Supported, "timer");
+                    .with(Name::Supported, super::draft::SUPPORTED);
                 self.reply(now, tx, &reply);
             }
             // REGISTER: no dialog has a place for it.

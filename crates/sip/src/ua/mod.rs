@@ -23,6 +23,7 @@ mod ops;
 mod outside;
 mod reason;
 mod receive;
+mod replaces;
 mod server_invite;
 mod session;
 mod slab;
@@ -37,6 +38,7 @@ pub use event::{
 #[doc(hidden)]
 pub use ops::{dialog_ops, transaction_ops};
 pub use reason::q850;
+pub use replaces::DialogName;
 
 use crate::message::Method;
 use crate::transaction::Wheel;
@@ -44,6 +46,7 @@ use crate::transport::{Flow, FrameError};
 use bytes::Bytes;
 use clock::Now;
 use layer::{ClientTx, ServerTx, Timer};
+use replaces::Bygone;
 use session::Session;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -70,6 +73,7 @@ pub struct UserAgent {
     initials: HashMap<Box<str>, u64, Seeded>,
     /// Sessions by our tag.
     tags: HashMap<u64, SessionId, Seeded>,
+    bygone: Bygone,
 }
 
 impl UserAgent {
@@ -92,6 +96,7 @@ impl UserAgent {
             requests: HashMap::with_hasher(hasher),
             initials: HashMap::with_hasher(hasher),
             tags: HashMap::with_hasher(hasher),
+            bygone: Bygone::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What arrives: parsed, matched to its transaction, and handed to who must answer (RFC 3261 §8.1.3,
 //! §8.2, §9.2, §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
-use super::draft::{METHODS, SDP};
+use super::draft::{EXTENSIONS, METHODS, SDP};
 use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
 use super::{UserAgent, tokens};
 use crate::message::{
@@ -185,6 +185,10 @@ impl UserAgent {
             let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
             return self.reply(now, tx, &Reply::of(&refusal));
         }
+        if super::replaces::is_misplaced(request, false) {
+            let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
+            return self.reply(now, tx, &Reply::new(400));
+        }
         match method {
             Method::Invite => self.on_new_invite(now, request, flow, (key, merge)),
             _ => self.on_request_outside(now, request, flow, (key, merge)),
@@ -199,7 +203,7 @@ fn accepts(request: &Message) -> Accepts<'static> {
     let is_offer = matches!(method, Some(Method::Invite | Method::Update));
     Accepts {
         methods: &METHODS,
-        extensions: &["timer"],
+        extensions: &EXTENSIONS,
         bodies: if is_offer { Some(&[SDP]) } else { None },
         tel: true,
         passes_on: method == Some(Method::Invite),

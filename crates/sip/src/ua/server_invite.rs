@@ -1,7 +1,7 @@
 //! The callee's side: an INVITE that came, its provisional and final responses (RFC 3261 §13.3).
 
 use super::client_invite::sdp_of;
-use super::draft::{ALLOW, SDP};
+use super::draft::{ALLOW, SDP, SUPPORTED};
 use super::event::{EndedBy, Ending, Event, SessionId};
 use super::layer::{Reply, ServerOwner};
 use super::session::{Fate, Offer, Phase, Session, Unacked};
@@ -31,6 +31,10 @@ impl UserAgent {
             self.reply(now, tx, &refusal);
             return;
         }
+        let replaces = match self.replaced_by(request) {
+            Ok(replaces) => replaces,
+            Err(refusal) => return self.reply(now, tx, &refusal),
+        };
         let tag = self.tag_of(tx).unwrap_or_default();
         let Ok(dialog) = Dialog::of_callee(request, flow, &tokens::hex(tag)) else {
             self.reply(now, tx, &Reply::new(400));
@@ -72,6 +76,7 @@ impl UserAgent {
             request: request.clone(),
             flow,
             offer: sdp_of(request),
+            replaces,
         });
     }
 
@@ -162,7 +167,7 @@ impl UserAgent {
         let mut reply = Reply::new(200)
             .with(Name::Contact, session.contact.as_str())
             .with(Name::Allow, ALLOW)
-            .with(Name::Supported, "timer");
+            .with(Name::Supported, SUPPORTED);
         if let Some(agreed) = self.agreement(request) {
             reply = reply.with(Name::SessionExpires, agreed.response_value());
             if agreed.peer_supports {

@@ -209,6 +209,7 @@ impl UserAgent {
                 self.orphan(tx);
             }
             self.tags.remove(&session.local_tag);
+            self.bygone.note(&session);
             self.sessions.remove(id.0);
         }
         result

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A call that both ends believe in; returns the caller's and the callee's session.
-fn established(pair: &mut Pair) -> (SessionId, SessionId) {
+pub(super) fn established(pair: &mut Pair) -> (SessionId, SessionId) {
     let caller = pair.call(Some("offer"));
     pair.run(SECOND / 10);
     let callee = pair.invited();
