@@ -82,6 +82,7 @@ phones:
 	$(call need,sipp,sip-tester)
 	$(call need,baresip,baresip-core)
 	$(call need,linphonec,linphone-cli)
+	$(call need,kamailio,kamailio)
 
 audio:
 	$(call need,tcpdump,tcpdump)

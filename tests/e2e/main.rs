@@ -24,6 +24,7 @@
 mod baresip;
 mod capture;
 mod ear;
+mod kamailio;
 mod lab;
 mod linphone;
 mod process;
@@ -55,7 +56,14 @@ fn main() -> ExitCode {
         }
         return ExitCode::from(2);
     }
-    let programs = ["sipp", "baresip", "linphonec", "tcpdump", "espeak-ng"];
+    let programs = [
+        "sipp",
+        "baresip",
+        "linphonec",
+        "kamailio",
+        "tcpdump",
+        "espeak-ng",
+    ];
     if let Err(missing) = process::require(&programs) {
         println!("{missing}");
         return ExitCode::FAILURE;

@@ -1,6 +1,7 @@
 //! Every scenario by name.
 
 mod corners;
+mod kamailio;
 mod load;
 mod measures;
 mod ops;
@@ -148,6 +149,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "transfer-fails",
         "the agent hands the caller to nobody",
         corners::transfer_fails,
+    ),
+    phones(
+        "kamailio-front-udp",
+        "Kamailio before the server: hold, refresh by UPDATE, transfer",
+        kamailio::front_udp,
+    ),
+    phones(
+        "kamailio-front-tcp",
+        "the same over TCP, refreshed by re-INVITE",
+        kamailio::front_tcp,
+    ),
+    phones(
+        "kamailio-behind-udp",
+        "Kamailio as the carrier: hold, refresh by UPDATE, transfer",
+        kamailio::behind_udp,
+    ),
+    phones(
+        "kamailio-behind-tcp",
+        "the same over TCP, refreshed by re-INVITE",
+        kamailio::behind_tcp,
     ),
     phones("drain", "SIGTERM in a call", ops::drain),
     phones("crash", "SIGKILL in a recorded call", ops::crash),
