@@ -5,6 +5,7 @@
 //! those above it, never those below (`docs/ARCHITECTURE.md` §5, enforced by `tests/tidy`).
 
 pub mod config;
+pub mod explain;
 pub mod telemetry;
 
 pub mod io;

@@ -226,6 +226,7 @@ async fn keep(store: &Store, call: u64, recording: Option<&str>) {
         agent: Some("anna".to_owned()),
         waited: Duration::from_millis(4_500),
         recording: recording.map(str::to_owned),
+        refusal: None,
     };
     let row = CdrRow::new(
         &cdr,

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::command::{CallSnapshot, CallState, EndpointSnapshot, WaitsFor};
 use crate::call::Direction;
-use crate::center::{AgentSnapshot, Obstacle, QueueSnapshot, WaitingSnapshot};
+use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
 use crate::store::CdrRow;
 
 /// A failed request.
@@ -72,20 +72,9 @@ pub struct WaitsForJson {
 
 impl From<WaitsFor> for WaitsForJson {
     fn from(waits: WaitsFor) -> Self {
-        let why = match waits.obstacle {
-            Obstacle::Unreachable => "unreachable",
-            Obstacle::Away => "away",
-            Obstacle::Resting { .. } => "resting",
-            Obstacle::RingsForAnother => "rings-for-another",
-            Obstacle::RingsForThis => "rings-for-this",
-            Obstacle::Busy => "busy",
-            Obstacle::WrapUp { .. } => "wrap-up",
-            Obstacle::Unknown => "unknown",
-            Obstacle::Free => "free",
-        };
         Self {
             agent: waits.agent.to_string(),
-            why: why.to_owned(),
+            why: waits.obstacle.name().to_owned(),
             left_secs: waits.left.map(|left| left.as_secs_f64()),
         }
     }
@@ -335,6 +324,12 @@ pub(super) struct CdrJson {
     hangup_cause: String,
     sip_status: Option<i64>,
     q850: i64,
+    /// The id of what last went wrong, unless somebody was reached since: a page of docs/errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal_id: Option<String>,
+    /// The same in a sentence: what was expected, what was found, the fix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
     queue: Option<String>,
     agent: Option<String>,
     wait_secs: f64,
@@ -362,6 +357,8 @@ impl From<CdrRow> for CdrJson {
             hangup_cause: row.hangup_cause,
             sip_status: row.sip_status,
             q850: row.q850,
+            refusal_id: row.refusal_id,
+            refusal: row.refusal,
             queue: row.queue,
             agent: row.agent,
             wait_secs: secs(row.wait_ms),

@@ -7,11 +7,11 @@ use media::port::{PortId, PortPlan, PortUpdate, Remote};
 use media::worker::PortCommand;
 use sip::sdp::Agreed;
 
-use super::LegId;
 use super::action::Prompt;
 use super::leg::{Leg, PortState};
 use super::machine::{Call, SipCommand};
 use super::sound::Purpose;
+use super::{LegId, Trouble};
 
 impl Call {
     /// Bridges the caller and `leg`.
@@ -64,7 +64,9 @@ impl Call {
                 self.follow_hold(leg);
             }
             Err(error) => {
-                self.note(format!("a re-offer was refused: {error}"));
+                let (label, ours) = (&it.label, &it.negotiation.local().codecs);
+                let trouble = Trouble::media(label, &error, &offer, ours);
+                self.trouble(trouble);
                 self.sip(leg, SipCommand::RefuseOffer(error.status()));
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clock::Now;
 
 use super::{CallId, Cause};
+use crate::explain::Explanation;
 
 /// Who began the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Cdr {
     pub waited: Duration,
     /// The recording's file name below the recordings folder.
     pub recording: Option<String>,
+    /// What last went wrong, unless somebody was reached since.
+    pub refusal: Option<Explanation>,
 }
 
 impl Cdr {

@@ -8,7 +8,7 @@ use super::bridging::port_update;
 use super::leg::LegState;
 use super::machine::{Call, Output, SipCommand, Target};
 use super::sound::Purpose;
-use super::{Cause, LegId};
+use super::{Cause, LegId, Trouble};
 
 /// A dialling in progress.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Call {
             blind,
         } = dial;
         if self.dialing.is_some() || self.partner.is_some() {
-            self.note("a dialling was asked for while another one is on".to_owned());
+            self.trouble(Trouble::AlreadyDialling);
             self.tell(Notice::DialEnded {
                 token,
                 result: DialResult::Refused(491),
@@ -188,17 +188,14 @@ impl Call {
         }
         it.state = LegState::Up;
         let taken = match body {
-            Some(answer) if !needs_answer => it
-                .negotiation
-                .take_answer(&answer)
-                .map_err(|error| error.to_string()),
-            _ => Err("the 200 brought no answer to our offer".to_owned()),
+            Some(answer) if !needs_answer => it.take_answer(&answer),
+            _ => Err(Trouble::NoAnswerInIt { message: "200" }),
         };
         if needs_answer {
             self.sip(leg, SipCommand::Acknowledge(None));
         }
         if let Err(why) = taken {
-            self.note(why);
+            self.trouble(why);
             self.end_leg(leg, Cause::IncompatibleMedia);
             return self.dial_leg_failed(now, leg, DialResult::Refused(488));
         }

@@ -10,7 +10,7 @@ use sip::ua::EndedBy;
 use super::action::{DialResult, Notice, Party};
 use super::leg::{LegState, PortState};
 use super::machine::{Call, Output, SipCommand};
-use super::{Cause, Cdr, Direction, LegId};
+use super::{Cause, Cdr, Direction, LegId, Trouble};
 
 /// A call on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +207,7 @@ impl Call {
 
     /// A peer or a worker never confirmed the end.
     pub(super) fn give_up(&mut self, now: Now) {
-        self.note("a leg or port did not confirm its end in time".to_owned());
+        self.trouble(Trouble::NeverEnded);
         self.finish(now);
     }
 
@@ -238,6 +238,7 @@ impl Call {
             agent: None,
             waited: Duration::ZERO,
             recording: None,
+            refusal: None,
         })));
     }
 }

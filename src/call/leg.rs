@@ -5,7 +5,7 @@ use media::port::PortId;
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
 use super::sound::Playing;
-use super::{Cause, LegId};
+use super::{Cause, LegId, Trouble};
 
 /// Where a leg's signalling stands.
 #[derive(Clone, Debug)]
@@ -114,6 +114,19 @@ impl Leg {
     pub(super) fn wants_detection(&self) -> bool {
         let without_events = |agreed: &Agreed| agreed.dtmf_payload_type.is_none();
         self.port.inband_dtmf && self.agreed().is_some_and(without_events)
+    }
+
+    /// Takes the answer to our offer.
+    pub(super) fn take_answer(&mut self, answer: &[u8]) -> Result<(), Trouble> {
+        let taken = self.negotiation.take_answer(answer);
+        taken.map_err(|error| {
+            Trouble::media(
+                &self.label,
+                &error,
+                answer,
+                &self.negotiation.local().codecs,
+            )
+        })
     }
 
     /// What both sides have agreed on, if they have.

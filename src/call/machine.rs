@@ -30,7 +30,7 @@ use super::leg::{Label, Leg, LegPort, LegState, PortState, offer_cause};
 use super::record::Recording;
 use super::sound::ClipRequest;
 use super::transfer::Transfer;
-use super::{Action, CallId, Cause, Cdr, Destination, DialToken, LegId, Notice};
+use super::{Action, CallId, Cause, Cdr, Destination, DialToken, LegId, Notice, Trouble};
 
 /// A call whose INVITE has just come.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ pub enum Output {
     /// A word to whoever drives the call.
     Tell(Notice),
     /// A word to the operator: something went wrong that the caller may notice.
-    Note(String),
+    Trouble(Box<Trouble>),
     /// The end. Nothing comes after it.
     Finished(Box<Cdr>),
 }
@@ -196,19 +196,21 @@ impl Call {
         };
         let mut leg = Leg::new(LegId::CALLER, label, media);
         let answer = offer
-            .map(|offer| leg.negotiation.answer(&offer))
-            .transpose();
-        let refused = answer
             .as_ref()
-            .err()
-            .map(|error| (offer_cause(error), error.to_string()));
+            .map(|offer| leg.negotiation.answer(offer))
+            .transpose();
+        let refused = answer.as_ref().err().map(|error| {
+            let (label, ours) = (&leg.label, &leg.negotiation.local().codecs);
+            let body = offer.as_deref().unwrap_or_default();
+            (offer_cause(error), Trouble::media(label, error, body, ours))
+        });
         leg.state = LegState::Incoming {
             answer: answer.ok().flatten(),
             early: false,
         };
         call.legs.insert(LegId::CALLER, leg);
         if let Some((cause, why)) = refused {
-            call.note(format!("the caller's offer was refused: {why}"));
+            call.trouble(why);
             call.hang_up(now, cause);
         }
         call
@@ -247,7 +249,15 @@ impl Call {
             } => {
                 self.on_answered(now, leg, body, needs_answer);
             }
-            Event::Refused { status, q850, .. } => self.on_refused(now, leg, status, q850),
+            Event::Refused {
+                status,
+                q850,
+                response,
+                ..
+            } => {
+                self.callee_refused(leg, status, response.is_some());
+                self.on_refused(now, leg, status, q850);
+            }
             Event::Confirmed { body, .. } => self.on_confirmed(now, leg, body),
             Event::Offered { body, .. } => self.on_offered(leg, body),
             Event::InDialog {
@@ -264,6 +274,7 @@ impl Call {
             | Event::InDialogResponse { .. }
             | Event::Invited { .. }
             | Event::Requested { .. }
+            | Event::TurnedAway { .. }
             | Event::Response { .. } => {}
         }
     }
@@ -292,10 +303,7 @@ impl Call {
             }
             PortEvent::Closed { port, .. } => self.on_port_closed(now, port),
             PortEvent::Refused { port, why } => {
-                self.note(format!(
-                    "the media worker refused a command for port {}: {why}",
-                    port.0
-                ));
+                self.trouble(Trouble::Worker(format!("port {}: {why}", port.0)));
                 if matches!(why, Refusal::PortExists | Refusal::PortsFull) {
                     self.on_port_closed(now, port);
                     self.hang_up(now, Cause::Congestion);
@@ -459,12 +467,8 @@ impl Call {
             return;
         }
         let taken = body.map_or_else(
-            || Err("the ACK brought no answer to our offer".to_owned()),
-            |answer| {
-                it.negotiation
-                    .take_answer(&answer)
-                    .map_err(|error| error.to_string())
-            },
+            || Err(Trouble::NoAnswerInIt { message: "ACK" }),
+            |answer| it.take_answer(&answer),
         );
         match taken {
             Ok(()) => {
@@ -474,7 +478,7 @@ impl Call {
                 }
             }
             Err(why) => {
-                self.note(why);
+                self.trouble(why);
                 self.leg_failed(now, leg, Cause::IncompatibleMedia);
             }
         }
@@ -546,7 +550,25 @@ impl Call {
     }
 
     pub(super) fn note(&mut self, text: String) {
-        self.outputs.push_back(Output::Note(text));
+        self.trouble(Trouble::Other(text));
+    }
+
+    pub(super) fn trouble(&mut self, trouble: Trouble) {
+        self.outputs.push_back(Output::Trouble(Box::new(trouble)));
+    }
+
+    /// A leg of ours that rings is refused: said here, whatever the dialling makes of it.
+    fn callee_refused(&mut self, leg: LegId, status: u16, answered: bool) {
+        let rings = |it: &&Leg| matches!(it.state, LegState::Outgoing { .. });
+        let Some(it) = self.legs.get(&leg).filter(rings) else {
+            return;
+        };
+        let who = it.label.clone();
+        self.trouble(Trouble::Callee {
+            who,
+            status,
+            answered,
+        });
     }
 }
 

@@ -15,6 +15,7 @@ mod machine;
 mod record;
 mod sound;
 mod transfer;
+mod trouble;
 
 pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
@@ -26,6 +27,7 @@ pub use cdr::{Cdr, Direction};
 pub use leg::Label;
 pub use machine::{Call, Incoming, LegMedia, Output, SipCommand, Target};
 pub use sound::ClipRequest;
+pub use trouble::{Description, Trouble};
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use media::worker::PortCommand;
 use super::action::{Notice, PlayToken, Prompt};
 use super::leg::{LegState, PortState};
 use super::machine::{Call, Output};
-use super::{Cause, LegId};
+use super::{Cause, LegId, Trouble};
 
 /// Why something plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Call {
                 it.playing = None;
                 match purpose {
                     Purpose::Asked(play) => self.tell(Notice::PlayFailed { play, why }),
-                    Purpose::Ringing | Purpose::Hold => self.note(why),
+                    Purpose::Ringing | Purpose::Hold => self.trouble(Trouble::Sound(why)),
                 }
             }
         }

@@ -13,7 +13,7 @@ use sip::ua::RequestId;
 use super::action::{Destination, DialToken, DtmfVia, Notice};
 use super::machine::{Call, Output, SipCommand, TRANSFER_TIMEOUT, Target};
 use super::sound::Purpose;
-use super::{Cause, LegId};
+use super::{Cause, LegId, Trouble};
 
 /// A transfer in progress.
 #[derive(Debug)]
@@ -72,7 +72,8 @@ impl Call {
         };
         self.sip(leg, SipCommand::Respond(id, status));
         let Some(target) = target.filter(|_| status == 202) else {
-            return;
+            let target = request.header(Name::ReferTo).unwrap_or_default().to_owned();
+            return self.trouble(Trouble::Transfer { status, target });
         };
         let token = DialToken(TOKENS | u64::from(self.next_leg));
         self.transfer = Some(Transfer {

@@ -107,6 +107,23 @@ pub enum Obstacle {
     Free,
 }
 
+impl Obstacle {
+    /// The name in the API and in explanations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Away => "away",
+            Self::Resting { .. } => "resting",
+            Self::RingsForAnother => "rings-for-another",
+            Self::RingsForThis => "rings-for-this",
+            Self::Busy => "busy",
+            Self::WrapUp { .. } => "wrap-up",
+            Self::Unknown => "unknown",
+            Self::Free => "free",
+        }
+    }
+}
+
 impl Center {
     /// Everything, at `now`. Costs O(calls + agents · queues).
     pub fn snapshot(&self, now: Now) -> Snapshot {
@@ -126,18 +143,17 @@ impl Center {
 
     /// Why `call` still waits: for each agent of its queue, what keeps him. `None` if it does not wait.
     pub fn why_waiting(&self, call: CallId) -> Option<Vec<(AgentId, Obstacle)>> {
-        let queue = self.queue(self.queue_of(call)?)?;
+        Some(self.obstacles(self.queue_of(call)?, call))
+    }
+
+    /// For each agent of a queue, what keeps him from `call`; nobody if there is no such queue.
+    pub fn obstacles(&self, queue: &str, call: CallId) -> Vec<(AgentId, Obstacle)> {
+        let agents = self.queue(queue).map(|queue| queue.agents.as_slice());
         let obstacle = |id: &AgentId| match self.agents.get(id) {
-            Some(agent) => obstacle(agent, call),
-            None => Obstacle::Unknown,
+            Some(agent) => (id.clone(), obstacle(agent, call)),
+            None => (id.clone(), Obstacle::Unknown),
         };
-        Some(
-            queue
-                .agents
-                .iter()
-                .map(|id| (id.clone(), obstacle(id)))
-                .collect(),
-        )
+        agents.unwrap_or_default().iter().map(obstacle).collect()
     }
 
     fn queue_snapshot(&self, now: Now, queue: &Queue) -> QueueSnapshot {

@@ -6,12 +6,13 @@ use sip::message::Method;
 use sip::ua::Ending;
 
 use super::waiting::Waiting;
-use super::{Control, Output, Slot, What};
+use super::{Control, Output, Refusal, Slot, What};
 use crate::call::{
     self, Action, CallId, Cause, Cdr, DialResult, Label, LegId, Notice, Party, SipCommand,
 };
 use crate::center::{AgentConfig, AgentId, Input};
 use crate::dialplan::{QueueNotice, QueueRequest, Run, RunInput, RunOutput};
+use crate::explain::Explanation;
 
 impl Control {
     /// Asks something of a call; `false` if there is none.
@@ -76,7 +77,9 @@ impl Control {
             call::Output::Record(frames) => self.on_record(now, call, frames),
             call::Output::RecordEnded => self.outputs.push_back(Output::RecordEnded { call }),
             call::Output::Tell(notice) => self.on_notice(now, call, notice),
-            call::Output::Note(text) => self.event(now, call, What::Trouble(text)),
+            call::Output::Trouble(trouble) => {
+                self.trouble(now, call, &Refusal::Call(trouble));
+            }
             call::Output::Finished(cdr) => self.on_finished(now, call, *cdr),
         }
     }
@@ -143,11 +146,7 @@ impl Control {
                 if let Some(admitted) = admitted {
                     self.trunks.release(admitted);
                 }
-                self.event(
-                    now,
-                    call,
-                    What::Trouble(format!("no INVITE was sent: {why}")),
-                );
+                self.trouble(now, call, &Refusal::NoInvite(why));
             }
         }
     }
@@ -176,11 +175,7 @@ impl Control {
                 );
             }
             slot.call.ask(now, Action::Hangup(Cause::Congestion));
-            self.event(
-                now,
-                call,
-                What::Trouble("the media worker's ring is full".to_owned()),
-            );
+            self.trouble(now, call, &Refusal::MediaBehind);
         }
     }
 
@@ -230,6 +225,9 @@ impl Control {
                 let Label {
                     address, endpoint, ..
                 } = self.partner_of(call);
+                if let Some(slot) = self.calls.get_mut(&call) {
+                    slot.trouble = None;
+                }
                 self.event(now, call, What::Bridged { with: address });
                 if !Waiting::owns_dial(*token) {
                     self.engage(now, call, Party::Callee, endpoint.as_deref());
@@ -330,7 +328,13 @@ impl Control {
                 }
             }
             RunOutput::Step(trace) => self.on_step(now, call, &trace),
-            RunOutput::Trouble { why, .. } => self.event(now, call, What::Trouble(why)),
+            RunOutput::Trouble { node, why } => {
+                let slot = self.calls.get(&call);
+                let run = slot.and_then(|slot| slot.run.as_ref());
+                let place = run.map(|run| run.plan().place_shown(node));
+                let why = why.explanation(&place.unwrap_or_default());
+                self.trouble_told(now, call, why);
+            }
             RunOutput::Finished => self.on_plan_finished(now, call),
         }
     }
@@ -412,6 +416,8 @@ impl Control {
             agent,
             waited,
             recording,
+            step,
+            trouble,
             ..
         } = slot;
         self.agenda.set(call, None);
@@ -434,9 +440,18 @@ impl Control {
         cdr.agent = agent;
         cdr.waited = waited;
         cdr.recording = recording;
+        cdr.refusal = trouble.or_else(|| hung_up_by_flow(&cdr, step));
         self.event(now, call, What::HungUp { cause: cdr.cause });
         self.outputs.push_back(Output::Cdr(Box::new(cdr)));
     }
+}
+
+/// The flow's own decision is the reason of a call that nobody answered and nothing broke.
+fn hung_up_by_flow(cdr: &Cdr, step: Option<String>) -> Option<Explanation> {
+    let unanswered = cdr.answered.is_none() && cdr.cause != Cause::Cancelled;
+    let step = step.filter(|_| unanswered)?;
+    let cause = cdr.cause;
+    Some(Refusal::Flow { cause, step }.explanation())
 }
 
 /// How a cause is said in SIP: the status of a refusal, the Reason header of a BYE or CANCEL.

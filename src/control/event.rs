@@ -5,8 +5,10 @@ use std::time::Duration;
 use clock::Now;
 
 use super::Slot;
+use super::refusals::RequestFacts;
 use crate::call::{CallId, Cause};
 use crate::center::AgentState;
+use crate::explain::Explanation;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +33,12 @@ pub enum What {
     },
     /// A call was turned away before it became one.
     Refused {
-        /// The SIP status.
+        /// The SIP status; 0 for silence.
         status: u16,
         /// What was expected, what was found, and the nearest fix.
-        why: String,
+        why: Explanation,
+        /// The request, where there was one that could be read.
+        request: Option<Box<RequestFacts>>,
     },
     /// We answered the caller.
     Answered,
@@ -70,7 +74,7 @@ pub enum What {
         file: String,
     },
     /// Something went wrong that the caller may notice.
-    Trouble(String),
+    Trouble(Explanation),
     /// The call is over.
     HungUp {
         /// Why.

@@ -4,15 +4,17 @@ use bytes::Bytes;
 use clock::Now;
 use media::bridge::BridgeId;
 use media::worker::IpFamily;
-use sip::message::{Message, Method};
+use sip::auth::AuthorizationHeader;
+use sip::message::{Message, Method, Name};
 use sip::transport::{Flow, FrameError, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
-use super::{Control, Event, Output, Slot, What};
+use super::{Control, Event, Output, Refusal, Signalling, Slot, What};
 use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia, Party};
 use crate::center;
-use crate::dialplan::{CallFacts, EntryId, Run, RunInput};
-use crate::trunk::{Admission, Admitted, Change, Refusal};
+use crate::dialplan::{CallFacts, CalledBy, EntryId, Run, RunInput};
+use crate::explain::nearest;
+use crate::trunk::{self, Admission, Admitted, Challenge, Change};
 
 /// A request that was admitted, as a call needs it.
 struct Caller {
@@ -46,7 +48,7 @@ impl Control {
         }
         match self.trunks.admit(now, &message, flow) {
             Admission::Refused(refusal) if refusal.status().is_none() => {
-                self.note_refusal(now, 0, refusal.to_string());
+                self.note_refusal(now, 0, &refusal.into(), Some((&message, flow)));
                 true
             }
             _ => false,
@@ -74,6 +76,12 @@ impl Control {
             }) => {
                 self.on_requested(now, request_id, &request, flow);
             }
+            ua::Output::Event(SipEvent::TurnedAway {
+                request,
+                flow,
+                status,
+                why,
+            }) => self.on_turned_away(now, (&request, flow), status, why),
             ua::Output::Event(SipEvent::Response { .. }) => {}
             ua::Output::Event(event) => self.on_session(now, event),
         }
@@ -113,12 +121,13 @@ impl Control {
     ) {
         if self.draining || self.calls.len() >= self.calls_max {
             let headers = vec![("Retry-After".to_owned(), "10".to_owned())];
-            let why = if self.draining {
-                "the server is draining"
-            } else {
-                "too many calls"
+            let why = match self.draining {
+                true => Refusal::Draining,
+                false => Refusal::TooManyCalls {
+                    limit: self.calls_max,
+                },
             };
-            self.note_refusal(now, 503, why.to_owned());
+            self.note_refusal(now, 503, &why, Some((request, flow)));
             return self.ua.end(
                 now,
                 session,
@@ -130,7 +139,7 @@ impl Control {
             );
         }
         match self.caller(now, request, flow) {
-            Ok(caller) => self.begin(now, session, flow, caller, offer),
+            Ok(caller) => self.begin(now, session, (request, flow), caller, offer),
             Err(ending) => self.ua.end(now, session, ending),
         }
     }
@@ -167,19 +176,22 @@ impl Control {
                     admitted: None,
                 })
             }
-            Admission::Challenge(challenge) => Err(Ending {
-                status: challenge.status,
-                reason: None,
-                headers: challenge.headers,
-            }),
-            Admission::Refused(refusal) => Err(self.refusal(now, &refusal)),
+            Admission::Challenge(challenge) => {
+                self.note_denial(now, &challenge, (request, flow));
+                Err(Ending {
+                    status: challenge.status,
+                    reason: None,
+                    headers: challenge.headers,
+                })
+            }
+            Admission::Refused(refusal) => Err(self.refusal(now, refusal, (request, flow))),
         }
     }
 
-    fn refusal(&mut self, now: Now, refusal: &Refusal) -> Ending {
+    fn refusal(&mut self, now: Now, refusal: trunk::Refusal, request: (&Message, Flow)) -> Ending {
         let status = refusal.status().unwrap_or(403);
-        self.note_refusal(now, status, refusal.to_string());
         let retry = refusal.retry_after_secs();
+        self.note_refusal(now, status, &refusal.into(), Some(request));
         let headers = retry.map(|secs| ("Retry-After".to_owned(), secs.to_string()));
         Ending {
             status,
@@ -192,27 +204,26 @@ impl Control {
         &mut self,
         now: Now,
         session: SessionId,
-        flow: Flow,
+        (request, flow): (&Message, Flow),
         caller: Caller,
         offer: Option<Bytes>,
     ) {
-        let reserved = self
-            .media
-            .reserve(IpFamily::of(flow.remote.ip().to_canonical()));
+        let family = IpFamily::of(flow.remote.ip().to_canonical());
+        let reserved = self.media.reserve(family);
         let (entry, reserved) = match (caller.entry, reserved) {
             (Some(entry), Ok(reserved)) => (entry, reserved),
             (entry, reserved) => {
+                let (status, why) = match (entry, reserved) {
+                    (Some(_), Err(why)) => (503, Refusal::NoMedia { why, family }),
+                    _ => (404, self.no_entry(&caller)),
+                };
                 if let Ok(reserved) = reserved {
                     self.media.release(reserved.worker, reserved.port);
                 }
                 if let Some(admitted) = caller.admitted {
                     self.trunks.release(admitted);
                 }
-                let (status, why) = match (entry, reserved) {
-                    (Some(_), Err(why)) => (503, why.to_string()),
-                    _ => (404, self.no_entry(&caller.to)),
-                };
-                self.note_refusal(now, status, why);
+                self.note_refusal(now, status, &why, Some((request, flow)));
                 return self.ua.end(
                     now,
                     session,
@@ -297,22 +308,54 @@ impl Control {
         }
     }
 
-    fn no_entry(&self, called: &str) -> String {
-        let files: Vec<String> = self
-            .plan
-            .files()
-            .map(|file| file.display().to_string())
-            .take(8)
-            .collect();
-        format!(
-            "no entry of {} takes {called:?}: add an `entry` for it, or correct the number rules of \
-             the trunk",
-            if files.is_empty() {
-                "no dialplan".to_owned()
-            } else {
-                files.join(", ")
-            }
-        )
+    fn no_entry(&self, caller: &Caller) -> Refusal {
+        let trunk = caller.label.trunk.as_deref();
+        let trunk = trunk.and_then(|name| Some((name, self.trunks.trunk(name)?.numbers)));
+        let missing = self.plan.no_entry(&caller.to, CalledBy { trunk });
+        Refusal::NoEntry(Box::new(missing))
+    }
+
+    /// The SIP machine refused by itself.
+    fn on_turned_away(
+        &mut self,
+        now: Now,
+        (request, flow): (&Message, Flow),
+        status: u16,
+        why: Option<sip::message::Cause>,
+    ) {
+        let why = match why {
+            Some(why) => Signalling::unfit(&why, request),
+            None if status == 422 => Signalling::Interval {
+                asked: request
+                    .header(Name::SessionExpires)
+                    .unwrap_or_default()
+                    .to_owned(),
+                least: self.ua.min_se().as_secs().to_string(),
+            },
+            None => Signalling::Merged,
+        };
+        let why = Refusal::Signalling(why);
+        self.note_refusal(now, status, &why, Some((request, flow)));
+    }
+
+    /// Credentials that came and were no proof. A request without any is only asked for them.
+    fn note_denial(&mut self, now: Now, challenge: &Challenge, request: (&Message, Flow)) {
+        let Some(denied) = challenge.denied.filter(|denied| !denied.stale) else {
+            return;
+        };
+        let user = request.0.headers(Name::Authorization).find_map(|value| {
+            let header = AuthorizationHeader::parse(value).ok()?;
+            Some(header.username.into_owned())
+        });
+        let user = user.unwrap_or_default();
+        let names = || self.trunks.endpoints().map(|it| it.name.as_str());
+        let why = Refusal::Credentials {
+            known: names().any(|name| name == user),
+            near: nearest(&user, names()).map(str::to_owned),
+            user,
+            why: denied.why,
+        };
+        self.note_refusal(now, challenge.status, &why, Some(request));
     }
 
     fn on_requested(&mut self, now: Now, id: RequestId, request: &Message, flow: Flow) {
@@ -324,7 +367,9 @@ impl Control {
             Admission::Endpoint(by) if request.method() == Some(Method::Register) => {
                 let reply = self.registrar.handle(now, &by.endpoint, request, flow);
                 if !reply.why.is_empty() {
-                    self.note_refusal(now, reply.status, reply.why.to_owned());
+                    let (status, why) = (reply.status, reply.why);
+                    let why = Refusal::Register { status, why };
+                    self.note_refusal(now, status, &why, Some((request, flow)));
                 }
                 (reply.status, reply.headers)
             }
@@ -332,9 +377,12 @@ impl Control {
                 let allow = ("Allow".to_owned(), ALLOWED.to_owned());
                 (405, vec![allow])
             }
-            Admission::Challenge(challenge) => (challenge.status, challenge.headers),
+            Admission::Challenge(challenge) => {
+                self.note_denial(now, &challenge, (request, flow));
+                (challenge.status, challenge.headers)
+            }
             Admission::Refused(refusal) => {
-                let ending = self.refusal(now, &refusal);
+                let ending = self.refusal(now, refusal, (request, flow));
                 (ending.status, ending.headers)
             }
         };
@@ -360,18 +408,13 @@ impl Control {
     pub fn unframeable(&mut self, now: Now, flow: Flow, refused: &FrameError) {
         let known = self.trunks.may_speak(flow);
         let status = refused.error.answer.filter(|_| known).unwrap_or(0);
-        self.note_refusal(now, status, format!("{}: {refused}", flow.remote));
+        let why = Refusal::Unframeable {
+            source: flow.remote,
+            why: refused.to_string(),
+        };
+        self.note_refusal(now, status, &why, None);
         self.ua.unframeable(flow, refused, known);
         self.pump(now);
-    }
-
-    fn note_refusal(&mut self, now: Now, status: u16, why: String) {
-        let what = What::Refused { status, why };
-        self.outputs.push_back(Output::Event(Event {
-            at: now,
-            call: None,
-            what,
-        }));
     }
 
     pub(super) fn on_registered(&mut self, now: Now, change: Change) {
@@ -415,6 +458,8 @@ fn session_of(event: &SipEvent) -> Option<SessionId> {
         | SipEvent::InDialog { session, .. }
         | SipEvent::InDialogResponse { session, .. }
         | SipEvent::Ended { session, .. } => Some(*session),
-        SipEvent::Requested { .. } | SipEvent::Response { .. } => None,
+        SipEvent::Requested { .. } | SipEvent::TurnedAway { .. } | SipEvent::Response { .. } => {
+            None
+        }
     }
 }

@@ -18,6 +18,8 @@ mod event;
 mod inbound;
 mod queues;
 mod random;
+mod refusal;
+mod refusals;
 mod resolve;
 mod waiting;
 mod wall;
@@ -41,6 +43,7 @@ use sip::ua::{SessionId, UserAgent, UserAgentConfig};
 use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
+use crate::explain::Explanation;
 use crate::trunk::{Admitted, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
 
 use agenda::Agenda;
@@ -48,6 +51,8 @@ use random::Random;
 use waiting::Waiting;
 
 pub use event::{CallSnapshot, Event, What};
+pub use refusal::{Refusal, Signalling};
+pub use refusals::{REFUSALS_KEPT, Refusals, Refused, RequestFacts};
 pub use wall::WallClock;
 
 /// What a control shard begins with.
@@ -169,6 +174,8 @@ struct Slot {
     recording: Option<String>,
     /// Where its plan stands.
     step: Option<String>,
+    /// What last went wrong, unless somebody was reached since.
+    trouble: Option<Explanation>,
     /// Agents who are in it without a queue's doing.
     engaged: Vec<(Party, center::AgentId)>,
 }
@@ -191,6 +198,7 @@ impl Slot {
             waited: Duration::ZERO,
             recording: None,
             step: None,
+            trouble: None,
             engaged: Vec::new(),
         }
     }
@@ -226,6 +234,7 @@ pub struct Control {
     next_bridge: u32,
     draining: bool,
     stopped: bool,
+    refusals: Refusals,
     outputs: VecDeque<Output>,
 }
 
@@ -264,6 +273,7 @@ impl Control {
             next_bridge: 0,
             draining: false,
             stopped: false,
+            refusals: Refusals::default(),
             outputs: VecDeque::new(),
         };
         control.configure_center(now);

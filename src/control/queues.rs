@@ -3,7 +3,7 @@
 use clock::Now;
 
 use super::waiting::Steps;
-use super::{Control, Event, Output, What};
+use super::{Control, Event, Output, Refusal, What};
 use crate::call::CallId;
 use crate::center::{self, Announce, Input, Left, QueueConfig, WithoutAgents};
 use crate::dialplan::{LeftWhy, QueueNotice, QueueSpec, RunInput};
@@ -97,6 +97,9 @@ impl Control {
         };
         let steps = waiting.withdrawn();
         self.take_steps(now, call, steps);
+        if why != Left::Gone {
+            self.note_left(now, call, why);
+        }
         let left = match why {
             Left::Gone => return,
             Left::MaxWait => LeftWhy::MaxWait,
@@ -105,6 +108,18 @@ impl Control {
             Left::NoSuchQueue => LeftWhy::Removed,
         };
         self.tell_run(now, call, RunInput::Queue(QueueNotice::Left { why: left }));
+    }
+
+    /// Why a call left its queue without an agent.
+    fn note_left(&mut self, now: Now, call: CallId, why: Left) {
+        let queue = self.calls.get(&call).and_then(|slot| slot.queue.clone());
+        let queue = queue.unwrap_or_default();
+        let agents = self.center.obstacles(&queue, call);
+        let shown = |(agent, obstacle): (center::AgentId, center::Obstacle)| {
+            format!("{agent} {}", obstacle.name())
+        };
+        let agents = agents.into_iter().take(8).map(shown).collect();
+        self.trouble(now, call, &Refusal::Queue { queue, why, agents });
     }
 
     fn with_waiting(

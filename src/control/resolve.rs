@@ -7,9 +7,9 @@ use sip::sdp::{Codec, CodecOrder};
 use sip::transport::{Flow, Transport};
 use sip::ua::Invite;
 
-use super::{Control, What};
+use super::{Control, Refusal};
 use crate::call::{self, CallId, Destination, Label};
-use crate::trunk::{Contact, Target, Way};
+use crate::trunk::{self, Contact, Target, Way};
 
 /// A place to ring before it has media.
 struct Place {
@@ -46,7 +46,7 @@ impl Control {
                         targets.extend(self.equip(now, call, worker, place));
                     }
                 }
-                Err(why) => self.event(now, call, What::Trouble(why)),
+                Err(why) => self.trouble(now, call, &why),
             }
         }
         targets
@@ -58,7 +58,7 @@ impl Control {
         call: CallId,
         destination: &Destination,
         shown: &str,
-    ) -> Result<Vec<Place>, String> {
+    ) -> Result<Vec<Place>, Refusal> {
         match destination {
             Destination::Endpoint(name) => self.endpoint_places(now, name, shown),
             Destination::Trunk { trunk, number } => self
@@ -68,13 +68,15 @@ impl Control {
         }
     }
 
-    fn endpoint_places(&self, now: Now, name: &str, shown: &str) -> Result<Vec<Place>, String> {
+    fn endpoint_places(&self, now: Now, name: &str, shown: &str) -> Result<Vec<Place>, Refusal> {
         let Some(endpoint) = self.trunks.endpoint(name) else {
-            return Err(format!("there is no endpoint {name:?}"));
+            let names = self.trunks.endpoints().map(|it| it.name.as_str());
+            return Err(Refusal::no_such_endpoint(name, names));
         };
         let contacts = self.registrar.contacts(now, name);
         if contacts.is_empty() {
-            return Err(format!("endpoint {name:?} is not registered anywhere"));
+            let endpoint = name.to_owned();
+            return Err(Refusal::NotRegistered { endpoint });
         }
         let label = Label {
             address: name.to_owned(),
@@ -97,11 +99,15 @@ impl Control {
                 shown: shown.to_owned(),
             })
         };
+        let unreached = contacts.iter().find_map(|contact| match contact.way {
+            Way::Address(target) => Some(no_listener(format!("endpoint {name}"), target)),
+            Way::Flow(_) => None,
+        });
         let places: Vec<Place> = contacts.into_iter().filter_map(place).collect();
-        if places.is_empty() {
-            return Err(format!("no listener reaches endpoint {name:?}"));
+        match unreached.filter(|_| places.is_empty()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(places),
         }
-        Ok(places)
     }
 
     fn trunk_place(
@@ -111,18 +117,22 @@ impl Control {
         trunk: &str,
         number: &str,
         shown: &str,
-    ) -> Result<Place, String> {
-        let (config, admitted) = self
-            .trunks
-            .dial(now, trunk)
-            .map_err(|refusal| refusal.to_string())?;
+    ) -> Result<Place, Refusal> {
+        let (config, admitted) = self.trunks.dial(now, trunk)?;
         let reached = config
             .targets
             .iter()
             .find_map(|target| Some((*target, self.flow_to(*target)?)));
         let Some((target, flow)) = reached else {
             self.trunks.release(admitted);
-            return Err(format!("no listener reaches trunk {trunk:?}"));
+            let first = config.targets.first().copied();
+            let none = || trunk::Refusal::NoTarget {
+                trunk: trunk.to_owned(),
+            };
+            return Err(first.map_or_else(
+                || none().into(),
+                |target| no_listener(format!("trunk {trunk}"), target),
+            ));
         };
         if let Some(slot) = self.calls.get_mut(&call) {
             slot.dialled.push_back(admitted);
@@ -160,9 +170,11 @@ impl Control {
         call: CallId,
         text: &str,
         shown: &str,
-    ) -> Result<Vec<Place>, String> {
-        let uri =
-            Uri::parse(text).map_err(|error| format!("{text:?} cannot be dialled: {error}"))?;
+    ) -> Result<Vec<Place>, Refusal> {
+        let uri = Uri::parse(text).map_err(|error| Refusal::NotDialable {
+            uri: text.to_owned(),
+            fault: Some(error.to_string()),
+        })?;
         let user = uri
             .user_name()
             .map(|user| user.into_owned())
@@ -179,10 +191,10 @@ impl Control {
             Some(trunk) if is_number => self
                 .trunk_place(now, call, &trunk, &user, shown)
                 .map(|place| vec![place]),
-            _ => Err(format!(
-                "{text:?} is neither an endpoint of ours nor a number for a trunk: dial an endpoint \
-                 by its name, or a number where the call came by a trunk"
-            )),
+            _ => Err(Refusal::NotDialable {
+                uri: text.to_owned(),
+                fault: None,
+            }),
         }
     }
 
@@ -206,7 +218,7 @@ impl Control {
         let reserved = match self.media.reserve_beside(worker, family) {
             Ok(reserved) => reserved,
             Err(why) => {
-                self.event(now, call, What::Trouble(format!("no media port: {why}")));
+                self.trouble(now, call, &Refusal::NoMedia { why, family });
                 return None;
             }
         };
@@ -237,6 +249,14 @@ impl Control {
     fn host_of(&self, flow: Flow) -> &str {
         let found = self.hosts.iter().find(|(id, _)| *id == flow.listener);
         found.map_or("localhost", |(_, host)| host.as_str())
+    }
+}
+
+fn no_listener(what: String, target: Target) -> Refusal {
+    Refusal::NoListener {
+        what,
+        to: target.address,
+        transport: target.transport,
     }
 }
 

@@ -125,7 +125,7 @@ impl<'a> Screen<'a> {
     }
 
     fn without_call(&mut self, event: &Event) -> io::Result<()> {
-        if let What::Refused { status, why } = &event.what {
+        if let What::Refused { status, why, .. } = &event.what {
             writeln!(
                 self.out,
                 "{:>7.2} s  refused ({status}): {why}",

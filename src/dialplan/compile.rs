@@ -420,7 +420,13 @@ impl<'f> Compiler<'f> {
         let flow =
             flow.and_then(|at| self.expect_flow(&fields.text("flow").unwrap_or_default(), at));
         if let (true, Some(flow)) = (self.declare_name(Space::Entry, &key, node.at), flow) {
-            self.plan.entries.push(Entry { called, flow, zone });
+            let at = node.at;
+            self.plan.entries.push(Entry {
+                called,
+                flow,
+                zone,
+                at,
+            });
         }
     }
 

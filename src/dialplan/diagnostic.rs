@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::explain::nearest;
+
 /// Whether a plan with this mistake may serve calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -253,19 +255,6 @@ impl Findings {
     }
 }
 
-/// The nearest of `names` to `word`, if it is near enough to be a slip of the finger.
-pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let far = (word.chars().count() / 3).max(1) + 1;
-    let mut best: Option<(usize, &str)> = None;
-    for name in names.into_iter().take(NEAREST_NAMES_MAX) {
-        let distance = edits(word, name);
-        if distance <= far && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, name));
-        }
-    }
-    best.map(|(_, name)| name)
-}
-
 /// "did you mean `x`?", else the names that exist, else `otherwise`.
 pub(super) fn suggest<'n>(
     word: &str,
@@ -281,40 +270,3 @@ pub(super) fn suggest<'n>(
         false => format!("known here: {}", known.join(", ")),
     }
 }
-
-/// Levenshtein's distance, with a swap of neighbours counted as one, over at most 64 characters.
-fn edits(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().take(64).collect();
-    let right: Vec<char> = right.chars().take(64).collect();
-    let mut rows = vec![vec![0usize; right.len() + 1]; left.len() + 1];
-    let cell = |rows: &[Vec<usize>], i: usize, j: usize| {
-        let row = rows.get(i).and_then(|row| row.get(j));
-        row.copied().unwrap_or(usize::MAX / 2)
-    };
-    for i in 0..=left.len() {
-        for j in 0..=right.len() {
-            let distance = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let (a, b) = (left.get(i - 1), right.get(j - 1));
-                let swapped = i > 1 && j > 1 && a == right.get(j - 2) && left.get(i - 2) == b;
-                let swap = if swapped {
-                    cell(&rows, i - 2, j - 2) + 1
-                } else {
-                    usize::MAX
-                };
-                (cell(&rows, i - 1, j) + 1)
-                    .min(cell(&rows, i, j - 1) + 1)
-                    .min(cell(&rows, i - 1, j - 1) + usize::from(a != b))
-                    .min(swap)
-            };
-            if let Some(slot) = rows.get_mut(i).and_then(|row| row.get_mut(j)) {
-                *slot = distance;
-            }
-        }
-    }
-    cell(&rows, left.len(), right.len())
-}
-
-/// Names compared for a suggestion: a plan of 10,000 flows must not make each slip cost a second.
-const NEAREST_NAMES_MAX: usize = 2_000;

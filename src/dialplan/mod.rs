@@ -26,6 +26,7 @@ mod diagnostic;
 mod fields;
 pub mod fuzz;
 mod hours;
+mod missing;
 mod plan;
 mod reference;
 mod run;
@@ -34,12 +35,15 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use compile::{Facts, Speech};
 pub use condition::Value;
 pub use diagnostic::{Code, Diagnostic, Severity, Span};
+pub use missing::{CalledBy, NoEntry};
 pub use plan::{EntryId, Exit, NodeId, Plan, QueueSpec};
 pub use reference::reference;
 pub use run::{
     CallFacts, LeftWhy, QueueNotice, QueueRequest, Run, RunInput, RunOutput, Stage, Trace,
 };
+pub use trouble::Trouble;

@@ -266,6 +266,7 @@ pub(super) struct Entry {
     pub(super) flow: u32,
     /// Of `time` in conditions.
     pub(super) zone: TimeZone,
+    pub(super) at: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -378,6 +379,14 @@ impl Plan {
         let node = self.node(node)?;
         let source = self.sources.get(usize::from(node.at.file))?;
         Some((&source.path, source.place(node.at.start).0))
+    }
+
+    /// File and line of a step as text; empty if there is no such step.
+    pub fn place_shown(&self, node: NodeId) -> String {
+        let place = self.place(node);
+        place.map_or(String::new(), |(path, line)| {
+            format!("{}:{line}", path.display())
+        })
     }
 
     /// The verb of a step and the flow that it belongs to.

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 use super::condition::Value;
 use super::plan::{Callee, DialStep, EntryId, Exit, Node, NodeId, Plan, Step, Target, Utterance};
+use super::trouble::Trouble;
 use crate::call::{
     Action, Cause, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
     Ringback,
@@ -128,7 +129,7 @@ pub enum RunOutput {
         /// At which step.
         node: NodeId,
         /// What.
-        why: String,
+        why: Trouble,
     },
     /// The run is over; nothing more will come.
     Finished,
@@ -317,7 +318,7 @@ impl Run {
         self.emit(RunOutput::Do(action));
     }
 
-    fn trouble(&mut self, why: String) {
+    fn trouble(&mut self, why: Trouble) {
         if let Some(node) = self.node {
             self.emit(RunOutput::Trouble { node, why });
         }
@@ -354,7 +355,7 @@ impl Run {
             self.node = Some(id);
             self.quick += 1;
             if self.quick > QUICK_MAX {
-                self.trouble(format!("{QUICK_MAX} steps without a key or a wait"));
+                self.trouble(Trouble::EndlessRound(QUICK_MAX));
                 return self.end(Cause::Failure);
             }
             let again = from.is_some_and(|(_, exit)| exit == Exit::Repeat);
@@ -437,7 +438,7 @@ impl Run {
             match callee {
                 Callee::Endpoint(name) => match self.render(name) {
                     name if name.is_empty() => {
-                        self.trouble("the name of the endpoint is empty".to_owned());
+                        self.trouble(Trouble::NoEndpointName);
                     }
                     name => to.push(Destination::Endpoint(name)),
                 },
@@ -445,7 +446,7 @@ impl Run {
                     let number = self.render(number);
                     match trunk.clone().or_else(|| self.facts.trunk.clone()) {
                         Some(trunk) => to.push(Destination::Trunk { trunk, number }),
-                        None => self.trouble(format!("no trunk for {number}: name one by trunk=")),
+                        None => self.trouble(Trouble::NoTrunk { number }),
                     }
                 }
             }
@@ -494,7 +495,7 @@ impl Run {
             (State::Speaking { play, .. }, Notice::PlayFailed { play: done, why })
                 if *play == done =>
             {
-                self.trouble(why);
+                self.trouble(Trouble::Sound(why));
                 self.leave(now, Exit::Next);
             }
             (
@@ -610,7 +611,7 @@ impl Run {
         }
         match self.state {
             State::Speaking { play, .. } => {
-                self.trouble("a playback never ended".to_owned());
+                self.trouble(Trouble::SoundNeverEnded);
                 self.ask(Action::StopPlay(play));
                 self.leave(now, Exit::Next);
             }

@@ -159,10 +159,18 @@ fn log(event: &Event) {
     let call = event.call.map(|call| call.to_string()).unwrap_or_default();
     match &event.what {
         What::Initiated { from, to } => tracing::info!(call, from, to, "call"),
-        What::Refused { status, why } => {
+        What::Refused {
+            status,
+            why,
+            request,
+        } => {
             metrics::counter!("tandem_sip_rejected_total", "status" => status.to_string())
                 .increment(1);
-            tracing::warn!(status, why, "refused");
+            let source = request
+                .as_ref()
+                .map(|it| tracing::field::display(it.source));
+            let why_id = why.id;
+            tracing::warn!(status, source, id = why_id, why = why.sentence(), "refused");
         }
         What::Answered => tracing::info!(call, "answered"),
         What::Step { flow, step } => tracing::debug!(call, flow, step, "step"),
@@ -172,7 +180,12 @@ fn log(event: &Event) {
         What::Bridged { with } => tracing::info!(call, with, "bridged"),
         What::Transferred => tracing::info!(call, "transferred"),
         What::Recording { file } => tracing::info!(call, file, "recording"),
-        What::Trouble(why) => tracing::warn!(call, why, "trouble"),
+        What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
+            tracing::info!(call, id = why.id, why = why.sentence(), "trouble");
+        }
+        What::Trouble(why) => {
+            tracing::warn!(call, id = why.id, why = why.sentence(), "trouble");
+        }
         What::HungUp { cause } => tracing::info!(call, %cause, "ended"),
         What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
         What::Reachable { endpoint, yes } => tracing::info!(endpoint, yes, "reachable"),

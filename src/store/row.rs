@@ -6,6 +6,7 @@ use clock::Now;
 use sip::transport::{ListenerId, Transport};
 
 use crate::call::{Cdr, Direction};
+use crate::explain::Explanation;
 use crate::trunk;
 
 /// One moment on both clocks, by which monotonic times become wall time.
@@ -66,6 +67,10 @@ pub struct CdrRow {
     pub wait_ms: i64,
     /// The recording's file name below the recordings folder.
     pub recording: Option<String>,
+    /// The id of what last went wrong, unless somebody was reached since.
+    pub refusal_id: Option<String>,
+    /// The same in a sentence.
+    pub refusal: Option<String>,
 }
 
 impl CdrRow {
@@ -96,6 +101,8 @@ impl CdrRow {
             agent: cdr.agent.clone(),
             wait_ms: millis(cdr.waited),
             recording: cdr.recording.clone(),
+            refusal_id: cdr.refusal.as_ref().map(|it| it.id.to_owned()),
+            refusal: cdr.refusal.as_ref().map(Explanation::sentence),
         }
     }
 }

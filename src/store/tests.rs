@@ -54,6 +54,12 @@ fn row(n: u64) -> CdrRow {
         agent: Some("anna".to_owned()),
         waited: Duration::from_millis(4_500),
         recording: None,
+        refusal: Some(crate::explain::Explanation {
+            id: "queue-max-wait",
+            expected: "an agent".to_owned(),
+            found: "none".to_owned(),
+            fix: "add one".to_owned(),
+        }),
     };
     CdrRow::new(
         &cdr,

@@ -137,8 +137,9 @@ async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<()
     sqlx::query(
         "INSERT OR IGNORE INTO cdrs
          (call_id, direction, caller, called, trunk, started_at, answered_at, bridged_at, ended_at,
-          bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording,
+          refusal_id, refusal)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&row.call_id)
     .bind(&row.direction)
@@ -157,6 +158,8 @@ async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<()
     .bind(row.agent.as_deref())
     .bind(row.wait_ms)
     .bind(row.recording.as_deref())
+    .bind(row.refusal_id.as_deref())
+    .bind(row.refusal.as_deref())
     .execute(&mut **to)
     .await?;
     Ok(())

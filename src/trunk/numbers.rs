@@ -37,6 +37,19 @@ impl Numbers {
         })
     }
 
+    /// The country in which national numbers are read, if one is set.
+    pub fn country(&self) -> Option<&str> {
+        self.country.as_ref().map(AsRef::as_ref)
+    }
+
+    /// The country of a number in E.164: two capital letters of ISO 3166-1.
+    pub fn country_of(number: &str) -> Option<String> {
+        let parsed = number
+            .starts_with('+')
+            .then(|| phonenumber::parse(None, number).ok())??;
+        parsed.country().id().map(|id| id.as_ref().to_owned())
+    }
+
     /// The number in E.164, if it is a valid one as read in the trunk's country; else as it came:
     /// short codes, emergency numbers, extensions and names are nobody's to rewrite.
     pub fn received(&self, number: &str) -> String {

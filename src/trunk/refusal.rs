@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Source;
+use crate::explain::{Explanation, printable};
 
 /// A request, or a call of ours, that is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,16 @@ impl Refusal {
         }
     }
 
+    /// All of it, for the log, the record, the API and `explain`.
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            id: self.id(),
+            expected: self.expected(),
+            found: self.found(),
+            fix: self.fix(),
+        }
+    }
+
     /// The smallest change that would admit it.
     pub fn fix(&self) -> String {
         match self {
@@ -157,6 +168,10 @@ impl Refusal {
             } => {
                 let ip = source.ip().to_canonical();
                 match nearest {
+                    Some(Nearest { trunk, entry }) if entry.is_other_port_of(*source) => format!(
+                        "write \"{ip}\" instead of \"{entry}\" in trunks.{trunk}.addresses: with a \
+                         port the entry takes that source port alone"
+                    ),
                     Some(Nearest { trunk, entry }) => {
                         format!("add \"{ip}\" to trunks.{trunk}.addresses (nearest there: {entry})")
                     }
@@ -182,15 +197,6 @@ impl std::error::Error for Refusal {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, want, have, fix) = (self.id(), self.expected(), self.found(), self.fix());
-        write!(f, "{id}: want {want}, have {have}; {fix}")
+        self.explanation().fmt(f)
     }
-}
-
-/// A stranger's words in our line: no control characters, 64 characters at most.
-fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|letter| !letter.is_control())
-        .take(64)
-        .collect()
 }

@@ -50,6 +50,15 @@ impl Source {
             && self.port.is_none_or(|port| port == remote.port())
     }
 
+    /// Whether the entry contains the address of `remote`, and only its port is another.
+    pub(super) fn is_other_port_of(&self, remote: SocketAddr) -> bool {
+        let any = Self {
+            port: None,
+            ..*self
+        };
+        !self.contains(remote) && any.contains(remote)
+    }
+
     /// How narrow the entry is: of several that contain a source, the narrowest names its owner.
     pub(super) const fn narrowness(&self) -> (bool, u8) {
         (self.port.is_some(), self.prefix)

@@ -4,10 +4,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::{Code, Compiler, Fields, Read, Row, Space, Span, Tree};
-use crate::dialplan::diagnostic::{nearest, suggest};
+use crate::dialplan::diagnostic::suggest;
 use crate::dialplan::hours::{self, Hours};
 use crate::dialplan::plan::QueueSpec;
 use crate::dialplan::table::{HOURS, QUEUE, TOP};
+use crate::explain::nearest;
 
 impl Compiler<'_> {
     pub(super) fn declare_queue(&mut self, node: &Tree) {

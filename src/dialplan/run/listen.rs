@@ -7,6 +7,7 @@ use clock::Now;
 use super::{Action, Exit, Notice, PlayToken, Run, State};
 use super::{TYPED_MAX, Value};
 use crate::dialplan::plan::{Gather, Menu, Node, Step};
+use crate::dialplan::trouble::Trouble;
 
 /// A `gather` or menu while it listens.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ impl Run {
                 self.go_on_speaking(now);
             }
             Notice::PlayFailed { play, why } if playing.is_some_and(|(p, _)| p == play) => {
-                self.trouble(why);
+                self.trouble(Trouble::Sound(why));
                 self.go_on_speaking(now);
             }
             _ => {}
@@ -171,7 +172,7 @@ impl Run {
             return;
         };
         if let Some((play, _)) = listening.playing {
-            self.trouble("a playback never ended".to_owned());
+            self.trouble(Trouble::SoundNeverEnded);
             self.ask(Action::StopPlay(play));
             return self.speak_next(now, node);
         }

@@ -5,6 +5,7 @@ use clock::Now;
 use super::{Prompt, Run, VALUE_MAX};
 use crate::dialplan::condition::{Scope, Value, zero};
 use crate::dialplan::plan::{Piece, Setting, Template, Utter, Utterance};
+use crate::dialplan::trouble::Trouble;
 
 impl Run {
     pub(super) fn prompt(&self, utterance: &Utterance) -> Prompt {
@@ -80,7 +81,7 @@ impl Run {
         match condition.evaluate(&scope) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.trouble(why);
+                self.trouble(Trouble::Condition(why));
                 None
             }
         }

@@ -113,7 +113,10 @@ impl World {
                 RunOutput::Join(request) => self.join(request),
                 RunOutput::Leave => self.queue = None,
                 RunOutput::Step(trace) => self.traces.push(trace),
-                RunOutput::Trouble { why, .. } => self.note(format!("trouble: {why}")),
+                RunOutput::Trouble { node, why } => {
+                    let place = self.plan.place_shown(node);
+                    self.note(format!("trouble: {}", why.explanation(&place)));
+                }
                 RunOutput::Finished => self.note("the call ends".to_owned()),
             }
         }

@@ -273,7 +273,9 @@ fn a_dialling_leaves_by_the_exit_of_its_result() {
 fn a_number_without_a_trunk_is_trouble_and_goes_on() {
     let mut walk = Walk::of("transfer \"+4420\"\nhangup cause=\"unreachable\"");
     let outputs = walk.tell(RunInput::Start);
-    assert!(matches!(&outputs[0], RunOutput::Trouble { why, .. } if why.contains("+4420")));
+    assert!(
+        matches!(&outputs[0], RunOutput::Trouble { why: Trouble::NoTrunk { number }, .. } if number.contains("+4420"))
+    );
     let hangup = RunOutput::Do(Action::Hangup(Cause::Unreachable));
     assert_eq!(outputs[1..], [hangup, RunOutput::Finished]);
 }

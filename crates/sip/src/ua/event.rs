@@ -148,6 +148,17 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
     },
+    /// The machine itself refused a request outside any dialog: told for whoever asks why.
+    TurnedAway {
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+        /// The status of our answer.
+        status: u16,
+        /// What is wrong with it; `None` for a session interval (422) and a merged request (482).
+        why: Option<crate::message::Cause>,
+    },
     /// A request of ours outside any dialog was answered.
     Response {
         /// As returned by `request`.

@@ -231,6 +231,11 @@ impl UserAgent {
         self.on_respond(now, request, status, headers, body);
     }
 
+    /// The shortest session interval that it takes (RFC 4028 §5).
+    pub const fn min_se(&self) -> clock::Duration {
+        self.config.min_se
+    }
+
     /// What it holds and has done.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -2,6 +2,7 @@
 //! §8.2, §9.2, §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
 use super::draft::{EXTENSIONS, METHODS, SDP};
+use super::event::Event;
 use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
 use super::{UserAgent, tokens};
 use crate::message::{
@@ -179,10 +180,13 @@ impl UserAgent {
             .is_some_and(|merge| self.initials.contains_key(merge))
         {
             // The same request by another way (§8.2.2.2).
+            self.turned_away(request, flow, 482, None);
             return self.reply_stateless(request, flow, &Reply::new(482));
         }
         if let Some(refusal) = refusal {
             let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
+            let status = refusal.cause.status();
+            self.turned_away(request, flow, status, Some(refusal.cause.clone()));
             return self.reply(now, tx, &Reply::of(&refusal));
         }
         if super::replaces::is_misplaced(request, false) {
@@ -193,6 +197,24 @@ impl UserAgent {
             Method::Invite => self.on_new_invite(now, request, flow, (key, merge)),
             _ => self.on_request_outside(now, request, flow, (key, merge)),
         }
+    }
+}
+
+impl UserAgent {
+    pub(super) fn turned_away(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        status: u16,
+        why: Option<Cause>,
+    ) {
+        let request = request.clone();
+        self.event(Event::TurnedAway {
+            request,
+            flow,
+            status,
+            why,
+        });
     }
 }
 

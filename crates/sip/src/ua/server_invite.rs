@@ -28,6 +28,7 @@ impl UserAgent {
         }
         let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
         if let Some(refusal) = self.refusal_of_interval(request) {
+            self.turned_away(request, flow, 422, None);
             self.reply(now, tx, &refusal);
             return;
         }

@@ -321,6 +321,7 @@ fn short(event: &Event) -> String {
             format!("answered{late}{}", text(body))
         }
         Event::Refused { status, .. } => format!("refused {status}"),
+        Event::TurnedAway { status, .. } => format!("turned away {status}"),
         Event::Confirmed { body, .. } => format!("confirmed{}", text(body)),
         Event::Offered { body, .. } => format!("offered{}", text(body)),
         Event::OfferAnswered {

@@ -31,7 +31,7 @@ fn accounts(pair: &Pair, side: Side) -> HashMap<SessionId, Account> {
             | Event::InDialog { session, .. }
             | Event::InDialogResponse { session, .. }
             | Event::Ended { session, .. } => *session,
-            Event::Requested { .. } | Event::Response { .. } => continue,
+            Event::Requested { .. } | Event::TurnedAway { .. } | Event::Response { .. } => continue,
         };
         let account = all.entry(session).or_default();
         account.after_end += usize::from(!account.ended.is_empty() || account.refused > 0);

@@ -1,0 +1,546 @@
+//! Why the shard refuses or cannot do something: its own reasons, and those of the machines below it.
+
+use std::net::SocketAddr;
+
+use media::worker::{IpFamily, NoPort};
+use sip::auth::DenyReason;
+use sip::message::{Cause as Unfit, Message, Name};
+use sip::transport::Transport;
+use sip::ua::Busy;
+
+use crate::call;
+use crate::center::Left;
+use crate::dialplan::NoEntry;
+use crate::explain::{Explanation, nearest, printable};
+use crate::trunk;
+
+/// Every reason that the shard has, whoever found it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// Admission's.
+    Trunk(Box<trunk::Refusal>),
+    /// No entry takes the number.
+    NoEntry(Box<NoEntry>),
+    /// A call's own trouble.
+    Call(Box<call::Trouble>),
+    /// The server is going down.
+    Draining,
+    /// `limits.calls`.
+    TooManyCalls {
+        /// The limit.
+        limit: usize,
+    },
+    /// No media port for the call.
+    NoMedia {
+        /// What ran out.
+        why: NoPort,
+        /// Of which family.
+        family: IpFamily,
+    },
+    /// Credentials came and did not prove anything.
+    Credentials {
+        /// Whom they named.
+        user: String,
+        /// What was wrong.
+        why: DenyReason,
+        /// Whether there is such a user.
+        known: bool,
+        /// The user that is nearest to the name, if there is none of it.
+        near: Option<String>,
+    },
+    /// The registrar's.
+    Register {
+        /// The status.
+        status: u16,
+        /// What it said.
+        why: &'static str,
+    },
+    /// The SIP machine turned the request away.
+    Signalling(Signalling),
+    /// A stream that cannot be cut into messages.
+    Unframeable {
+        /// From where.
+        source: SocketAddr,
+        /// What is wrong.
+        why: String,
+    },
+    /// The endpoint is nowhere to be rung.
+    NotRegistered {
+        /// Which.
+        endpoint: String,
+    },
+    /// There is no endpoint of that name.
+    NoSuchEndpoint {
+        /// The name.
+        endpoint: String,
+        /// The nearest that exists.
+        near: Option<String>,
+    },
+    /// No socket of ours reaches the address.
+    NoListener {
+        /// Whom it is for.
+        what: String,
+        /// The address.
+        to: SocketAddr,
+        /// The transport.
+        transport: Transport,
+    },
+    /// Neither an endpoint nor a number for a trunk.
+    NotDialable {
+        /// The text.
+        uri: String,
+        /// Why it cannot be read, if it cannot.
+        fault: Option<String>,
+    },
+    /// The SIP machine sent no INVITE.
+    NoInvite(Busy),
+    /// The media worker has fallen far behind.
+    MediaBehind,
+    /// The call left a queue without an agent.
+    Queue {
+        /// Which queue.
+        queue: String,
+        /// Why.
+        why: Left,
+        /// The agents and what keeps each, when it left.
+        agents: Vec<String>,
+    },
+    /// The flow ended the call before an answer.
+    Flow {
+        /// The cause it gave.
+        cause: call::Cause,
+        /// Flow and step.
+        step: String,
+    },
+}
+
+/// Why the SIP machine turned a request away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signalling {
+    /// Unfit, or asking for what is not served.
+    Unfit {
+        /// What.
+        why: Unfit,
+        /// Its value in the request.
+        value: String,
+    },
+    /// The session interval is too short (RFC 4028 §9).
+    Interval {
+        /// What they asked, in seconds.
+        asked: String,
+        /// The least that is taken.
+        least: String,
+    },
+    /// The same request came by another way (RFC 3261 §8.2.2.2).
+    Merged,
+}
+
+impl Signalling {
+    /// What `why` found in the request.
+    pub(super) fn unfit(why: &Unfit, request: &Message) -> Self {
+        let value = match why {
+            Unfit::Extensions(tags) => tags.as_str(),
+            Unfit::NotAllowed(_) | Unfit::UnknownMethod(_) => {
+                request.method_str().unwrap_or_default()
+            }
+            Unfit::Body(_) => request.header(Name::ContentType).unwrap_or_default(),
+            Unfit::Encoding => request.header(Name::ContentEncoding).unwrap_or_default(),
+            Unfit::Scheme => request.request_uri().unwrap_or_default(),
+            Unfit::NotAcceptable => request.header(Name::Accept).unwrap_or_default(),
+            Unfit::Hops => "0",
+            _ => "",
+        };
+        Self::Unfit {
+            why: why.clone(),
+            value: printable(value),
+        }
+    }
+}
+
+impl From<trunk::Refusal> for Refusal {
+    fn from(refusal: trunk::Refusal) -> Self {
+        Self::Trunk(Box::new(refusal))
+    }
+}
+
+impl Refusal {
+    /// A refusal because there is no endpoint of that name among `names`.
+    pub(super) fn no_such_endpoint<'n>(
+        endpoint: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Self {
+        Self::NoSuchEndpoint {
+            endpoint: endpoint.to_owned(),
+            near: nearest(endpoint, names).map(str::to_owned),
+        }
+    }
+
+    /// A name that never changes.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Trunk(refusal) => refusal.id(),
+            Self::NoEntry(missing) => missing.id(),
+            Self::Call(trouble) => trouble.id(),
+            Self::Draining => "draining",
+            Self::TooManyCalls { .. } => "calls-max",
+            Self::NoMedia { why, .. } => match why {
+                NoPort::NoAddress => "media-no-family",
+                NoPort::System => "media-no-socket",
+                _ => "media-ports-exhausted",
+            },
+            Self::Credentials { why, known, .. } => match why {
+                DenyReason::OtherRealm => "digest-other-realm",
+                DenyReason::Unsupported => "digest-algorithm",
+                DenyReason::ForeignNonce | DenyReason::ExpiredNonce => "digest-old-nonce",
+                DenyReason::Replayed => "digest-replayed",
+                DenyReason::OtherTarget => "digest-other-target",
+                DenyReason::WrongProof if *known => "digest-wrong-password",
+                DenyReason::WrongProof => "digest-unknown-user",
+            },
+            Self::Register { status: 423, .. } => "register-too-brief",
+            Self::Register { status: 403, .. } => "register-too-many-contacts",
+            Self::Register { .. } => "register-malformed",
+            Self::Signalling(signalling) => signalling.id(),
+            Self::Unframeable { .. } => "stream-unframeable",
+            Self::NotRegistered { .. } => "endpoint-not-registered",
+            Self::NoSuchEndpoint { .. } => "no-such-endpoint",
+            Self::NoListener { .. } => "no-listener",
+            Self::NotDialable { .. } => "not-dialable",
+            Self::NoInvite(_) => "invite-not-sent",
+            Self::MediaBehind => "media-behind",
+            Self::Queue { why, .. } => match why {
+                Left::NoAgents => "queue-no-agents",
+                Left::Full => "queue-full",
+                Left::NoSuchQueue => "queue-closed",
+                Left::MaxWait => "queue-max-wait",
+                Left::Gone => "queue-left",
+            },
+            Self::Flow { .. } => "flow-hangs-up",
+        }
+    }
+
+    /// What was expected, what was found, and the fix.
+    pub fn explanation(&self) -> Explanation {
+        let (expected, found, fix) = match self {
+            Self::Trunk(refusal) => return refusal.explanation(),
+            Self::NoEntry(missing) => return missing.explanation(),
+            Self::Call(trouble) => return trouble.explanation(),
+            _ => self.parts(),
+        };
+        let id = self.id();
+        Explanation {
+            id,
+            expected,
+            found,
+            fix,
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        match self {
+            Self::Credentials {
+                user,
+                why,
+                known,
+                near,
+            } => credentials(user, *why, *known, near.as_deref()),
+            Self::Register { status, why } => register(*status, why),
+            Self::Signalling(signalling) => signalling.parts(),
+            Self::NotRegistered { .. }
+            | Self::NoSuchEndpoint { .. }
+            | Self::NoListener { .. }
+            | Self::NotDialable { .. } => self.unreachable(),
+            Self::Queue { queue, why, agents } => queue_left(queue, *why, agents),
+            Self::Flow { cause, step } => (
+                "a step that answers".to_owned(),
+                format!("the flow ended at {step} with {cause}"),
+                "let the flow `answer`, `queue` or `dial` at that time for that caller".to_owned(),
+            ),
+            Self::Unframeable { source, why } => parts(
+                "SIP messages with a Content-Length on the stream",
+                &format!("{source}: {why}"),
+                "correct the peer; look whether it speaks TLS to a TCP port, or HTTP",
+            ),
+            _ => self.shortage(),
+        }
+    }
+
+    /// What ran out.
+    fn shortage(&self) -> Parts {
+        match self {
+            Self::Draining => parts(
+                "a server that takes calls",
+                "one that drains",
+                "send calls to another server until this one is back",
+            ),
+            Self::TooManyCalls { limit } => parts(
+                &format!("at most {limit} calls at once"),
+                "one more",
+                "raise limits.calls, or add a server",
+            ),
+            Self::NoMedia { why, family } => no_media(*why, *family),
+            Self::NoInvite(why) => parts(
+                "an INVITE to be sent",
+                &why.to_string(),
+                match why {
+                    Busy::Full => "add a server: the tables of transactions and dialogs are full",
+                    _ => "look at the address, the caller's number and the headers of the step",
+                },
+            ),
+            _ => parts(
+                "a media worker that keeps up",
+                "one whose ring is full",
+                "raise rtp.workers, or add a server; see tandem_media_ticks_late_total",
+            ),
+        }
+    }
+
+    /// Why nobody can be rung.
+    fn unreachable(&self) -> Parts {
+        match self {
+            Self::NotRegistered { endpoint } => parts(
+                &format!("a phone registered as {endpoint}"),
+                "none",
+                &format!(
+                    "have the phone register, or set endpoints.{endpoint}.contact if it never does"
+                ),
+            ),
+            Self::NoSuchEndpoint { endpoint, near } => {
+                let name = printable(endpoint);
+                let fix = match near {
+                    Some(near) => format!("write {near}, or add [endpoints.{name}]"),
+                    None => format!("add [endpoints.{name}]"),
+                };
+                parts("the name of an endpoint", &format!("\"{name}\""), &fix)
+            }
+            Self::NoListener {
+                what,
+                to,
+                transport,
+            } => {
+                let any = if to.is_ipv6() { "[::]" } else { "0.0.0.0" };
+                let (key, port) = (key_of(*transport), transport.default_port());
+                parts(
+                    &format!("a listener that reaches {what} at {to} ({transport})"),
+                    "none of that transport and family",
+                    &format!("add \"{any}:{port}\" to sip.{key}"),
+                )
+            }
+            Self::NotDialable { uri, fault } => (
+                "an endpoint of ours, or a number where the call came by a trunk".to_owned(),
+                match fault {
+                    Some(fault) => format!("\"{}\" ({fault})", printable(uri)),
+                    None => format!("\"{}\"", printable(uri)),
+                },
+                "dial an endpoint by its name, or name the trunk by trunk=".to_owned(),
+            ),
+            _ => Parts::default(),
+        }
+    }
+}
+
+impl Signalling {
+    const fn id(&self) -> &'static str {
+        match self {
+            Self::Unfit { why, .. } => match why.status() {
+                405 | 501 => "sip-method",
+                406 => "sip-accepts-no-sdp",
+                415 => "sip-body",
+                416 => "sip-scheme",
+                420 => "sip-extension-required",
+                483 => "sip-too-many-hops",
+                _ => "sip-malformed",
+            },
+            Self::Interval { .. } => "sip-session-interval",
+            Self::Merged => "sip-loop",
+        }
+    }
+
+    fn parts(&self) -> Parts {
+        let Self::Unfit { why, value } = self else {
+            return self.other_parts();
+        };
+        let value = format!("\"{value}\"");
+        match why {
+            Unfit::Extensions(tags) => (
+                "no extension in Require that is not served".to_owned(),
+                value,
+                extension_fix(tags),
+            ),
+            Unfit::NotAllowed(served) | Unfit::UnknownMethod(served) => parts(
+                &format!("one of {served}"),
+                &value,
+                "have the peer not send it here",
+            ),
+            Unfit::Body(read) => parts(
+                read,
+                &value,
+                "have the peer send SDP alone, without a multipart body",
+            ),
+            Unfit::Encoding => parts("a body that is not encoded", &value, "turn encoding off"),
+            Unfit::Scheme => parts("a sip:, sips: or tel: URI", &value, "call sip:NUMBER@HOST"),
+            Unfit::NotAcceptable => parts(
+                "a caller that accepts application/sdp",
+                &value,
+                "have the peer leave Accept out, or name application/sdp in it",
+            ),
+            Unfit::Hops => parts(
+                "Max-Forwards above 0",
+                "0",
+                "look for two servers that send the call to each other; else have the peer start at 70",
+            ),
+            malformed => parts(
+                "a request as RFC 3261 writes it",
+                &malformed.to_string(),
+                "correct the peer's message",
+            ),
+        }
+    }
+
+    fn other_parts(&self) -> Parts {
+        match self {
+            Self::Interval { asked, least } => parts(
+                &format!("Session-Expires of at least {least} s"),
+                &format!("{} s", printable(asked)),
+                &format!(
+                    "have the peer try again with the Min-SE of our 422 (RFC 4028 §7.3), or set \
+                     sip.min_se = \"{}s\"",
+                    printable(asked)
+                ),
+            ),
+            _ => parts(
+                "each request once",
+                "the same request by a second way",
+                "look for a proxy that forks to two addresses of this server, or sends it back to itself",
+            ),
+        }
+    }
+}
+
+/// What wants, has and mends: the parts of an [`Explanation`].
+type Parts = (String, String, String);
+
+fn parts(expected: &str, found: &str, fix: &str) -> Parts {
+    (expected.to_owned(), found.to_owned(), fix.to_owned())
+}
+
+fn extension_fix(tags: &str) -> String {
+    let tags = printable(tags);
+    match tags.contains("100rel") {
+        true => "have the peer support 100rel without requiring it: Supported instead of Require"
+            .to_owned(),
+        false => format!("have the peer not require {tags}"),
+    }
+}
+
+fn credentials(user: &str, why: DenyReason, known: bool, near: Option<&str>) -> Parts {
+    let user = printable(user);
+    match why {
+        DenyReason::WrongProof if known => parts(
+            &format!("the password of {user}"),
+            "another, or one hashed for another user or realm",
+            &format!(
+                "correct the phone's password or endpoints.{user}.password; ha1 hashes hold for \
+                 sip.realm alone"
+            ),
+        ),
+        DenyReason::WrongProof => {
+            let fix = match near {
+                Some(near) => format!("set the phone's authentication name to {near}"),
+                None => {
+                    format!("add [endpoints.{user}], or correct the phone's authentication name")
+                }
+            };
+            parts(
+                "the name of an endpoint as digest user name",
+                &format!("\"{user}\""),
+                &fix,
+            )
+        }
+        DenyReason::OtherRealm => parts(
+            "credentials for our realm",
+            "another realm's",
+            "set the phone's realm to sip.realm, or leave it empty",
+        ),
+        DenyReason::Unsupported => parts(
+            "the algorithm and quality of protection that were offered",
+            "others",
+            &format!("set endpoints.{user}.digest to what the phone speaks"),
+        ),
+        DenyReason::ForeignNonce | DenyReason::ExpiredNonce => parts(
+            "a nonce of ours, given to that address a short time ago",
+            "another",
+            "nothing: the phone tries again by itself; else look for a NAT that changes its address",
+        ),
+        DenyReason::Replayed => parts(
+            "a nonce count not used before",
+            "a repeated one",
+            "have the phone count nc up, or ask for a new nonce",
+        ),
+        DenyReason::OtherTarget => parts(
+            "a proof for this request",
+            "one made for another",
+            "look for a proxy that changes the Request-URI on the way",
+        ),
+    }
+}
+
+fn register(status: u16, why: &str) -> Parts {
+    let fix = match status {
+        423 => "have the phone register for at least the Min-Expires of our 423",
+        403 => "raise endpoints.NAME.contacts, or remove old phones",
+        500 => "have the phone count CSeq up for each REGISTER of one Call-ID",
+        _ => "correct the phone's Contact and Expires",
+    };
+    parts("a REGISTER as RFC 3261 §10 writes it", why, fix)
+}
+
+fn no_media(why: NoPort, family: IpFamily) -> Parts {
+    let fix = match (why, family) {
+        (NoPort::NoAddress, IpFamily::V6) => "add an IPv6 address to rtp.bind",
+        (NoPort::NoAddress, IpFamily::V4) => "add an IPv4 address to rtp.bind",
+        (NoPort::System, _) => "raise the limit of open files (LimitNOFILE)",
+        (NoPort::WorkerFull | NoPort::NoWorker, _) => "raise rtp.workers, or add a server",
+        (NoPort::RangeExhausted, _) => "widen rtp.port_min to rtp.port_max: four ports a call",
+    };
+    parts("a port for the call's audio", &why.to_string(), fix)
+}
+
+fn queue_left(queue: &str, why: Left, agents: &[String]) -> Parts {
+    let who = match agents {
+        [] => "no agent".to_owned(),
+        some => some.join(", "),
+    };
+    let name = printable(queue);
+    match why {
+        Left::NoAgents => (
+            format!("an agent on duty for queue {name}"),
+            who,
+            "have an agent's phone register and the agent be available".to_owned(),
+        ),
+        Left::Full => (
+            format!("room in queue {name}"),
+            "as many waiting as it takes".to_owned(),
+            format!("raise max-len of queue {name}, or add agents"),
+        ),
+        Left::MaxWait => (
+            format!("an agent of queue {name} within its max-wait"),
+            who,
+            format!("add agents, or raise max-wait of queue {name}"),
+        ),
+        Left::NoSuchQueue | Left::Gone => (
+            format!("queue {name}"),
+            "a queue that the dialplan in force does not have".to_owned(),
+            format!("declare `queue \"{name}\"` again"),
+        ),
+    }
+}
+
+/// The key of the listeners of a transport.
+pub(super) const fn key_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp | Transport::Ws => "tcp",
+        Transport::Tls | Transport::Wss => "tls",
+    }
+}

@@ -1,0 +1,168 @@
+//! What was refused lately, kept for whoever asks why.
+//!
+//! Bounded twice, so that strangers who knock without end cannot push out the calls that a customer
+//! lost: refused INVITEs and troubles of calls in one ring, everything else in another. The oldest
+//! falls out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use clock::Now;
+use sip::message::{Message, Method, Uri};
+use sip::transport::{Flow, Transport};
+
+use super::event::{Event, What};
+use super::refusal::Refusal;
+use super::{Control, Output};
+use crate::call::CallId;
+use crate::explain::{Explanation, printable};
+
+/// What a refused request said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// Its method.
+    pub method: String,
+    /// The true source.
+    pub source: SocketAddr,
+    /// What it came by.
+    pub transport: Transport,
+    /// The SIP Call-ID.
+    pub sip_call_id: String,
+    /// The user of From.
+    pub from: String,
+    /// The user of the Request-URI.
+    pub to: String,
+}
+
+impl RequestFacts {
+    pub(super) fn of(request: &Message, flow: Flow) -> Self {
+        let user = |uri: &Uri<'_>| uri.user_name().map(|user| printable(&user));
+        let from = request.from().ok().and_then(|from| user(&from.uri));
+        let uri = Uri::parse(request.request_uri().unwrap_or_default()).ok();
+        let call_id = request.call_id().unwrap_or_default();
+        Self {
+            method: printable(request.method_str().unwrap_or_default()),
+            source: flow.remote,
+            transport: flow.transport,
+            sip_call_id: call_id.chars().take(CALL_ID_MAX).collect(),
+            from: from.unwrap_or_default(),
+            to: uri.as_ref().and_then(user).unwrap_or_default(),
+        }
+    }
+
+    fn is_call(&self) -> bool {
+        self.method == Method::Invite.as_str()
+    }
+}
+
+/// One thing that was refused, or that went wrong in a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// When.
+    pub at: Now,
+    /// In which call, if there was one already.
+    pub call: Option<CallId>,
+    /// The status of the answer; 0 for silence and for what went wrong without one.
+    pub status: u16,
+    /// Why.
+    pub why: Explanation,
+    /// The request, where there was one.
+    pub request: Option<Box<RequestFacts>>,
+}
+
+/// The last of them.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    calls: VecDeque<Refused>,
+    others: VecDeque<Refused>,
+}
+
+impl Refusals {
+    fn push(&mut self, refused: Refused) {
+        let calls = refused.request.as_ref().is_some_and(|it| it.is_call());
+        let ring = match calls || refused.call.is_some() {
+            true => &mut self.calls,
+            false => &mut self.others,
+        };
+        if ring.len() >= REFUSALS_KEPT {
+            ring.pop_front();
+        }
+        ring.push_back(refused);
+    }
+
+    /// All that is kept: calls first, of each kind the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Refused> {
+        self.calls.iter().rev().chain(self.others.iter().rev())
+    }
+
+    /// Those of a call, by our id or the SIP Call-ID; the newest first.
+    pub fn of_call<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Refused> {
+        let ours: Option<CallId> = id.parse().ok();
+        self.iter().filter(move |it| {
+            let sip = it.request.as_ref().is_some_and(|it| it.sip_call_id == id);
+            sip || (ours.is_some() && it.call == ours)
+        })
+    }
+}
+
+impl Control {
+    /// What was refused lately.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Tells why a request is refused, and keeps it.
+    pub(super) fn note_refusal(
+        &mut self,
+        now: Now,
+        status: u16,
+        refusal: &Refusal,
+        request: Option<(&Message, Flow)>,
+    ) {
+        let facts = request.map(|(request, flow)| Box::new(RequestFacts::of(request, flow)));
+        let why = refusal.explanation();
+        self.refusals.push(Refused {
+            at: now,
+            call: None,
+            status,
+            why: why.clone(),
+            request: facts.clone(),
+        });
+        let what = What::Refused {
+            status,
+            why,
+            request: facts,
+        };
+        self.outputs.push_back(Output::Event(Event {
+            at: now,
+            call: None,
+            what,
+        }));
+    }
+
+    /// Tells what went wrong in a call, and keeps it for its record.
+    pub(super) fn trouble(&mut self, now: Now, call: CallId, refusal: &Refusal) {
+        self.trouble_told(now, call, refusal.explanation());
+    }
+
+    pub(super) fn trouble_told(&mut self, now: Now, call: CallId, why: Explanation) {
+        let Some(slot) = self.calls.get_mut(&call) else {
+            return;
+        };
+        slot.trouble = Some(why.clone());
+        self.refusals.push(Refused {
+            at: now,
+            call: Some(call),
+            status: 0,
+            why: why.clone(),
+            request: None,
+        });
+        self.event(now, call, What::Trouble(why));
+    }
+}
+
+/// Kept of each kind: a bad hour of a large site, in about a megabyte.
+pub const REFUSALS_KEPT: usize = 1_000;
+
+/// Characters of a SIP Call-ID: longer ones are found by their beginning alone.
+const CALL_ID_MAX: usize = 128;
