@@ -41,6 +41,16 @@ pub enum ConfigError {
         /// The other place.
         elsewhere: String,
     },
+    /// One of the above, and where it stands.
+    #[error("{}:{line}: {error}", .file.display())]
+    At {
+        /// Which file.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        error: Box<Self>,
+    },
     /// The file is not TOML.
     #[error("{}: not TOML: {message}", .file.display())]
     Syntax {
@@ -57,6 +67,19 @@ pub enum ConfigError {
         /// What the system said.
         message: String,
     },
+}
+
+impl ConfigError {
+    /// The path of the key that is wrong, if it stands in a file.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Value { key, .. }
+            | Self::Missing { key, .. }
+            | Self::Unknown { key, .. }
+            | Self::Twice { key, .. } => Some(key),
+            Self::At { .. } | Self::Syntax { .. } | Self::Unreadable { .. } => None,
+        }
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

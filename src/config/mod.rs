@@ -11,6 +11,7 @@
 
 mod error;
 mod listen;
+mod place;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -201,6 +202,14 @@ impl Config {
         }
     }
 
+    /// Tells where in its file a mistake stands that a reader of one of its sections has found.
+    pub fn place(&self, error: ConfigError) -> ConfigError {
+        match &self.source {
+            Some(source) => source.place(error),
+            None => error,
+        }
+    }
+
     /// Forgets where it was read, so that changes made by hand outlive a reload.
     pub fn detach(&mut self) {
         self.source = None;
@@ -284,7 +293,8 @@ impl Source {
             Some(file) => read(file)?,
             None => toml::Table::new(),
         };
-        let mut config = Config::from_parts(table, self.variables.iter().cloned())?;
+        let mut config = Config::from_parts(table, self.variables.iter().cloned())
+            .map_err(|error| self.place(error))?;
         let nobody = config.trunks.is_empty() && config.endpoints.is_empty();
         let mut listeners = config.sip.listeners.iter();
         let loopback = listeners.all(|listener| listener.address.ip().is_loopback());
@@ -294,6 +304,28 @@ impl Source {
         }
         config.source = Some(self);
         Ok(config)
+    }
+
+    /// The file may have changed since it was read: then the line is where the key stands now.
+    fn place(&self, error: ConfigError) -> ConfigError {
+        let line = |file: &PathBuf| {
+            let text = std::fs::read_to_string(file).ok()?;
+            // What a variable says stands in no file.
+            let key = error.key().filter(|key| !key.contains(' '))?;
+            place::line_of(&text, key)
+        };
+        match self
+            .file
+            .as_ref()
+            .and_then(|file| Some((file, line(file)?)))
+        {
+            Some((file, line)) => ConfigError::At {
+                file: file.clone(),
+                line,
+                error: Box::new(error),
+            },
+            None => error,
+        }
     }
 }
 

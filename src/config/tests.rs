@@ -264,7 +264,8 @@ fn a_file_read_again_is_what_it_is_by_then_under_the_variables_of_before() {
     assert_eq!(after.limits.calls, 7);
     let differ = ["dialplans, prompts, data or certs", "log"];
     assert_eq!(before.fixed_differences(&after), differ);
-    assert!(refused.to_string().starts_with("rtp.workers"), "{refused}");
+    let place = format!("{}:4: rtp.workers: ", file.display());
+    assert!(refused.to_string().starts_with(&place), "{refused}");
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(super) struct Configured {
 impl Configured {
     /// Reads the sections; `realm` is that of the running server, which a reload does not change.
     pub(super) fn of(config: &Config, realm: &str) -> Result<Self, ConfigError> {
+        Self::read(config, realm).map_err(|error| config.place(error))
+    }
+
+    fn read(config: &Config, realm: &str) -> Result<Self, ConfigError> {
         let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
         Ok(Self {
             emergency: Emergency::read(config.emergency.clone(), &trunks)?,
