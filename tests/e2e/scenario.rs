@@ -6,6 +6,7 @@ mod load;
 mod measures;
 mod ops;
 mod phones;
+mod reloads;
 mod smoke;
 
 use anyhow::Result;
@@ -182,6 +183,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "an address that is taken",
         ops::address_in_use,
     ),
+    phones(
+        "certificate-swap",
+        "the certificate changes a hundred times under open connections",
+        reloads::certificates,
+    ),
+    Scenario {
+        name: "reloads",
+        what: "1,000 reloads under 200 calls, a tenth of them mistaken",
+        group: Group::Load,
+        run: reloads::configuration,
+    },
     Scenario {
         name: "load",
         what: "200 calls at 20 a second, and nothing left of them",

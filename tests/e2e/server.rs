@@ -132,6 +132,20 @@ impl Server {
         serde_json::from_str(&text).with_context(|| text)
     }
 
+    /// What the API answers to a POST without a body: status and JSON.
+    pub(crate) fn post(&self, path: &str) -> Result<(u16, Value)> {
+        let mut response = ureq::post(format!("http://{}{path}", self.http))
+            .header("Authorization", &format!("Bearer {KEY}"))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .send_empty()
+            .with_context(|| format!("POST {path}"))?;
+        let text = response.body_mut().read_to_string()?;
+        let json = serde_json::from_str(&text).with_context(|| text)?;
+        Ok((response.status().as_u16(), json))
+    }
+
     /// A file that the API hands out.
     pub(crate) fn download(&self, path: &str, to: &std::path::Path) -> Result<()> {
         let bytes = self

@@ -112,6 +112,15 @@ impl Sipp {
         self.tell("INFO")
     }
 
+    /// The same for the first `count` calls.
+    pub(crate) fn hang_up_all(&self, count: u32) -> Result<()> {
+        for number in 1..=count {
+            self.tell_call("INFO", &format!("{}{number}", self.calls))?;
+            crate::process::pause(2);
+        }
+        Ok(())
+    }
+
     /// Sends a request into the first call, as a sign that the scenario waits for.
     pub(crate) fn tell(&self, method: &str) -> Result<()> {
         self.tell_call(method, &format!("{}1", self.calls))

@@ -1,5 +1,6 @@
 //! Two hundred calls through the whole path, and nothing left of them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -10,10 +11,10 @@ use crate::ear::{Ear, Voice};
 use crate::lab::Lab;
 use crate::process::{pause, wait_for};
 use crate::server::{Server, Setup};
-use crate::sipp::Play;
+use crate::sipp::{Play, Sipp};
 use crate::sound::{RATE, Sound, Stream, TONE_DBFS};
 
-const CALLS: u32 = 200;
+pub(super) const CALLS: u32 = 200;
 
 const PER_SECOND: u32 = 20;
 
@@ -22,53 +23,25 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(40);
 
 /// Calls come at a steady rate; each is greeted, presses a key, waits, and talks to an agent of its own.
 pub(crate) fn calls(lab: &Lab) -> Result<String> {
-    let phone = std::net::SocketAddr::new(lab.ip(4), 5060);
-    let names: Vec<String> = (0..CALLS).map(|n| format!("a{n:03}")).collect();
-    let mut setup = Setup::agents(&[]);
-    for name in &names {
-        setup = setup.with_static(name, phone);
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    setup.plan = crate::server::plan(&names);
-    let server = Server::start(lab, &setup)?;
-    let before = server.gauges()?;
-
-    let two = Digit::from_char('2').context("2 is a key")?;
-    let voice = |hz, press| Voice {
-        hz,
-        step_hz: 10,
-        press,
-    };
-    let callers = Ear::open(
-        lab.ip(2),
-        voice(300, Some((Duration::from_millis(1_500), two))),
-    )?;
-    let agents = Ear::open(lab.ip(4), voice(305, None))?;
-    let mut play = Play::new("agent", lab.ip(4), server.sip());
-    play.ear = Some(agents.address);
-    play.calls = (CALLS, PER_SECOND);
-    let answering = play.start(lab)?;
-    pause(500);
-    let mut play = Play::new("caller_load", lab.ip(2), server.sip());
-    play.ear = Some(callers.address);
-    play.calls = (CALLS, PER_SECOND);
-    let calling = play.start(lab)?;
-    calling.succeed(Duration::from_secs(90))?;
+    let crowd = Crowd::begin(lab, "caller_load")?;
+    crowd.calling.succeed(Duration::from_secs(90))?;
     let hung_up = Instant::now();
-    answering.succeed(Duration::from_secs(20))?;
+    crowd.answering.succeed(Duration::from_secs(20))?;
+    let server = crowd.server;
 
     let records = server.cdrs(CALLS as usize)?;
     let bridged = records
         .iter()
         .filter(|it| it["bridged_at"].is_string())
         .count();
-    let pairs = pairs(&callers.heard(), &agents.heard())?;
+    let pairs = pairs(&crowd.callers.heard(), &crowd.agents.heard())?;
     ensure!(
         bridged == CALLS as usize && pairs.count == CALLS as usize,
         "{bridged} bridged by the records, {} with both tones of {CALLS}: {}",
         pairs.count,
         pairs.trouble.join("; ")
     );
+    let before = crowd.before;
     let emptied = wait_for(EMPTY_WITHIN, "the tables to empty", || {
         let now = server.gauges().ok()?;
         TABLES
@@ -91,6 +64,61 @@ pub(crate) fn calls(lab: &Lab) -> Result<String> {
     ))
 }
 
+/// [`CALLS`] callers on their way to as many agents, each with a tone of its own.
+pub(super) struct Crowd {
+    pub(super) server: Server,
+    pub(super) setup: Setup,
+    pub(super) callers: Ear,
+    pub(super) agents: Ear,
+    pub(super) calling: Sipp,
+    pub(super) answering: Sipp,
+    /// The gauges before the first call.
+    before: BTreeMap<String, f64>,
+}
+
+impl Crowd {
+    /// Starts the server and both sides; callers run `scenario`.
+    pub(super) fn begin(lab: &Lab, scenario: &str) -> Result<Self> {
+        let phone = std::net::SocketAddr::new(lab.ip(4), 5060);
+        let names: Vec<String> = (0..CALLS).map(|n| format!("a{n:03}")).collect();
+        let mut setup = Setup::agents(&[]);
+        for name in &names {
+            setup = setup.with_static(name, phone);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        setup.plan = crate::server::plan(&names);
+        let server = Server::start(lab, &setup)?;
+        let before = server.gauges()?;
+        let two = Digit::from_char('2').context("2 is a key")?;
+        let voice = |hz, press| Voice {
+            hz,
+            step_hz: 10,
+            press,
+        };
+        let press = Some((Duration::from_millis(1_500), two));
+        let callers = Ear::open(lab.ip(2), voice(300, press))?;
+        let agents = Ear::open(lab.ip(4), voice(305, None))?;
+        let mut play = Play::new("agent", lab.ip(4), server.sip());
+        play.ear = Some(agents.address);
+        play.calls = (CALLS, PER_SECOND);
+        let answering = play.start(lab)?;
+        pause(500);
+        let mut play = Play::new(scenario, lab.ip(2), server.sip());
+        play.ear = Some(callers.address);
+        play.calls = (CALLS, PER_SECOND);
+        let calling = play.start(lab)?;
+        Ok(Self {
+            server,
+            setup,
+            callers,
+            agents,
+            calling,
+            answering,
+            before,
+        })
+    }
+}
+
 const TABLES: [&str; 5] = [
     "tandem_calls_active",
     "tandem_sip_transactions",
@@ -99,15 +127,15 @@ const TABLES: [&str; 5] = [
     "tandem_open_files",
 ];
 
-struct Pairs {
-    count: usize,
+pub(super) struct Pairs {
+    pub(super) count: usize,
     worst_db: f32,
-    worst_loss: f64,
-    trouble: Vec<String>,
+    pub(super) worst_loss: f64,
+    pub(super) trouble: Vec<String>,
 }
 
 /// Callers and agents who hear each other and nobody else, by their tones.
-fn pairs(callers: &[(u32, Stream)], agents: &[(u32, Stream)]) -> Result<Pairs> {
+pub(super) fn pairs(callers: &[(u32, Stream)], agents: &[(u32, Stream)]) -> Result<Pairs> {
     let mut pairs = Pairs {
         count: 0,
         worst_db: 0.0,
