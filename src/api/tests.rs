@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::call::{CallId, Cause, Cdr, Direction};
+use crate::call::{CallId, Cause, Cdr, Direction, Handover, How};
 use crate::center::{Center, Input, QueueConfig, Wish};
 use crate::config::Secret;
 use crate::store::{Anchor, CdrRow, EndpointRow, Record, Writer};
@@ -227,6 +227,12 @@ async fn keep(store: &Store, call: u64, recording: Option<&str>) {
         waited: Duration::from_millis(4_500),
         recording: recording.map(str::to_owned),
         refusal: None,
+        handovers: vec![Handover {
+            at: at(8),
+            by: "anna".to_owned(),
+            to: "bob".to_owned(),
+            how: How::Blind,
+        }],
     };
     let row = CdrRow::new(
         &cdr,
@@ -381,6 +387,7 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
         "ended_at": "2023-11-14T22:13:31.000Z", "duration": 11.0, "billsec": 10.0,
         "hangup_cause": "normal", "sip_status": 200, "q850": 16, "queue": "sales", "agent": "anna",
         "wait_secs": 4.5, "recording_url": "/v1/recordings/c0000000000000003",
+        "transfers": [{"at": "2023-11-14T22:13:28.000Z", "by": "anna", "to": "bob", "how": "blind"}],
     });
     assert_eq!((status, record), (200, &want));
     let next = page["next"].as_i64().unwrap();

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::command::{CallSnapshot, CallState, EndpointSnapshot, WaitsFor};
 use crate::call::Direction;
 use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
-use crate::store::CdrRow;
+use crate::store::{CdrRow, TransferRow};
 
 /// A failed request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -334,12 +334,38 @@ pub(super) struct CdrJson {
     agent: Option<String>,
     wait_secs: f64,
     recording_url: Option<String>,
+    /// Who handed the call on to whom, in order.
+    transfers: Vec<TransferJson>,
+}
+
+/// One party of a call gave its place to another.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TransferJson {
+    at: String,
+    /// Who handed on, or was replaced.
+    by: String,
+    /// Who came in.
+    to: String,
+    /// `blind`, `attended` or `replaced`.
+    how: String,
+}
+
+impl From<TransferRow> for TransferJson {
+    fn from(row: TransferRow) -> Self {
+        Self {
+            at: timestamp(row.at),
+            by: row.by,
+            to: row.to,
+            how: row.how,
+        }
+    }
 }
 
 impl From<CdrRow> for CdrJson {
     fn from(row: CdrRow) -> Self {
         let secs = |ms: i64| ms as f64 / 1_000.0;
         Self {
+            transfers: row.transfers().into_iter().map(Into::into).collect(),
             recording_url: row
                 .recording
                 .map(|_| format!("/v1/recordings/{}", row.call_id)),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Cause;
+use super::{Cause, Handover};
 
 /// A call's name within this server: the control shard in the top eight bits, then a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,8 +218,16 @@ pub enum Notice {
         /// How.
         result: DialResult,
     },
-    /// The callee handed the caller on by REFER: that dialling's bridge now has another callee.
-    Transferred(DialToken),
+    /// One side handed the other on, or was replaced: that dialling's bridge now has another party.
+    /// When it was the caller, the plan's caller is gone and the callee has taken the caller's part.
+    Transferred {
+        /// Which dialling's bridge it is.
+        token: DialToken,
+        /// Who left.
+        by: Party,
+        /// The names.
+        handover: Handover,
+    },
     /// The caller is gone; the call ends whatever is asked.
     CallerGone(Cause),
 }

@@ -17,7 +17,7 @@ impl Call {
     /// Bridges the caller and `leg`.
     pub(super) fn join(&mut self, leg: LegId) {
         let bridge = self.bridge;
-        for leg in [LegId::CALLER, leg] {
+        for leg in [self.caller, leg] {
             if let Some(port) = self.open_port_of(leg) {
                 self.port(PortCommand::Bridge { port, bridge });
             }
@@ -39,10 +39,10 @@ impl Call {
     /// The leg at the other side of the bridge.
     pub(super) fn other(&self, leg: LegId) -> Option<LegId> {
         let partner = self.partner?;
-        if leg == LegId::CALLER {
+        if leg == self.caller {
             Some(partner)
         } else {
-            (leg == partner).then_some(LegId::CALLER)
+            (leg == partner).then_some(self.caller)
         }
     }
 

@@ -61,7 +61,7 @@ impl Call {
     /// Targets that come too late give their ports back.
     pub fn resolved(&mut self, now: Now, token: DialToken, targets: Vec<Target>) {
         if self.is_transfer(token) {
-            return self.transfer_resolved(now, targets);
+            return self.transfer_resolved(now, token, targets);
         }
         let wanted = self
             .dialing
@@ -122,14 +122,14 @@ impl Call {
 
     /// Lets the caller hear that somebody is rung: 180, or our tone once the caller can hear.
     pub(super) fn ring_caller(&mut self) {
-        let Some(caller) = self.legs.get(&LegId::CALLER) else {
+        let Some(caller) = self.legs.get(&self.caller) else {
             return;
         };
         if caller.hears() {
             self.start_ringing_tone();
         } else if caller.is_alive() {
             self.sip(
-                LegId::CALLER,
+                self.caller,
                 SipCommand::Progress {
                     status: 180,
                     body: None,
@@ -166,8 +166,8 @@ impl Call {
         *early = true;
         let update = port_update(it.port.id, tentative.agreed());
         self.port(media::worker::PortCommand::Update(Box::new(update)));
-        if self.make_audible(LegId::CALLER).is_ok() {
-            self.stop_purpose(LegId::CALLER, Purpose::Ringing);
+        if self.make_audible(self.caller).is_ok() {
+            self.stop_purpose(self.caller, Purpose::Ringing);
             self.join(leg);
         }
     }
@@ -197,11 +197,14 @@ impl Call {
         if let Err(why) = taken {
             self.trouble(why);
             self.end_leg(leg, Cause::IncompatibleMedia);
+            if self.is_transfer_leg(leg) {
+                return self.transfer_failed(now, 488);
+            }
             return self.dial_leg_failed(now, leg, DialResult::Refused(488));
         }
         self.update_port(leg);
         if self.is_transfer_leg(leg) {
-            return self.transfer_answered(now, leg);
+            return self.transfer_answered(now);
         }
         let Some(dialing) = self.dialing.take() else {
             return self.end_leg(leg, Cause::Cancelled);
@@ -216,7 +219,7 @@ impl Call {
         self.bridged.get_or_insert(now);
         // Told before the music's end, so that whoever plays it knows why it ended.
         self.tell(Notice::Bridged(dialing.token));
-        self.stop_playing(LegId::CALLER, false);
+        self.stop_playing(self.caller, false);
         self.join(leg);
         self.recording_bridged();
     }
@@ -230,7 +233,7 @@ impl Call {
         self.leg_gone(leg);
         if self.is_transfer_leg(leg) {
             self.transfer_failed(now, status);
-        } else if leg == LegId::CALLER {
+        } else if leg == self.caller {
             self.caller_gone(now, Cause::from_status(status), Some(status), None);
         } else {
             let result = match status {
@@ -286,12 +289,12 @@ impl Call {
             matches!(state, Some(LegState::Outgoing { early: true }))
         });
         if early {
-            self.part(LegId::CALLER);
+            self.part(self.caller);
         }
         for leg in dialing.legs {
             self.end_leg(leg, Cause::Cancelled);
         }
-        self.stop_purpose(LegId::CALLER, Purpose::Ringing);
+        self.stop_purpose(self.caller, Purpose::Ringing);
         self.tell(Notice::DialEnded {
             token: dialing.token,
             result,

@@ -120,7 +120,9 @@ impl Call {
                 EndedBy::Cancelled => Cause::Cancelled,
                 EndedBy::NoAck | EndedBy::SessionTimer | EndedBy::FlowFailed => Cause::Lost,
             };
-            if leg == LegId::CALLER {
+            if self.transfer_outlives(now, leg) {
+                // Whoever is still there goes on.
+            } else if leg == self.caller {
                 self.caller_gone(now, cause, status, q850);
             } else {
                 self.callee_gone(now, leg, cause);
@@ -132,7 +134,9 @@ impl Call {
     /// A leg that was up cannot go on.
     pub(super) fn leg_failed(&mut self, now: Now, leg: LegId, cause: Cause) {
         self.end_leg(leg, cause);
-        if leg == LegId::CALLER {
+        if self.transfer_outlives(now, leg) {
+            // Whoever is still there goes on.
+        } else if leg == self.caller {
             self.caller_gone(now, cause, None, None);
         } else {
             self.callee_gone(now, leg, cause);
@@ -171,17 +175,14 @@ impl Call {
         if self.partner != Some(leg) {
             return self.dial_leg_failed(now, leg, DialResult::Unreachable);
         }
-        if self.transfer_outlives(leg) {
-            return;
-        }
         self.partner_left(now, cause);
     }
 
     /// Nobody is left beside the caller.
     pub(super) fn partner_left(&mut self, now: Now, cause: Cause) {
         self.partner = None;
-        self.part(LegId::CALLER);
-        self.stop_playing(LegId::CALLER, false);
+        self.part(self.caller);
+        self.stop_playing(self.caller, false);
         self.stop_recording();
         let Some((token, blind)) = self.bridged_by.take() else {
             return;
@@ -197,8 +198,7 @@ impl Call {
 
     /// Writes the record once nothing is left of any leg.
     pub(super) fn finish_if_over(&mut self, now: Now) {
-        self.legs
-            .retain(|id, leg| *id == LegId::CALLER || !leg.is_gone());
+        self.legs.retain(|_, leg| !leg.is_gone());
         let over = self.ending.is_some() && self.legs.values().all(|leg| leg.is_gone());
         if over {
             self.finish(now);
@@ -216,17 +216,13 @@ impl Call {
             return;
         };
         self.finished = true;
-        let trunk = self
-            .legs
-            .get(&LegId::CALLER)
-            .and_then(|leg| leg.label.trunk.clone());
         let refused = self.answered.is_none().then(|| ending.cause.sip_status());
         self.outputs.push_back(Output::Finished(Box::new(Cdr {
             call: self.id,
             direction: Direction::Inbound,
             from: self.from.clone(),
             to: self.to.clone(),
-            trunk,
+            trunk: self.trunk.clone(),
             started: self.started,
             answered: self.answered,
             bridged: self.bridged,
@@ -239,6 +235,7 @@ impl Call {
             waited: Duration::ZERO,
             recording: None,
             refusal: None,
+            handovers: std::mem::take(&mut self.handovers),
         })));
     }
 }

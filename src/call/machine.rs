@@ -12,7 +12,6 @@
 //! [`Call::deadline`]. The last output is [`Output::Finished`]; after it the call is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Now;
@@ -29,7 +28,7 @@ use super::ending::Ending;
 use super::leg::{Label, Leg, LegPort, LegState, PortState, offer_cause};
 use super::record::Recording;
 use super::sound::ClipRequest;
-use super::transfer::Transfer;
+use super::transfer::{Handover, Transfer};
 use super::{Action, CallId, Cause, Cdr, Destination, DialToken, LegId, Notice, Trouble};
 
 /// A call whose INVITE has just come.
@@ -99,6 +98,8 @@ pub enum SipCommand {
         status: u16,
         /// Whether the subscription ends with it.
         last: bool,
+        /// Which REFER of the dialog it is about, where there was more than one.
+        id: Option<u32>,
     },
 }
 
@@ -144,6 +145,11 @@ pub struct Call {
     pub(super) bridge: BridgeId,
     pub(super) from: String,
     pub(super) to: String,
+    /// Who has the caller's part: the plan's prompts, the queue's music. Another leg than
+    /// [`LegId::CALLER`] once the caller has handed the callee on, or was replaced.
+    pub(super) caller: LegId,
+    /// The trunk it came by.
+    pub(super) trunk: Option<String>,
     pub(super) legs: BTreeMap<LegId, Leg>,
     pub(super) next_leg: u32,
     pub(super) next_play: u64,
@@ -152,6 +158,7 @@ pub struct Call {
     /// The dialling whose bridge this is, and whether the plan has let go of the call.
     pub(super) bridged_by: Option<(DialToken, bool)>,
     pub(super) transfer: Option<Transfer>,
+    pub(super) handovers: Vec<Handover>,
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
     pub(super) started: Now,
@@ -178,6 +185,8 @@ impl Call {
             bridge,
             from,
             to,
+            caller: LegId::CALLER,
+            trunk: label.trunk.clone(),
             legs: BTreeMap::new(),
             next_leg: 1,
             next_play: 1,
@@ -185,6 +194,7 @@ impl Call {
             partner: None,
             bridged_by: None,
             transfer: None,
+            handovers: Vec::new(),
             recording: Recording::Off,
             ending: None,
             started: now,
@@ -230,12 +240,12 @@ impl Call {
                 repeat,
             } => self.play_asked(play, items, repeat),
             Action::StopPlay(play) => {
-                self.stop_purpose(LegId::CALLER, super::sound::Purpose::Asked(play));
+                self.stop_purpose(self.caller, super::sound::Purpose::Asked(play));
             }
             Action::Dial(dial) => self.dial(now, dial),
             Action::CancelDial(token) => self.cancel_dial(token),
             Action::Record(on) => self.record(on),
-            Action::SendDigits(digits) => self.send_digits(LegId::CALLER, &digits),
+            Action::SendDigits(digits) => self.send_digits(self.caller, &digits),
             Action::Hangup(cause) => self.hang_up(now, cause),
         }
     }
@@ -265,7 +275,7 @@ impl Call {
                 request,
                 ..
             } => {
-                self.on_request(now, leg, request_id, &request);
+                self.on_request(leg, request_id, &request);
             }
             Event::Ended {
                 by, status, q850, ..
@@ -289,7 +299,7 @@ impl Call {
                     media::worker::DtmfVia::Rfc4733 => super::DtmfVia::Rfc4733,
                     media::worker::DtmfVia::InBand => super::DtmfVia::InBand,
                 };
-                if self.leg_of(port) == Some(LegId::CALLER) {
+                if self.leg_of(port) == Some(self.caller) {
                     self.tell(Notice::Digit {
                         digit: digit.as_char(),
                         via,
@@ -387,6 +397,18 @@ impl Call {
             || self.bridged_by.is_some_and(|(_, blind)| blind)
     }
 
+    /// The endpoints of ours that are in the call now.
+    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
+        let here = self.legs.values().filter(|leg| leg.is_alive());
+        here.filter_map(|leg| leg.label.endpoint.as_deref())
+    }
+
+    /// The trunk of a leg that is in the call now.
+    pub fn trunk_here(&self) -> Option<String> {
+        let mut here = self.legs.values().filter(|leg| leg.is_alive());
+        here.find_map(|leg| leg.label.trunk.clone())
+    }
+
     /// Who is at the other end of a leg.
     pub fn label(&self, leg: LegId) -> Option<&Label> {
         self.legs.get(&leg).map(|leg| &leg.label)
@@ -409,10 +431,10 @@ impl Call {
     }
 
     fn ring(&mut self) {
-        let caller = self.legs.get(&LegId::CALLER).map(|leg| &leg.state);
+        let caller = self.legs.get(&self.caller).map(|leg| &leg.state);
         if let Some(LegState::Incoming { early: false, .. }) = caller {
             self.sip(
-                LegId::CALLER,
+                self.caller,
                 SipCommand::Progress {
                     status: 180,
                     body: None,
@@ -423,7 +445,7 @@ impl Call {
 
     /// Answers the caller. With their offer the answer is ready; else ours goes out in the 200.
     pub(super) fn answer(&mut self, now: Now) {
-        let Some(leg) = self.legs.get_mut(&LegId::CALLER) else {
+        let Some(leg) = self.legs.get_mut(&self.caller) else {
             return;
         };
         let LegState::Incoming { answer, .. } = &leg.state else {
@@ -433,12 +455,12 @@ impl Call {
             Some(answer) => (answer, false),
             None => match leg.negotiation.offer() {
                 Ok(offer) => (offer, true),
-                Err(error) => return self.refuse_media(LegId::CALLER, error.to_string()),
+                Err(error) => return self.refuse_media(self.caller, error.to_string()),
             },
         };
         leg.state = LegState::Accepted;
-        self.open_port(LegId::CALLER);
-        self.sip(LegId::CALLER, SipCommand::Accept(Some(body)));
+        self.open_port(self.caller);
+        self.sip(self.caller, SipCommand::Accept(Some(body)));
         self.answered = Some(now);
         if !late {
             self.tell_answered();
@@ -473,7 +495,7 @@ impl Call {
         match taken {
             Ok(()) => {
                 self.update_port(leg);
-                if first && leg == LegId::CALLER {
+                if first && leg == self.caller {
                     self.tell_answered();
                 }
             }
@@ -593,6 +615,3 @@ impl Leg {
         }
     }
 }
-
-/// How long a bridge partner's ringing for a transfer may take.
-pub(super) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,6 +9,7 @@ mod bridging;
 mod cause;
 mod cdr;
 mod dialing;
+mod digits;
 mod ending;
 mod leg;
 mod machine;
@@ -27,6 +28,7 @@ pub use cdr::{Cdr, Direction};
 pub use leg::Label;
 pub use machine::{Call, Incoming, LegMedia, Output, SipCommand, Target};
 pub use sound::ClipRequest;
+pub use transfer::{BadRefer, Handover, How, News, NoTransfer, Refer};
 pub use trouble::{Description, Trouble};
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 use media::tap::Tap;
 use media::worker::PortCommand;
 
-use super::LegId;
 use super::machine::{Call, Output};
 
 /// Where a call's recording stands.
@@ -44,7 +43,7 @@ impl Call {
         if self.recording != Recording::Armed {
             return;
         }
-        let Some(port) = self.open_port_of(LegId::CALLER) else {
+        let Some(port) = self.open_port_of(self.caller) else {
             return;
         };
         let (tap, frames) = Tap::new(TAP_FRAMES);
@@ -53,13 +52,22 @@ impl Call {
         self.outputs.push_back(Output::Record(frames));
     }
 
+    /// The tap's leg leaves the bridge: the recording goes on at its successor, in another file.
+    pub(super) fn record_anew(&mut self) {
+        if self.recording == Recording::On {
+            self.stop_recording();
+            self.recording = Recording::Armed;
+        }
+        self.recording_bridged();
+    }
+
     /// Ends a running recording; the file is whole once the writer has drained the ring.
     pub(super) fn stop_recording(&mut self) {
         if self.recording != Recording::On {
             return;
         }
         self.recording = Recording::Off;
-        if let Some(port) = self.open_port_of(LegId::CALLER) {
+        if let Some(port) = self.open_port_of(self.caller) {
             self.port(PortCommand::Untap { port });
         }
         self.outputs.push_back(Output::RecordEnded);

@@ -50,11 +50,11 @@ pub struct ClipRequest {
 impl Call {
     /// Plays to the caller what was asked for, by early media if the call is not answered.
     pub(super) fn play_asked(&mut self, token: PlayToken, items: Vec<Prompt>, repeat: bool) {
-        if let Err(why) = self.make_audible(LegId::CALLER) {
+        if let Err(why) = self.make_audible(self.caller) {
             self.tell(Notice::PlayFailed { play: token, why });
             return;
         }
-        self.start_playing(LegId::CALLER, Purpose::Asked(token), items, repeat);
+        self.start_playing(self.caller, Purpose::Asked(token), items, repeat);
     }
 
     /// Opens the early-media path of a leg that is not answered yet.
@@ -195,7 +195,7 @@ impl Call {
     /// The tone that a caller hears while somebody is rung.
     pub(super) fn start_ringing_tone(&mut self) {
         let tone = vec![Prompt::Tone("ringback".to_owned())];
-        self.start_playing(LegId::CALLER, Purpose::Ringing, tone, true);
+        self.start_playing(self.caller, Purpose::Ringing, tone, true);
     }
 
     /// Ends the call because the caller's media cannot be agreed.

@@ -15,6 +15,8 @@ use sip::ua::{EndedBy, Event, Invite, SessionId};
 
 use super::*;
 
+mod transferring;
+
 const NOW: Now = Now::ZERO;
 
 /// A call and all it has asked for.
@@ -499,90 +501,6 @@ fn the_one_put_on_hold_hears_music_until_resumed() {
         }
         assert_eq!((plays, stops), (wanted, !wanted), "{direction:?}");
     }
-}
-
-fn refer(rig: &mut Rig, leg: LegId) {
-    let request = Builder::request(Method::Refer, "sip:x@y")
-        .header("Via", "SIP/2.0/UDP h;branch=z9hG4bKr")
-        .header("From", "<sip:a@b>;tag=1")
-        .header("To", "<sip:a@b>;tag=2")
-        .header("Call-ID", "x")
-        .header("CSeq", "2 REFER")
-        .header("Refer-To", "<sip:carol@example.com>")
-        .build()
-        .unwrap();
-    let request_id = sip::ua::RequestId(5);
-    rig.sip(
-        leg,
-        Event::InDialog {
-            session: SESSION(),
-            request_id,
-            request,
-        },
-    );
-}
-
-// covers: RFC 3515 §2.4
-#[test]
-fn a_callee_s_refer_brings_the_target_and_releases_the_transferor() {
-    let mut rig = Rig::waiting();
-    rig.dial(&[20_002], Ringback::Keep);
-    rig.answer_from(LegId(1));
-    refer(&mut rig, LegId(1));
-    let token = rig.log.iter().rev().find_map(|output| match output {
-        Output::Resolve { token, .. } => Some(*token),
-        _ => None,
-    });
-    rig.call.resolved(NOW, token.unwrap(), vec![target(20_004)]);
-    rig.drain();
-    rig.answer_from(LegId(2));
-    let said = rig.said(LegId(1));
-    assert!(matches!(
-        said.as_slice(),
-        [
-            SipCommand::Respond(_, 202),
-            SipCommand::NotifyTransfer {
-                status: 100,
-                last: false
-            },
-            SipCommand::NotifyTransfer {
-                status: 200,
-                last: true
-            },
-            SipCommand::End(Cause::Normal),
-        ]
-    ));
-    assert!(rig.told().contains(&Notice::Transferred(DialToken(9))));
-    rig.ended(LegId(2), EndedBy::Peer);
-    let result = DialResult::Completed(Party::Callee);
-    assert!(rig.told().contains(&Notice::DialEnded {
-        token: DialToken(9),
-        result
-    }));
-}
-
-#[test]
-fn a_transfer_that_is_refused_gives_the_caller_back_to_the_transferor() {
-    let mut rig = Rig::waiting();
-    rig.dial(&[20_002], Ringback::Keep);
-    rig.answer_from(LegId(1));
-    refer(&mut rig, LegId(1));
-    let before = rig.bridged_ports().len();
-    let token = rig.log.iter().rev().find_map(|output| match output {
-        Output::Resolve { token, .. } => Some(*token),
-        _ => None,
-    });
-    rig.call.resolved(NOW, token.unwrap(), vec![target(20_004)]);
-    rig.drain();
-    rig.refusal_from(LegId(2), 486);
-    assert!(rig.said(LegId(1)).contains(&SipCommand::NotifyTransfer {
-        status: 486,
-        last: true
-    }));
-    assert_eq!(
-        rig.bridged_ports().get(before..),
-        Some(&[20_000, 20_002][..])
-    );
 }
 
 #[test]

@@ -1,19 +1,22 @@
-//! Blind transfer by the callee: REFER (RFC 3515) inside a bridged call.
+//! Transfers: one side of the bridge hands the other on (REFER, RFC 3515).
 //!
-//! ```text
-//!   bridged ──REFER──▶ 202, NOTIFY 100, the caller hears ringing ──answered──▶ NOTIFY 200, BYE to the
-//!      ▲                                   │                                     transferor, bridged anew
-//!      └────────── refused, timed out ─────┘  NOTIFY with the status
-//! ```
+//! Whoever is handed on has the caller's part from then on: hears ringing, music and prompts. So a
+//! caller who hands on the callee first changes parts with it; if the transfer fails while the caller
+//! is still there, they change back. A caller who has gone by a transfer has also left the plan.
 
-use clock::Now;
-use sip::message::{Message, Method, Name, NameAddr};
-use sip::ua::RequestId;
+mod blind;
+mod refer;
+mod refusal;
 
-use super::action::{Destination, DialToken, DtmfVia, Notice};
-use super::machine::{Call, Output, SipCommand, TRANSFER_TIMEOUT, Target};
+use clock::{Duration, Now};
+
+use super::action::{Destination, DialToken, Notice, Party, Prompt};
+use super::machine::{Call, Output, SipCommand, Target};
 use super::sound::Purpose;
-use super::{Cause, LegId, Trouble};
+use super::{Cause, LegId};
+use blind::{Blind, Effect, Input};
+pub use refer::{BadRefer, Refer};
+pub use refusal::NoTransfer;
 
 /// A transfer in progress.
 #[derive(Debug)]
@@ -21,86 +24,133 @@ pub(super) struct Transfer {
     token: DialToken,
     /// Who asked; may be gone before the target answers.
     by: LegId,
+    /// Whether that was the caller, who has changed parts with the callee.
+    turned: bool,
     target: Option<LegId>,
+    state: Blind,
+    news: News,
     pub(super) until: Now,
+}
+
+/// How the transferor is told what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Not at all (RFC 4488).
+    None,
+    /// By NOTIFY.
+    Notify,
+    /// By NOTIFY with this `id`: a dialog's second REFER and later ones (RFC 3515 §2.4.6).
+    NotifyOf(u32),
+}
+
+/// One transfer that came about, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// When.
+    pub at: Now,
+    /// Who handed on, or was replaced.
+    pub by: String,
+    /// Who came in.
+    pub to: String,
+    /// How.
+    pub how: How,
+}
+
+/// How somebody came into another's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A REFER to somebody who was then rung.
+    Blind,
+    /// A REFER to a party of another call of the transferor.
+    Attended,
+    /// An INVITE with Replaces.
+    Replaced,
+}
+
+impl How {
+    /// The name in records and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Attended => "attended",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// Transfers' tokens lie above all that plans choose.
 const TOKENS: u64 = 1 << 63;
 
+/// How long a target may ring.
+const RINGS: Duration = Duration::from_secs(60);
+
 impl Call {
-    /// A request within a leg's dialog: digits by INFO, a transfer by REFER.
-    pub(super) fn on_request(&mut self, now: Now, leg: LegId, id: RequestId, request: &Message) {
-        let status = match request.method() {
-            Some(Method::Info) => self.on_info(leg, request),
-            Some(Method::Refer) => return self.on_refer(now, leg, id, request),
-            Some(Method::Notify) => 200,
-            Some(Method::Message) => 405,
-            _ => 501,
-        };
-        self.sip(leg, SipCommand::Respond(id, status));
+    /// Whether `leg` could hand its partner on now.
+    ///
+    /// # Errors
+    /// [`NoTransfer`]: there is nobody to hand on, or another transfer is under way.
+    pub fn may_transfer(&self, leg: LegId) -> Result<(), NoTransfer> {
+        let bridged = self.other(leg).is_some() && self.ending.is_none();
+        match (bridged, &self.transfer) {
+            // A call that rings has not decided yet.
+            (false, _) => Err(NoTransfer::NotBridged),
+            (true, Some(_)) => Err(NoTransfer::UnderWay),
+            (true, None) => Ok(()),
+        }
     }
 
-    fn on_info(&mut self, leg: LegId, request: &Message) -> u16 {
-        let kind = request.header(Name::ContentType).unwrap_or_default();
-        let Some(digit) = info_digit(kind, request.body()) else {
-            return 415;
-        };
-        if leg == LegId::CALLER {
-            self.tell(Notice::Digit {
-                digit,
-                via: DtmfVia::Info,
-            });
-        }
-        if let Some(other) = self.other(leg) {
-            self.send_digits(other, digit.encode_utf8(&mut [0; 4]));
-        }
-        200
+    /// The transfers that came about.
+    pub fn handovers(&self) -> &[Handover] {
+        &self.handovers
     }
 
-    fn on_refer(&mut self, now: Now, leg: LegId, id: RequestId, request: &Message) {
-        let target = request
-            .header(Name::ReferTo)
-            .and_then(|value| NameAddr::parse(value).ok())
-            .map(|address| address.uri.to_string());
-        let status = match (&target, self.partner) {
-            (None, _) => 400,
-            // A caller has nobody of ours to hand over; a call that rings has not decided yet.
-            (Some(_), partner) if partner != Some(leg) => 603,
-            _ if self.transfer.is_some() => 491,
-            _ => 202,
-        };
-        self.sip(leg, SipCommand::Respond(id, status));
-        let Some(target) = target.filter(|_| status == 202) else {
-            let target = request.header(Name::ReferTo).unwrap_or_default().to_owned();
-            return self.trouble(Trouble::Transfer { status, target });
-        };
+    /// Hands `leg`'s partner on to somebody who is rung. Ask [`Call::may_transfer`] first.
+    pub fn transfer(&mut self, now: Now, leg: LegId, to: Destination, news: News) {
+        if self.may_transfer(leg).is_err() {
+            return;
+        }
         let token = DialToken(TOKENS | u64::from(self.next_leg));
+        let turned = leg == self.caller;
+        if turned {
+            self.turn_round();
+        }
         self.transfer = Some(Transfer {
             token,
             by: leg,
+            turned,
             target: None,
-            until: now + TRANSFER_TIMEOUT,
+            state: Blind::Together,
+            news,
+            until: now + RINGS,
         });
-        self.sip(
-            leg,
-            SipCommand::NotifyTransfer {
-                status: 100,
-                last: false,
-            },
-        );
+        self.notify(leg, news, 100, false);
         self.part(leg);
         self.start_ringing_tone();
-        let to = vec![Destination::Uri(target)];
         self.outputs.push_back(Output::Resolve {
             token,
-            to,
+            to: vec![to],
             caller_id: None,
         });
     }
 
+    /// Caller and callee change parts.
+    fn turn_round(&mut self) {
+        if let Some(partner) = &mut self.partner {
+            std::mem::swap(partner, &mut self.caller);
+        }
+    }
+
+    fn notify(&mut self, leg: LegId, news: News, status: u16, last: bool) {
+        let id = match news {
+            News::None => return,
+            News::Notify => None,
+            News::NotifyOf(number) => Some(number),
+        };
+        self.sip(leg, SipCommand::NotifyTransfer { status, last, id });
+    }
+
     pub(super) fn is_transfer(&self, token: DialToken) -> bool {
-        token.0 & TOKENS != 0 || self.transfer.as_ref().is_some_and(|it| it.token == token)
+        token.0 & TOKENS != 0
     }
 
     pub(super) fn is_transfer_leg(&self, leg: LegId) -> bool {
@@ -110,9 +160,10 @@ impl Call {
     }
 
     /// Rings the first target; a transfer does not fork.
-    pub(super) fn transfer_resolved(&mut self, now: Now, targets: Vec<Target>) {
+    pub(super) fn transfer_resolved(&mut self, now: Now, token: DialToken, targets: Vec<Target>) {
         let mut targets = targets.into_iter();
-        let first = if self.transfer.is_some() {
+        let waits = |it: &Transfer| it.token == token && it.target.is_none();
+        let first = if self.transfer.as_ref().is_some_and(waits) {
             targets.next()
         } else {
             None
@@ -124,110 +175,146 @@ impl Call {
         let leg = first.and_then(|target| self.invite_target(target));
         match (leg, &mut self.transfer) {
             (Some(leg), Some(transfer)) => transfer.target = Some(leg),
-            (None, Some(_)) => self.transfer_failed(now, 404),
+            (None, Some(transfer)) if transfer.token == token => self.transfer_failed(now, 404),
             _ => {}
         }
     }
 
-    /// The target answered: it is the partner now, the transferor goes.
-    pub(super) fn transfer_answered(&mut self, _now: Now, leg: LegId) {
-        let Some(transfer) = self.transfer.take() else {
-            return;
-        };
-        self.stop_purpose(LegId::CALLER, Purpose::Ringing);
-        self.stop_purpose(LegId::CALLER, Purpose::Hold);
-        if self.legs.get(&transfer.by).is_some_and(|it| it.is_alive()) {
-            self.sip(
-                transfer.by,
-                SipCommand::NotifyTransfer {
-                    status: 200,
-                    last: true,
-                },
-            );
-            self.end_leg(transfer.by, Cause::Normal);
-        }
-        self.partner = Some(leg);
-        self.join(leg);
-        if let Some((token, _)) = self.bridged_by {
-            self.tell(Notice::Transferred(token));
-        }
+    /// The target answered.
+    pub(super) fn transfer_answered(&mut self, now: Now) {
+        self.transfer_step(now, Input::Answered, 200);
     }
 
-    /// The target refused or did not answer: back to the transferor, if still there.
+    /// The target refused or did not answer.
     pub(super) fn transfer_failed(&mut self, now: Now, status: u16) {
-        let Some(transfer) = self.transfer.take() else {
+        self.transfer_step(now, Input::Failed, status);
+    }
+
+    /// Whether a leg's end is the transfer's to deal with: the transferor's, who leaves party and
+    /// target to each other, or the party's, who leaves a caller to the plan.
+    pub(super) fn transfer_outlives(&mut self, now: Now, leg: LegId) -> bool {
+        let Some(transfer) = &self.transfer else {
+            return false;
+        };
+        let input = if transfer.by == leg {
+            Input::TransferorGone
+        } else if leg == self.caller && transfer.turned && transfer.state == Blind::Together {
+            Input::PartyGone
+        } else {
+            return false;
+        };
+        self.transfer_step(now, input, 487);
+        true
+    }
+
+    fn transfer_step(&mut self, now: Now, input: Input, status: u16) {
+        let Some(mut transfer) = self.transfer.take() else {
             return;
         };
-        if let Some(target) = transfer.target {
-            self.end_leg(target, Cause::Cancelled);
+        let (next, effects) = transfer.state.step(input);
+        if let Some(state) = next {
+            transfer.state = state;
+            if let Some((_, left)) = &mut self.bridged_by {
+                // A caller who has gone takes the plan's interest along.
+                *left |= transfer.turned;
+            }
+            self.transfer = Some(transfer);
+            return;
         }
-        self.stop_purpose(LegId::CALLER, Purpose::Ringing);
-        if self.legs.get(&transfer.by).is_some_and(|it| it.is_alive()) {
-            self.sip(
-                transfer.by,
-                SipCommand::NotifyTransfer { status, last: true },
-            );
-            self.join(transfer.by);
-        } else {
-            self.partner_left(now, Cause::from_status(status));
+        self.stop_purpose(self.caller, Purpose::Ringing);
+        for effect in effects {
+            self.transfer_effect(now, &transfer, *effect, status);
+        }
+    }
+
+    fn transfer_effect(&mut self, now: Now, transfer: &Transfer, effect: Effect, status: u16) {
+        let by = transfer.by;
+        match effect {
+            Effect::Notify => self.notify(by, transfer.news, status, true),
+            Effect::EndTarget => {
+                if let Some(target) = transfer.target {
+                    self.end_leg(target, Cause::Cancelled);
+                }
+            }
+            Effect::EndTransferor => self.end_leg(by, Cause::Normal),
+            Effect::JoinTarget => {
+                if let Some(target) = transfer.target {
+                    let side = if transfer.turned {
+                        Party::Caller
+                    } else {
+                        Party::Callee
+                    };
+                    self.handed_on(now, (by, side), target, How::Blind);
+                }
+            }
+            Effect::Rejoin => {
+                if transfer.turned {
+                    self.turn_round();
+                }
+                if let Some(partner) = self.partner {
+                    self.join(partner);
+                    self.hold_again();
+                }
+            }
+            Effect::KeepTransferor => {
+                if transfer.turned {
+                    self.turn_round();
+                }
+                self.partner_left(now, Cause::from_status(status));
+            }
+            Effect::KeepParty => self.partner_left(now, Cause::from_status(status)),
         }
     }
 
-    /// Whether the transferor's hang-up leaves the caller waiting for the target.
-    pub(super) fn transfer_outlives(&self, leg: LegId) -> bool {
-        self.transfer
-            .as_ref()
-            .is_some_and(|transfer| transfer.by == leg)
-    }
-}
-
-/// The digit of an INFO: `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`).
-fn info_digit(kind: &str, body: &[u8]) -> Option<char> {
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    let text = std::str::from_utf8(body).ok()?;
-    let signal = if kind.eq_ignore_ascii_case("application/dtmf-relay") {
-        text.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            key.trim().eq_ignore_ascii_case("signal").then_some(value)
-        })?
-    } else if kind.eq_ignore_ascii_case("application/dtmf") {
-        text
-    } else {
-        return None;
-    };
-    let signal = signal.trim();
-    match signal {
-        // RFC 2833's event numbers, as some phones write them.
-        "10" => Some('*'),
-        "11" => Some('#'),
-        _ => {
-            let mut chars = signal.chars();
-            let digit = chars.next()?.to_ascii_uppercase();
-            let known = digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D');
-            (known && chars.next().is_none()).then_some(digit)
+    /// `partner` is who the caller's part talks to now; whoever was `by` is gone or going.
+    pub(super) fn handed_on(
+        &mut self,
+        now: Now,
+        (by, side): (LegId, Party),
+        partner: LegId,
+        how: How,
+    ) {
+        self.stop_purpose(self.caller, Purpose::Hold);
+        self.partner = Some(partner);
+        self.join(partner);
+        let name = |leg| self.legs.get(&leg).map(|it| it.label.address.clone());
+        let handover = Handover {
+            at: now,
+            by: name(by).unwrap_or_else(|| self.last_by(side)),
+            to: name(partner).unwrap_or_default(),
+            how,
+        };
+        self.handovers.push(handover.clone());
+        if side == Party::Caller {
+            self.record_anew();
+        }
+        if let Some((token, left)) = &mut self.bridged_by {
+            *left |= side == Party::Caller;
+            let token = *token;
+            self.tell(Notice::Transferred {
+                token,
+                by: side,
+                handover,
+            });
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::info_digit;
+    /// The name of a transferor whose leg is forgotten already.
+    fn last_by(&self, side: Party) -> String {
+        match side {
+            Party::Caller => self.from.clone(),
+            Party::Callee | Party::Server => self.to.clone(),
+        }
+    }
 
-    // covers: S3-05
-    #[test]
-    fn an_info_digit_is_read_in_both_spellings_and_nothing_else_is() {
-        let relay = "application/dtmf-relay";
-        let table: [(&str, &[u8], Option<char>); 7] = [
-            (relay, b"Signal=5\r\nDuration=160\r\n", Some('5')),
-            (relay, b"Signal= *\nDuration=100", Some('*')),
-            (relay, b"Signal=11\r\n", Some('#')),
-            (relay, b"Signal=55\r\n", None),
-            ("application/dtmf; x=y", b"9\r\n", Some('9')),
-            ("application/dtmf", b"\xff", None),
-            ("text/plain", b"5", None),
-        ];
-        for (kind, body, digit) in table {
-            assert_eq!(info_digit(kind, body), digit, "{kind} {body:?}");
+    /// Whoever is still on hold after a transfer that failed hears music again.
+    fn hold_again(&mut self) {
+        let Some(partner) = self.partner else { return };
+        for (holder, held) in [(self.caller, partner), (partner, self.caller)] {
+            if self.legs.get(&holder).is_some_and(|it| it.held_by_peer) {
+                let music = vec![Prompt::Music("default".to_owned())];
+                self.start_playing(held, Purpose::Hold, music, true);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sip::sdp::{Codec, OfferError, SessionDescription};
 
-use super::Label;
+use super::{Label, NoTransfer};
 use crate::explain::{Explanation, printable};
 
 /// Something that the caller may notice.
@@ -26,10 +26,10 @@ pub enum Trouble {
         /// Whether a response came at all.
         answered: bool,
     },
-    /// A callee wants to hand the call on, and may not.
+    /// Somebody wants to hand the call on, and may not.
     Transfer {
-        /// By this status.
-        status: u16,
+        /// Why.
+        why: NoTransfer,
         /// What was asked for.
         target: String,
     },
@@ -97,7 +97,7 @@ impl Trouble {
                 503 => "callee-congested",
                 _ => "callee-refused",
             },
-            Self::Transfer { .. } => "transfer-refused",
+            Self::Transfer { why, .. } => why.id(),
             Self::AlreadyDialling => "call-already-dialling",
             Self::Worker(_) => "media-worker",
             Self::NeverEnded => "call-never-ended",
@@ -120,7 +120,7 @@ impl Trouble {
                 status,
                 answered,
             } => callee(who, *status, *answered),
-            Self::Transfer { status, target } => transfer(*status, target),
+            Self::Transfer { why, target } => return why.explanation(target),
             Self::AlreadyDialling => (
                 "one dialling at a time".to_owned(),
                 "a second".to_owned(),
@@ -285,29 +285,6 @@ fn callee(who: &Label, status: u16, answered: bool) -> Parts {
         _ => "ask the callee's side why it refuses".to_owned(),
     };
     (format!("{name} to take the call"), found, fix)
-}
-
-fn transfer(status: u16, target: &str) -> Parts {
-    let expected = "a transfer by who was called, to an endpoint or a number".to_owned();
-    let (found, fix) = match status {
-        400 => (
-            "no Refer-To that can be read",
-            "have the phone send a SIP URI in Refer-To",
-        ),
-        491 => (
-            "a second transfer while one is on",
-            "wait for the first to end",
-        ),
-        _ => (
-            "one by the caller's side, or before an answer",
-            "transfer from the agent's phone",
-        ),
-    };
-    (
-        expected,
-        format!("{found} ({status}) {}", printable(target)),
-        fix.to_owned(),
-    )
 }
 
 /// The names of the audio codecs that a description has, as written; payload types without a name

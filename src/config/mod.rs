@@ -141,6 +141,8 @@ pub enum LogFormat {
 pub struct Limits {
     /// Calls at once; one more is refused with 503.
     pub calls: u32,
+    /// How often one call may be transferred; one more is refused with 603.
+    pub transfers: u32,
     /// How long a draining server waits for its calls before it ends them.
     pub drain: Duration,
 }
@@ -393,10 +395,12 @@ impl Log {
 impl Limits {
     fn read(mut limits: Section) -> Result<Self, ConfigError> {
         let calls = limits.integer("calls", 1..=100_000)?;
+        let transfers = limits.integer("transfers", 0..=100)?;
         let drain = limits.duration("drain", Duration::ZERO..=Duration::from_secs(86_400))?;
         limits.finish()?;
         Ok(Self {
             calls: calls.and_then(|n| u32::try_from(n).ok()).unwrap_or(1_000),
+            transfers: transfers.and_then(|n| u32::try_from(n).ok()).unwrap_or(8),
             drain: drain.unwrap_or(MINUTES_5),
         })
     }

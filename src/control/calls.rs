@@ -101,14 +101,15 @@ impl Control {
             SipCommand::Respond(request, status) => {
                 self.ua.respond_in(now, request, status, &[], None);
             }
-            SipCommand::NotifyTransfer { status, last } => {
+            SipCommand::NotifyTransfer { status, last, id } => {
                 let state = if last {
                     "terminated;reason=noresource"
                 } else {
                     "active;expires=60"
                 };
+                let of = id.map_or_else(|| "refer".to_owned(), |id| format!("refer;id={id}"));
                 let headers = [
-                    ("Event".to_owned(), "refer".to_owned()),
+                    ("Event".to_owned(), of),
                     ("Subscription-State".to_owned(), state.to_owned()),
                 ];
                 let line = format!("SIP/2.0 {status} {}\r\n", sip::ua::phrase(status));
@@ -208,10 +209,13 @@ impl Control {
             return;
         };
         let day = self.wall.at(now).strftime("%Y-%m-%d").to_string();
-        let file = slot
-            .recording
-            .get_or_insert_with(|| format!("{day}/{call}.wav"))
-            .clone();
+        slot.recordings += 1;
+        let file = match slot.recordings {
+            1 => format!("{day}/{call}.wav"),
+            // What begins anew, after a stop or at another leg, never overwrites what was.
+            n => format!("{day}/{call}-{n}.wav"),
+        };
+        slot.recording.get_or_insert_with(|| file.clone());
         self.event(now, call, What::Recording { file: file.clone() });
         self.outputs
             .push_back(Output::Record { call, file, frames });
@@ -233,10 +237,8 @@ impl Control {
                     self.engage(now, call, Party::Callee, endpoint.as_deref());
                 }
             }
-            Notice::Transferred(_) => {
-                self.event(now, call, What::Transferred);
-                let endpoint = self.partner_of(call).endpoint;
-                self.engage(now, call, Party::Callee, endpoint.as_deref());
+            Notice::Transferred { by, handover, .. } => {
+                self.on_transferred(now, call, *by, handover);
             }
             Notice::DialEnded {
                 result: DialResult::Completed(_),
@@ -258,7 +260,9 @@ impl Control {
             Notice::Played { play, .. } | Notice::PlayFailed { play, .. } => {
                 !Waiting::owns_play(*play)
             }
-            Notice::Bridged(token) | Notice::Transferred(token) => !Waiting::owns_dial(*token),
+            Notice::Bridged(token) | Notice::Transferred { token, .. } => {
+                !Waiting::owns_dial(*token)
+            }
             Notice::DialEnded { token, result } if Waiting::owns_dial(*token) => {
                 if let DialResult::Completed(by) = result {
                     self.served(now, call, *by);
@@ -272,7 +276,7 @@ impl Control {
         }
     }
 
-    fn partner_of(&self, call: CallId) -> Label {
+    pub(super) fn partner_of(&self, call: CallId) -> Label {
         let partner = self.calls.get(&call).and_then(|slot| slot.call.partner());
         partner.cloned().unwrap_or_default()
     }

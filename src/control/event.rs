@@ -6,7 +6,7 @@ use clock::Now;
 
 use super::Slot;
 use super::refusals::RequestFacts;
-use crate::call::{CallId, Cause};
+use crate::call::{CallId, Cause, How};
 use crate::center::AgentState;
 use crate::explain::Explanation;
 
@@ -66,8 +66,15 @@ pub enum What {
         /// Who answered.
         with: String,
     },
-    /// The callee handed the caller on.
-    Transferred,
+    /// One party handed the other on, or was replaced.
+    Transferred {
+        /// Who left.
+        by: String,
+        /// Who came.
+        to: String,
+        /// By which means.
+        how: How,
+    },
     /// A recording began.
     Recording {
         /// Its file.

@@ -98,6 +98,15 @@ impl Control {
             self.sessions.get(&session).copied()
         };
         let Some((call, leg)) = owner else { return };
+        if let SipEvent::InDialog {
+            request_id,
+            request,
+            ..
+        } = &event
+            && request.method() == Some(Method::Refer)
+        {
+            return self.on_refer(now, (call, leg), *request_id, request);
+        }
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };

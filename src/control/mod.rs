@@ -21,6 +21,7 @@ mod random;
 mod refusal;
 mod refusals;
 mod resolve;
+mod transfers;
 mod waiting;
 mod wall;
 
@@ -83,6 +84,8 @@ pub struct Setup {
     pub inband_dtmf: bool,
     /// Calls at once; one more is refused with 503.
     pub calls_max: usize,
+    /// How often one call may be transferred; a REFER more is refused with 603.
+    pub transfers_max: usize,
 }
 
 /// What a reload puts in force.
@@ -176,6 +179,10 @@ struct Slot {
     step: Option<String>,
     /// What last went wrong, unless somebody was reached since.
     trouble: Option<Explanation>,
+    /// How many REFERs of each leg were taken.
+    referred: BTreeMap<LegId, u32>,
+    /// Its recordings so far.
+    recordings: u32,
     /// Agents who are in it without a queue's doing.
     engaged: Vec<(Party, center::AgentId)>,
 }
@@ -199,6 +206,8 @@ impl Slot {
             recording: None,
             step: None,
             trouble: None,
+            referred: BTreeMap::new(),
+            recordings: 0,
             engaged: Vec::new(),
         }
     }
@@ -218,6 +227,7 @@ pub struct Control {
     codecs: Vec<sdp::Codec>,
     inband_dtmf: bool,
     calls_max: usize,
+    transfers_max: usize,
     /// Endpoints that the configuration does not have.
     run_time: BTreeSet<String>,
     /// How each listener is called from outside.
@@ -260,6 +270,7 @@ impl Control {
             codecs: setup.codecs,
             inband_dtmf: setup.inband_dtmf,
             calls_max: setup.calls_max,
+            transfers_max: setup.transfers_max,
             run_time: BTreeSet::new(),
             hosts,
             agents: setup.agents,

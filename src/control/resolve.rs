@@ -183,12 +183,8 @@ impl Control {
             return self.endpoint_places(now, &user, shown);
         }
         let trunk = self.calls.get(&call).and_then(|slot| slot.trunk.clone());
-        let is_number = !user.is_empty()
-            && user
-                .chars()
-                .all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#' | '-'));
         match trunk {
-            Some(trunk) if is_number => self
+            Some(trunk) if is_number(&user) => self
                 .trunk_place(now, call, &trunk, &user, shown)
                 .map(|place| vec![place]),
             _ => Err(Refusal::NotDialable {
@@ -258,6 +254,12 @@ fn no_listener(what: String, target: Target) -> Refusal {
         to: target.address,
         transport: target.transport,
     }
+}
+
+/// Whether the user part of a URI is a number that a trunk can be given.
+pub(super) fn is_number(user: &str) -> bool {
+    let dialled = |c: char| c.is_ascii_digit() || matches!(c, '+' | '*' | '#' | '-');
+    !user.is_empty() && user.chars().all(dialled)
 }
 
 fn transport_param(transport: Transport) -> &'static str {

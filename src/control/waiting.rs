@@ -16,7 +16,8 @@
 use std::time::Duration;
 
 use crate::call::{
-    Action, CallId, Destination, Dial, DialResult, DialToken, Notice, PlayToken, Prompt, Ringback,
+    Action, CallId, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
+    Ringback,
 };
 use crate::center::{AgentId, Declined, Input};
 
@@ -139,7 +140,8 @@ impl Waiting {
             Notice::Played { play, .. } | Notice::PlayFailed { play, .. } => self.on_played(*play),
             Notice::Bridged(token) => self.on_bridged(*token),
             Notice::DialEnded { token, result } => self.on_dial_ended(*token, result),
-            Notice::Transferred(_) => self.release(),
+            // A caller who has left leaves the agent with somebody else.
+            Notice::Transferred { by, .. } if *by == Party::Callee => self.release(),
             _ => Steps::default(),
         }
     }
@@ -325,7 +327,7 @@ mod tests {
                 agent: agent()
             }]
         );
-        let result = DialResult::Completed(crate::call::Party::Callee);
+        let result = DialResult::Completed(Party::Callee);
         let steps = waiting.on_notice(&Notice::DialEnded { token, result });
         assert_eq!(steps.center, [Input::Released { agent: agent() }]);
     }

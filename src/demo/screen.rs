@@ -93,7 +93,7 @@ impl<'a> Screen<'a> {
                 self.calls.entry(call).or_default().bridged = true;
                 format!("talks to {with}")
             }
-            What::Transferred => "was handed on".to_owned(),
+            What::Transferred { by, to, .. } => format!("was handed on by {by} to {to}"),
             What::Recording { file } => {
                 self.calls.entry(call).or_default().recording = Some(file.clone());
                 return Ok(());

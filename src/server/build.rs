@@ -299,6 +299,7 @@ fn setup(
         codecs: sip::sdp::Codec::ALL.to_vec(),
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
+        transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::call::CallId;
 use crate::center::Obstacle;
 use crate::control::{CallSnapshot, Control};
 use crate::store::EndpointRow;
-use crate::trunk::{Digests, EndpointConfig, Secrets};
+use crate::trunk::{Digests, EndpointConfig, Handling, Secrets};
 
 /// Carries out one command. A client that has gone away hears nothing.
 pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: Command) {
@@ -152,6 +152,7 @@ pub(super) fn endpoint_of(row: &EndpointRow, realm: &str) -> Option<EndpointConf
         contacts_max: CONTACTS_MAX,
         contact: None,
         caller_id: row.caller_id.clone(),
+        handling: Handling::ENDPOINT,
     })
 }
 

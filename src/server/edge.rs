@@ -178,7 +178,9 @@ fn log(event: &Event) {
         What::Queued { queue } => tracing::info!(call, queue, "queued"),
         What::Offered { agent } => tracing::info!(call, agent, "offered"),
         What::Bridged { with } => tracing::info!(call, with, "bridged"),
-        What::Transferred => tracing::info!(call, "transferred"),
+        What::Transferred { by, to, how } => {
+            tracing::info!(call, by, to, how = how.name(), "transferred");
+        }
         What::Recording { file } => tracing::info!(call, file, "recording"),
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
             tracing::info!(call, id = why.id, why = why.sentence(), "trouble");

@@ -24,7 +24,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use cdr::CdrFilter;
-pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow};
+pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow, TransferRow};
 pub use writer::{Record, WRITER_CAPACITY, Writer, WriterTask};
 
 /// The database. Cheap to clone; all clones share one pool.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::Now;
 use sip::transport::{ListenerId, Transport};
 
-use crate::call::{Cdr, Direction};
+use crate::call::{Cdr, Direction, Handover};
 use crate::explain::Explanation;
 use crate::trunk;
 
@@ -71,6 +71,21 @@ pub struct CdrRow {
     pub refusal_id: Option<String>,
     /// The same in a sentence.
     pub refusal: Option<String>,
+    /// Who handed it on to whom: a JSON list of [`TransferRow`]s.
+    pub transfers: String,
+}
+
+/// One transfer of a call.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TransferRow {
+    /// When, in milliseconds since 1970 UTC.
+    pub at: i64,
+    /// Who handed on, or was replaced.
+    pub by: String,
+    /// Who came in.
+    pub to: String,
+    /// `blind`, `attended` or `replaced`.
+    pub how: String,
 }
 
 impl CdrRow {
@@ -78,6 +93,13 @@ impl CdrRow {
     pub fn new(cdr: &Cdr, anchor: Anchor) -> Self {
         let wall = |at: Now| anchor.wall_ms(at);
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let transfer = |it: &Handover| TransferRow {
+            at: wall(it.at),
+            by: it.by.clone(),
+            to: it.to.clone(),
+            how: it.how.name().to_owned(),
+        };
+        let transfers: Vec<TransferRow> = cdr.handovers.iter().map(transfer).collect();
         Self {
             id: 0,
             call_id: cdr.call.to_string(),
@@ -103,7 +125,13 @@ impl CdrRow {
             recording: cdr.recording.clone(),
             refusal_id: cdr.refusal.as_ref().map(|it| it.id.to_owned()),
             refusal: cdr.refusal.as_ref().map(Explanation::sentence),
+            transfers: serde_json::to_string(&transfers).unwrap_or_else(|_| "[]".to_owned()),
         }
+    }
+
+    /// Its transfers, in order.
+    pub fn transfers(&self) -> Vec<TransferRow> {
+        serde_json::from_str(&self.transfers).unwrap_or_default()
     }
 }
 

@@ -60,6 +60,7 @@ fn row(n: u64) -> CdrRow {
             found: "none".to_owned(),
             fix: "add one".to_owned(),
         }),
+        handovers: Vec::new(),
     };
     CdrRow::new(
         &cdr,

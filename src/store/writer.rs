@@ -138,8 +138,8 @@ async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<()
         "INSERT OR IGNORE INTO cdrs
          (call_id, direction, caller, called, trunk, started_at, answered_at, bridged_at, ended_at,
           bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording,
-          refusal_id, refusal)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          refusal_id, refusal, transfers)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&row.call_id)
     .bind(&row.direction)
@@ -160,6 +160,7 @@ async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<()
     .bind(row.recording.as_deref())
     .bind(row.refusal_id.as_deref())
     .bind(row.refusal.as_deref())
+    .bind(&row.transfers)
     .execute(&mut **to)
     .await?;
     Ok(())

@@ -19,6 +19,7 @@ mod admission;
 mod contact;
 mod emergency;
 mod file;
+mod handling;
 mod numbers;
 mod rate;
 mod refusal;
@@ -35,6 +36,7 @@ pub use admission::{
 pub use contact::{Contact, Target, Way};
 pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
+pub use handling::Handling;
 pub use numbers::{Numbers, SendForm};
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};

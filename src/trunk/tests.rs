@@ -11,7 +11,7 @@ use clock::{Duration, Now};
 use sip::message::Message;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 
-use super::{Digests, EndpointConfig, Numbers, Secrets, TrunkConfig};
+use super::{Digests, EndpointConfig, Handling, Numbers, Secrets, TrunkConfig};
 
 const REALM: &str = "tandem";
 
@@ -75,6 +75,7 @@ fn trunk(name: &str, sources: &[&str]) -> TrunkConfig {
         calls: None,
         numbers: Numbers::AS_IS,
         trust_identity: true,
+        handling: Handling::TRUNK,
     }
 }
 
@@ -89,5 +90,6 @@ fn endpoint(name: &str, digests: Digests) -> EndpointConfig {
         contacts_max: 3,
         contact: None,
         caller_id: None,
+        handling: Handling::ENDPOINT,
     }
 }

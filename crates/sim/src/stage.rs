@@ -12,7 +12,9 @@ use sip::transport::Transport;
 use tandem::call::Prompt;
 use tandem::center::{AgentConfig, AgentId, Wish};
 use tandem::dialplan::{Facts, Plan, Speech};
-use tandem::trunk::{Digests, EndpointConfig, Numbers, Secrets, Source, Target, TrunkConfig};
+use tandem::trunk::{
+    Digests, EndpointConfig, Handling, Numbers, Secrets, Source, Target, TrunkConfig,
+};
 
 /// What the world is made of before a seed is drawn.
 pub struct Stage {
@@ -121,6 +123,7 @@ impl Stage {
             calls,
             numbers: Numbers::AS_IS,
             trust_identity: true,
+            handling: Handling { refer: true },
             tls_name: None,
         }
     }
@@ -150,6 +153,7 @@ fn endpoints() -> Vec<EndpointConfig> {
         contacts_max: 3,
         contact: None,
         caller_id: None,
+        handling: Handling::ENDPOINT,
     };
     names.map(endpoint).collect()
 }

@@ -6,6 +6,7 @@ use sip::message::Uri;
 use sip::sdp::Codec;
 
 use super::super::contact::Target;
+use super::super::handling::Handling;
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
 use super::{check_name, codecs, digest, list};
@@ -28,6 +29,8 @@ pub struct EndpointConfig {
     pub contact: Option<(String, Target)>,
     /// The number that its calls show; its name if `None` (`caller_id`).
     pub caller_id: Option<String>,
+    /// What it may do in a call that stands.
+    pub handling: Handling,
 }
 
 impl EndpointConfig {
@@ -60,6 +63,7 @@ impl EndpointConfig {
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or(CONTACTS_DEFAULT),
             caller_id: caller_id(&mut file)?,
+            handling: Handling::read(&mut file, Handling::ENDPOINT)?,
             name,
             secrets,
             contact,

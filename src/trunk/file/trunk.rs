@@ -8,6 +8,7 @@ use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
 use super::super::contact::Target;
+use super::super::handling::Handling;
 use super::super::numbers::{Numbers, SendForm};
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
@@ -41,6 +42,8 @@ pub struct TrunkConfig {
     pub numbers: Numbers,
     /// Whether the caller is whom P-Asserted-Identity names (`trust_identity`, RFC 3325).
     pub trust_identity: bool,
+    /// What it may do in a call that stands.
+    pub handling: Handling,
 }
 
 impl TrunkConfig {
@@ -85,6 +88,7 @@ impl TrunkConfig {
             numbers: numbers(file.section("normalize")?)?,
             trust_identity: file.boolean("trust_identity")?.unwrap_or(true),
             tls_name: tls_name(&mut file, transport)?,
+            handling: Handling::read(&mut file, Handling::TRUNK)?,
             name,
             sources,
             targets,

@@ -139,7 +139,7 @@ impl Calls {
                 }
                 life.bridged.get_or_insert(event.at);
             }
-            What::Transferred if life.bridged.is_none() => {
+            What::Transferred { .. } if life.bridged.is_none() => {
                 return wrong("was transferred before it was bridged");
             }
             What::Recording { .. } if life.answered.is_none() => {
@@ -191,6 +191,7 @@ impl Calls {
         );
         check(now - cdr.ended <= LINGERS, "comes too late");
         check(cdr.queue.is_some() == life.queued, "names the wrong queue");
+        let outlived = cdr.handovers.iter().any(|it| it.by == cdr.from);
         if let Some(seat) = seat {
             check(
                 seat.invited == Some(cdr.started),
@@ -203,8 +204,10 @@ impl Calls {
             let could_say =
                 seat.accepted.is_none() || seat.confirmed.is_some_and(|at| at < cdr.ended);
             check(
-                seat.ended
-                    .is_none_or(|at| at == cdr.ended || (at > cdr.ended && !could_say)),
+                outlived
+                    || seat
+                        .ended
+                        .is_none_or(|at| at == cdr.ended || (at > cdr.ended && !could_say)),
                 "did not end when its caller's leg did",
             );
         }

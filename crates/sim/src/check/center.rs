@@ -39,7 +39,7 @@ impl Queues {
                 self.joined.remove(&call);
                 true
             }
-            What::Bridged { .. } | What::Transferred => true,
+            What::Bridged { .. } | What::Transferred { .. } => true,
             _ => false,
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Duration;
+use tandem::call::CallId;
 use tandem::demo::phone::Heard;
 
 /// Who was bridged with whom.
@@ -11,6 +12,8 @@ use tandem::demo::phone::Heard;
 pub(crate) struct Sounds {
     /// Whom a host may have heard in its present call.
     partners: BTreeMap<usize, BTreeSet<usize>>,
+    /// Who has been in a call of the server.
+    rooms: BTreeMap<CallId, BTreeSet<usize>>,
 }
 
 /// From the bridge to the first frame that has the other's tone; the path's own delay comes on top.
@@ -18,14 +21,23 @@ pub(crate) const WITHIN: Duration = Duration::from_millis(300);
 
 impl Sounds {
     /// Two hosts hear each other from now on.
-    pub(crate) fn bridged(&mut self, caller: usize, callee: usize) {
+    pub(crate) fn bridged(&mut self, call: CallId, caller: usize, callee: usize) {
+        self.rooms.entry(call).or_default().extend([caller, callee]);
         self.partners.entry(caller).or_default().insert(callee);
         self.partners.entry(callee).or_default().insert(caller);
+    }
+
+    /// Who has been in that call.
+    pub(crate) fn room(&self, call: CallId) -> impl Iterator<Item = usize> {
+        self.rooms.get(&call).into_iter().flatten().copied()
     }
 
     /// A host begins a new call.
     pub(crate) fn begins(&mut self, host: usize) {
         self.partners.remove(&host);
+        for room in self.rooms.values_mut() {
+            room.remove(&host);
+        }
     }
 
     /// A host's call is over: what it heard must be its partners, and never itself.

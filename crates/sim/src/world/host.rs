@@ -262,29 +262,34 @@ impl World<'_> {
 
     /// Two parties hear each other, says the server.
     pub(super) fn bridged(&mut self, call: CallId, with: &str) {
-        let up = |(index, it): (usize, &Host)| it.is_up.then_some(index);
-        let with_whom: Vec<usize> = self
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(index, it)| it.phone.user() == with || (*index == 0 && with.starts_with('+')))
-            .filter_map(up)
-            .collect();
+        let with_whom = self.up_as(with);
         let callers = self.callers(call);
         for caller in &callers {
             for callee in with_whom.iter().filter(|callee| *callee != caller) {
-                self.checks.sounds.bridged(*caller, *callee);
+                self.checks.sounds.bridged(call, *caller, *callee);
             }
         }
-        let ([caller], [callee]) = (callers.as_slice(), with_whom.as_slice()) else {
-            return;
-        };
-        let caller = *caller;
+        if let ([caller], [callee]) = (callers.as_slice(), with_whom.as_slice()) {
+            self.expect_pair(call, *caller, *callee);
+        }
+    }
+
+    /// The hosts that are up under that name; numbers are the carrier's to answer.
+    fn up_as(&self, name: &str) -> Vec<usize> {
+        let hosts = self.hosts.iter().enumerate();
+        hosts
+            .filter(|(index, it)| it.phone.user() == name || (*index == 0 && name.starts_with('+')))
+            .filter_map(|(index, it)| it.is_up.then_some(index))
+            .collect()
+    }
+
+    /// Two hosts must hear each other soon.
+    fn expect_pair(&mut self, call: CallId, caller: usize, callee: usize) {
         let done = |host: usize| (host, self.hosts.get(host).map_or(0, |it| it.done));
         let pair = Pair {
             call,
             caller: done(caller),
-            callee: done(*callee),
+            callee: done(callee),
         };
         // Four crossings: two of the answer that starts the callee's tone, two of the tone itself.
         let due = self.now + WITHIN + self.swarm.media.delay * 2 + self.swarm.signalling.delay * 2;
@@ -304,16 +309,26 @@ impl World<'_> {
         mine.map(|(index, _)| index).collect()
     }
 
-    /// A transfer: whoever is up may be the one.
-    pub(super) fn transferred(&mut self, call: CallId) {
-        let hosts = self.hosts.iter().enumerate();
-        let up: Vec<usize> = hosts
-            .filter_map(|(index, it)| it.is_up.then_some(index))
-            .collect();
-        for a in self.callers(call) {
-            for b in up.iter().filter(|b| **b != a) {
-                self.checks.sounds.bridged(a, *b);
+    /// One party of a call gave its place to another: whoever is left must hear the new one.
+    pub(super) fn transferred(&mut self, call: CallId, by: &str, to: &str) {
+        let new = self.up_as(to);
+        let caller = self.checks.calls.host_of(call);
+        let caller_left = self.checks.calls.from(call) == Some(by);
+        let left =
+            |host: usize, it: &Host| it.phone.user() == by || (caller_left && caller == Some(host));
+        let room: Vec<usize> = self.checks.sounds.room(call).collect();
+        for old in &room {
+            for new in new.iter().filter(|new| *new != old) {
+                self.checks.sounds.bridged(call, *old, *new);
             }
+        }
+        let stays = |host: &&usize| {
+            let here = self.hosts.get(**host).filter(|it| it.is_up);
+            !new.contains(host) && here.is_some_and(|it| !left(**host, it))
+        };
+        let stay: Vec<usize> = room.iter().filter(stays).copied().collect();
+        if let ([old], [new]) = (stay.as_slice(), new.as_slice()) {
+            self.expect_pair(call, *old, *new);
         }
     }
 

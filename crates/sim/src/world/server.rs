@@ -70,6 +70,7 @@ pub(super) fn control(
         codecs: swarm.codecs.clone(),
         inband_dtmf: false,
         calls_max: 1_000,
+        transfers_max: 8,
     };
     Control::new(Now::ZERO, setup)
 }

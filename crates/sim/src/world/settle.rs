@@ -93,7 +93,7 @@ impl World<'_> {
         let look = self.checks.event(&event);
         match (&event.what, event.call) {
             (What::Bridged { with }, Some(call)) => self.bridged(call, with),
-            (What::Transferred, Some(call)) => self.transferred(call),
+            (What::Transferred { by, to, .. }, Some(call)) => self.transferred(call, by, to),
             _ => {}
         }
         if event.call.is_some() {

@@ -1,0 +1,253 @@
+//! Transfers by REFER, from either side.
+
+use super::*;
+
+/// A bridged call: the caller's leg 0, the callee's leg 1.
+fn bridged() -> Rig {
+    let mut rig = Rig::waiting();
+    rig.dial(&[20_002], Ringback::Keep);
+    rig.answer_from(LegId(1));
+    rig
+}
+
+impl Rig {
+    /// `by` hands its partner on; the target rings at leg 2.
+    fn refer(&mut self, by: LegId) -> DialToken {
+        let to = Destination::Endpoint("carol".to_owned());
+        self.call.transfer(self.now, by, to, News::Notify);
+        self.drain();
+        let token = self.log.iter().rev().find_map(|output| match output {
+            Output::Resolve { token, .. } => Some(*token),
+            _ => None,
+        });
+        token.unwrap()
+    }
+
+    fn refer_to(&mut self, by: LegId, port: u16) {
+        let token = self.refer(by);
+        self.call.resolved(self.now, token, vec![target(port)]);
+        self.drain();
+    }
+
+    fn notified(&self, leg: LegId) -> Vec<(u16, bool)> {
+        let said = self.said(leg).into_iter();
+        let news = said.filter_map(|command| match command {
+            SipCommand::NotifyTransfer { status, last, .. } => Some((status, last)),
+            _ => None,
+        });
+        news.collect()
+    }
+
+    fn ends(&self, leg: LegId) -> bool {
+        let said = self.said(leg);
+        said.iter().any(|it| matches!(it, SipCommand::End(_)))
+    }
+
+    /// The two ports that were bridged last.
+    fn last_bridged(&self) -> Vec<u32> {
+        let mut ports = self.bridged_ports();
+        let mut last = ports.split_off(ports.len() - 2);
+        last.sort_unstable();
+        last
+    }
+
+    /// Who handed on, as told.
+    fn transferred(&self) -> Vec<(Party, String)> {
+        let told = self.told().into_iter();
+        let by = told.filter_map(|notice| match notice {
+            Notice::Transferred { by, handover, .. } => Some((by, handover.to)),
+            _ => None,
+        });
+        by.collect()
+    }
+}
+
+const CALLEE: LegId = LegId(1);
+const TARGET: LegId = LegId(2);
+
+// covers: RFC 3515 §2.4
+#[test]
+fn a_callee_s_refer_brings_the_target_and_releases_the_transferor() {
+    let mut rig = bridged();
+    rig.refer_to(CALLEE, 20_004);
+    rig.answer_from(TARGET);
+    assert_eq!(rig.notified(CALLEE), [(100, false), (200, true)]);
+    assert!(rig.ends(CALLEE) && !rig.ends(LegId::CALLER));
+    assert_eq!(rig.last_bridged(), [20_000, 20_004]);
+    let to = "phone-20004".to_owned();
+    assert_eq!(rig.transferred(), [(Party::Callee, to)]);
+    rig.ended(TARGET, EndedBy::Peer);
+    let result = DialResult::Completed(Party::Callee);
+    let token = DialToken(9);
+    assert!(rig.told().contains(&Notice::DialEnded { token, result }));
+    assert!(!rig.call.is_ending(), "the plan goes on with the caller");
+}
+
+// covers: RFC 3515 §2.4
+#[test]
+fn a_caller_s_refer_joins_callee_and_target_and_the_call_outlives_the_caller() {
+    let mut rig = bridged();
+    rig.refer_to(LegId::CALLER, 20_004);
+    rig.answer_from(TARGET);
+    assert_eq!(rig.notified(LegId::CALLER), [(100, false), (200, true)]);
+    assert!(rig.ends(LegId::CALLER) && !rig.ends(CALLEE));
+    assert_eq!(rig.last_bridged(), [20_002, 20_004]);
+    let to = "phone-20004".to_owned();
+    assert_eq!(rig.transferred(), [(Party::Caller, to)]);
+    rig.ended(LegId::CALLER, EndedBy::Us);
+    assert!(!rig.call.is_ending());
+    // Either of the two who are left ends the call: there is no plan to go on with.
+    rig.ended(TARGET, EndedBy::Peer);
+    assert!(rig.ends(CALLEE));
+    rig.ended(CALLEE, EndedBy::Us);
+    let cdr = rig.cdr().unwrap();
+    let handovers: Vec<_> = cdr
+        .handovers
+        .iter()
+        .map(|it| (it.to.as_str(), it.how))
+        .collect();
+    assert_eq!(handovers, [("phone-20004", How::Blind)]);
+}
+
+#[test]
+fn a_transferor_who_leaves_at_once_leaves_the_party_ringing() {
+    for by in [LegId::CALLER, CALLEE] {
+        let party = LegId(1 - by.0);
+        let mut rig = bridged();
+        rig.refer_to(by, 20_004);
+        rig.ended(by, EndedBy::Peer);
+        assert!(!rig.call.is_ending(), "by {by:?}");
+        rig.answer_from(TARGET);
+        assert!(!rig.ends(party));
+        assert_eq!(rig.transferred().len(), 1);
+        let port = 20_000 + 2 * party.0;
+        assert_eq!(rig.last_bridged(), [port, 20_004]);
+    }
+}
+
+#[test]
+fn a_transfer_that_is_refused_brings_the_parties_together_again() {
+    for by in [LegId::CALLER, CALLEE] {
+        let mut rig = bridged();
+        rig.refer_to(by, 20_004);
+        rig.refusal_from(TARGET, 486);
+        assert_eq!(rig.notified(by), [(100, false), (486, true)]);
+        assert_eq!(rig.last_bridged(), [20_000, 20_002], "by {by:?}");
+        assert!(rig.transferred().is_empty());
+        // Parts are as they were: the callee's end leaves the caller to the plan.
+        rig.ended(CALLEE, EndedBy::Peer);
+        assert!(!rig.call.is_ending());
+    }
+}
+
+#[test]
+fn nobody_is_left_waiting_when_a_transfer_fails_after_the_transferor_has_gone() {
+    let mut rig = bridged();
+    rig.refer_to(LegId::CALLER, 20_004);
+    rig.ended(LegId::CALLER, EndedBy::Peer);
+    rig.refusal_from(TARGET, 486);
+    assert!(
+        rig.ends(CALLEE),
+        "the callee has neither a caller nor a plan"
+    );
+
+    let mut rig = bridged();
+    rig.refer_to(CALLEE, 20_004);
+    rig.ended(CALLEE, EndedBy::Peer);
+    rig.refusal_from(TARGET, 486);
+    assert!(!rig.call.is_ending(), "the plan goes on with the caller");
+}
+
+#[test]
+fn a_party_who_hangs_up_while_the_target_rings_leaves_the_caller_to_the_plan() {
+    let mut rig = bridged();
+    rig.refer_to(LegId::CALLER, 20_004);
+    rig.ended(CALLEE, EndedBy::Peer);
+    assert!(rig.ends(TARGET));
+    assert_eq!(rig.notified(LegId::CALLER), [(100, false), (487, true)]);
+    let result = DialResult::Completed(Party::Callee);
+    let token = DialToken(9);
+    assert!(rig.told().contains(&Notice::DialEnded { token, result }));
+    assert!(!rig.ends(LegId::CALLER));
+}
+
+#[test]
+fn a_target_that_is_nowhere_or_never_answers_ends_the_transfer() {
+    let mut rig = bridged();
+    let token = rig.refer(CALLEE);
+    rig.call.resolved(NOW, token, Vec::new());
+    rig.drain();
+    assert_eq!(rig.notified(CALLEE), [(100, false), (404, true)]);
+
+    let mut rig = bridged();
+    rig.refer_to(CALLEE, 20_004);
+    rig.now = rig.call.deadline().unwrap();
+    rig.call.handle_timeout(rig.now);
+    rig.drain();
+    assert_eq!(rig.notified(CALLEE), [(100, false), (408, true)]);
+    assert!(rig.ends(TARGET));
+    assert_eq!(rig.last_bridged(), [20_000, 20_002]);
+}
+
+#[test]
+fn one_transfer_at_a_time_and_none_without_a_partner() {
+    let mut rig = Rig::waiting();
+    assert_eq!(
+        rig.call.may_transfer(LegId::CALLER),
+        Err(NoTransfer::NotBridged)
+    );
+    rig.dial(&[20_002], Ringback::Keep);
+    assert_eq!(
+        rig.call.may_transfer(CALLEE),
+        Err(NoTransfer::NotBridged),
+        "it has not answered"
+    );
+    rig.answer_from(CALLEE);
+    assert_eq!(rig.call.may_transfer(CALLEE), Ok(()));
+    rig.refer_to(CALLEE, 20_004);
+    assert_eq!(
+        rig.call.may_transfer(LegId::CALLER),
+        Err(NoTransfer::UnderWay)
+    );
+}
+
+// covers: RFC 4488 §4
+#[test]
+fn who_asks_for_no_news_gets_none() {
+    let mut rig = bridged();
+    let to = Destination::Endpoint("carol".to_owned());
+    rig.call.transfer(NOW, CALLEE, to, News::None);
+    rig.drain();
+    assert!(rig.notified(CALLEE).is_empty());
+}
+
+#[test]
+fn music_of_a_hold_that_a_failed_transfer_did_not_end_plays_again() {
+    let mut rig = Rig::waiting();
+    rig.dial(&[20_002], Ringback::Keep);
+    let mut agent = phone(5_000);
+    let answer = agent.answer(&rig.offer_to(CALLEE)).unwrap();
+    let event = Event::Answered {
+        session: SESSION(),
+        body: Some(answer),
+        needs_answer: false,
+        fork: 0,
+        response: response(200),
+    };
+    rig.sip(CALLEE, event);
+    agent.set_direction(sip::sdp::Direction::SendOnly);
+    let offer = Some(agent.offer().unwrap());
+    let session = SESSION();
+    rig.sip(
+        CALLEE,
+        Event::Offered {
+            session,
+            body: offer,
+        },
+    );
+    rig.refer_to(CALLEE, 20_004);
+    rig.log.clear();
+    rig.refusal_from(TARGET, 486);
+    let plays = |output: &Output| matches!(output, Output::Port(PortCommand::Play { port, .. }) if *port == PortId(20_000));
+    assert!(rig.log.iter().any(plays));
+}
