@@ -13,7 +13,7 @@ use clock::{Duration, Now};
 use super::action::{Destination, DialToken, Notice, Party, Prompt};
 use super::machine::{Call, Output, SipCommand, Target};
 use super::sound::Purpose;
-use super::{Cause, LegId};
+use super::{Cause, Label, LegId};
 use blind::{Blind, Effect, Input};
 pub use refer::{BadRefer, Refer};
 pub use refusal::NoTransfer;
@@ -151,6 +151,12 @@ impl Call {
 
     pub(super) fn is_transfer(&self, token: DialToken) -> bool {
         token.0 & TOKENS != 0
+    }
+
+    /// Who asked for the transfer that is on, if one is.
+    pub fn transferor(&self) -> Option<&Label> {
+        let transfer = self.transfer.as_ref()?;
+        self.legs.get(&transfer.by).map(|leg| &leg.label)
     }
 
     pub(super) fn is_transfer_leg(&self, leg: LegId) -> bool {

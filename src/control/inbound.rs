@@ -14,7 +14,7 @@ use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia, Party};
 use crate::center;
 use crate::dialplan::{CallFacts, CalledBy, EntryId, Run, RunInput};
 use crate::explain::nearest;
-use crate::trunk::{self, Admission, Admitted, Challenge, Change};
+use crate::trunk::{self, Admission, Admitted, Challenge, Change, Identity};
 
 /// A request that was admitted, as a call needs it.
 struct Caller {
@@ -25,6 +25,8 @@ struct Caller {
     codecs: Vec<sip::sdp::Codec>,
     order: Option<sip::sdp::CodecOrder>,
     admitted: Option<Admitted>,
+    identity: Identity,
+    hops: u8,
 }
 
 impl Control {
@@ -155,6 +157,9 @@ impl Control {
 
     /// Who calls, or how the call is refused.
     fn caller(&mut self, now: Now, request: &Message, flow: Flow) -> Result<Caller, Ending> {
+        // An unreadable one was refused before it came here.
+        let hops = request.max_forwards().ok().flatten();
+        let hops = hops.unwrap_or(HOPS_MAX).min(HOPS_MAX);
         match self.trunks.admit(now, request, flow) {
             Admission::Trunk(call) => Ok(Caller {
                 label: Label {
@@ -168,6 +173,8 @@ impl Control {
                 codecs: call.trunk.codecs.clone(),
                 order: Some(call.trunk.codec_order),
                 admitted: call.admitted,
+                identity: call.identity,
+                hops,
             }),
             Admission::Endpoint(call) => {
                 let name = call.endpoint.name.clone();
@@ -178,11 +185,13 @@ impl Control {
                         trunk: None,
                     },
                     entry: self.plan.entry_from_endpoint(&name, &call.called),
-                    from: call.endpoint.caller_id.clone().unwrap_or(name),
+                    from: call.identity.number.clone(),
                     to: call.called,
                     codecs: call.endpoint.codecs.clone(),
                     order: None,
                     admitted: None,
+                    identity: call.identity,
+                    hops,
                 })
             }
             Admission::Challenge(challenge) => {
@@ -277,6 +286,8 @@ impl Control {
             run.handle(now, RunInput::Start);
         }
         let mut slot = Slot::new(machine, run, session);
+        slot.identity = caller.identity;
+        slot.hops = caller.hops;
         slot.admitted
             .extend(caller.admitted.map(|admitted| (LegId::CALLER, admitted)));
         self.calls.insert(call, slot);
@@ -451,6 +462,9 @@ impl Control {
         self.outputs.push_back(Output::Registered(change));
     }
 }
+
+/// The hops of a call that names none (RFC 3261 §8.1.1.6), and the most that it is believed to have left.
+const HOPS_MAX: u8 = 70;
 
 /// What we take outside and inside dialogs.
 const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, REGISTER";

@@ -45,7 +45,7 @@ use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
 use crate::explain::Explanation;
-use crate::trunk::{Admitted, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
+use crate::trunk::{Admitted, Emergency, EndpointConfig, Identity, Registrar, TrunkConfig, Trunks};
 
 use agenda::Agenda;
 use random::Random;
@@ -185,6 +185,10 @@ struct Slot {
     recordings: u32,
     /// Agents who are in it without a queue's doing.
     engaged: Vec<(Party, center::AgentId)>,
+    /// Who calls.
+    identity: Identity,
+    /// Max-Forwards of its INVITE.
+    hops: u8,
 }
 
 impl Slot {
@@ -209,6 +213,8 @@ impl Slot {
             referred: BTreeMap::new(),
             recordings: 0,
             engaged: Vec::new(),
+            identity: Identity::default(),
+            hops: 0,
         }
     }
 }

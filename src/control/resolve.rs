@@ -7,9 +7,11 @@ use sip::sdp::{Codec, CodecOrder};
 use sip::transport::{Flow, Transport};
 use sip::ua::Invite;
 
-use super::{Control, Refusal};
+use super::{Control, Refusal, Slot};
 use crate::call::{self, CallId, Destination, Label};
-use crate::trunk::{self, Contact, Target, Way};
+use crate::trunk::{
+    self, Contact, DiversionReason, Identity, IdentityPolicy, Shown, Target, TrunkConfig, Way,
+};
 
 /// A place to ring before it has media.
 struct Place {
@@ -20,7 +22,9 @@ struct Place {
     codecs: Vec<Codec>,
     order: Option<CodecOrder>,
     credentials: Option<sip::auth::Credentials>,
-    shown: String,
+    /// Who calls, numbers in the form of this peer, and what its policy shows of it.
+    identity: Identity,
+    policy: IdentityPolicy,
 }
 
 impl Control {
@@ -36,7 +40,7 @@ impl Control {
         let Some(slot) = self.calls.get(&call) else {
             return Vec::new();
         };
-        let shown = caller_id.unwrap_or(slot.call.parties().0).to_owned();
+        let shown = self.shown(slot, caller_id);
         let worker = slot.call.worker();
         let mut targets = Vec::new();
         for destination in to {
@@ -57,7 +61,7 @@ impl Control {
         now: Now,
         call: CallId,
         destination: &Destination,
-        shown: &str,
+        shown: &Identity,
     ) -> Result<Vec<Place>, Refusal> {
         match destination {
             Destination::Endpoint(name) => self.endpoint_places(now, name, shown),
@@ -68,7 +72,12 @@ impl Control {
         }
     }
 
-    fn endpoint_places(&self, now: Now, name: &str, shown: &str) -> Result<Vec<Place>, Refusal> {
+    fn endpoint_places(
+        &self,
+        now: Now,
+        name: &str,
+        shown: &Identity,
+    ) -> Result<Vec<Place>, Refusal> {
         let Some(endpoint) = self.trunks.endpoint(name) else {
             let names = self.trunks.endpoints().map(|it| it.name.as_str());
             return Err(Refusal::no_such_endpoint(name, names));
@@ -96,7 +105,8 @@ impl Control {
                 codecs: endpoint.codecs.clone(),
                 order: None,
                 credentials: None,
-                shown: shown.to_owned(),
+                identity: shown.clone(),
+                policy: IdentityPolicy::ENDPOINT,
             })
         };
         let unreached = contacts.iter().find_map(|contact| match contact.way {
@@ -116,7 +126,7 @@ impl Control {
         call: CallId,
         trunk: &str,
         number: &str,
-        shown: &str,
+        shown: &Identity,
     ) -> Result<Place, Refusal> {
         let (config, admitted) = self.trunks.dial(now, trunk)?;
         let reached = config
@@ -156,7 +166,8 @@ impl Control {
             codecs: config.codecs.clone(),
             order: Some(config.codec_order),
             credentials: config.credentials.clone(),
-            shown: config.numbers.sent(shown),
+            identity: self.sent_by(call, &config, shown),
+            policy: config.identity,
         })
     }
 
@@ -169,7 +180,7 @@ impl Control {
         now: Now,
         call: CallId,
         text: &str,
-        shown: &str,
+        shown: &Identity,
     ) -> Result<Vec<Place>, Refusal> {
         let uri = Uri::parse(text).map_err(|error| Refusal::NotDialable {
             uri: text.to_owned(),
@@ -222,23 +233,64 @@ impl Control {
         let mut media = self.leg_media(place.flow.listener, reserved, &place.codecs, place.order);
         // Keys are the caller's to press: what a callee's audio sounds like is nobody's choice.
         media.inband_dtmf = false;
-        let host = self.host_of(place.flow);
-        let from = format!("<sip:{}@{host}>", escape_user(&place.shown));
+        let account = place.credentials.as_ref().map(|it| it.user.as_str());
+        let shown = place.policy.headers(&Shown {
+            identity: &place.identity,
+            host: self.host_of(place.flow),
+            account,
+            target: &place.request_uri,
+        });
+        let hops = self.calls.get(&call).map_or(0, |slot| slot.hops);
         Some(call::Target {
             label: place.label,
             route: Box::new(Invite {
                 request_uri: place.request_uri,
                 flow: place.flow,
-                from,
+                from: shown.from,
                 to: place.to,
                 contact_user: "tandem".to_owned(),
-                headers: Vec::new(),
+                headers: shown.others,
                 offer: None,
                 credentials: place.credentials,
-                max_forwards: 70,
+                max_forwards: hops.saturating_sub(1),
             }),
             media,
         })
+    }
+
+    /// Whom a leg of the call shows: the plan's number, else the caller; after a transfer also who
+    /// asked for it.
+    fn shown(&self, slot: &Slot, caller_id: Option<&str>) -> Identity {
+        let mut shown = slot.identity.clone();
+        if let Some(number) = caller_id {
+            shown = Identity {
+                diversions: shown.diversions,
+                ..Identity::of_number(number)
+            };
+        }
+        if let Some(by) = slot.call.transferor() {
+            let endpoint = by.endpoint.as_deref();
+            let endpoint = endpoint.and_then(|name| self.trunks.endpoint(name));
+            let number = endpoint.and_then(|it| it.caller_id.as_deref());
+            let number = number.unwrap_or(&by.address);
+            shown.divert(number, DiversionReason::Deflection);
+        }
+        shown
+    }
+
+    /// The same in the numbers of a trunk. A call that came by a trunk and goes by one is sent on by
+    /// the number that was called.
+    fn sent_by(&self, call: CallId, config: &TrunkConfig, shown: &Identity) -> Identity {
+        let mut sent = shown.clone();
+        let slot = self.calls.get(&call);
+        if let Some(slot) = slot.filter(|it| it.trunk.is_some() && it.call.transferor().is_none()) {
+            sent.divert(slot.call.parties().1, DiversionReason::Unconditional);
+        }
+        sent.number = config.numbers.sent(&sent.number);
+        for one in &mut sent.diversions {
+            one.number = config.numbers.sent(&one.number);
+        }
+        sent
     }
 
     /// What we call ourselves on that flow.

@@ -15,6 +15,7 @@ use sip::transport::{Flow, ListenerId, Transport};
 
 use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
+use super::identity::{Identity, user_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
 use super::secrets::Digests;
@@ -73,6 +74,8 @@ pub struct TrunkCall {
     pub caller: String,
     /// The called number, in E.164 where it is one.
     pub called: String,
+    /// Who calls, as far as the trunk is believed.
+    pub identity: Identity,
 }
 
 /// A request of an endpoint.
@@ -82,6 +85,8 @@ pub struct EndpointCall {
     pub endpoint: Arc<EndpointConfig>,
     /// Whom it calls: the user part of the Request-URI.
     pub called: String,
+    /// Who calls: what its calls show.
+    pub identity: Identity,
 }
 
 /// A 401 with these headers.
@@ -333,9 +338,7 @@ impl Trunks {
         request: &Message,
     ) -> Result<Admission, Refusal> {
         let called = trunk.numbers.received(&called(request)?);
-        let caller = trunk
-            .numbers
-            .received(&caller(request, trunk.trust_identity)?);
+        let identity = Identity::received(request, &trunk.identity, &trunk.numbers)?;
         let admitted = match request.method() {
             Some(Method::Invite) => Some(self.take_call(now, trunk)?),
             _ => None,
@@ -343,8 +346,9 @@ impl Trunks {
         Ok(Admission::Trunk(TrunkCall {
             trunk: trunk.clone(),
             admitted,
-            caller,
+            caller: identity.number.clone(),
             called,
+            identity,
         }))
     }
 
@@ -420,7 +424,13 @@ impl Trunks {
             }
         }
         let called = called(request)?;
-        Ok(Admission::Endpoint(EndpointCall { endpoint, called }))
+        let shown = endpoint.caller_id.as_deref().unwrap_or(&endpoint.name);
+        let identity = Identity::of_endpoint(request, shown);
+        Ok(Admission::Endpoint(EndpointCall {
+            endpoint,
+            called,
+            identity,
+        }))
     }
 
     /// Verifies the credentials for our realm; without good ones the inner result is a challenge.
@@ -554,27 +564,4 @@ fn called(request: &Message) -> Result<String, Refusal> {
         fault: error.to_string(),
     })?;
     Ok(user_of(&uri).unwrap_or_default())
-}
-
-/// Whom the trunk says the caller is: P-Asserted-Identity where it is trusted, else From.
-fn caller(request: &Message, trust_identity: bool) -> Result<String, Refusal> {
-    let asserted = request.asserted_identities().filter_map(Result::ok);
-    let asserted = asserted
-        .filter(|_| trust_identity)
-        .find_map(|address| user_of(&address.uri));
-    if let Some(user) = asserted {
-        return Ok(user);
-    }
-    let from = request.from().map_err(|error| Refusal::Malformed {
-        header: "From",
-        fault: error.to_string(),
-    })?;
-    Ok(user_of(&from.uri).unwrap_or_default())
-}
-
-/// The user part without the parameters that some carriers put into it (`+331…;npdi`).
-fn user_of(uri: &Uri<'_>) -> Option<String> {
-    let user = uri.user_name()?;
-    let number = user.split_once(';').map_or(&*user, |(number, _)| number);
-    Some(number.to_owned())
 }

@@ -20,6 +20,7 @@ mod contact;
 mod emergency;
 mod file;
 mod handling;
+mod identity;
 mod numbers;
 mod rate;
 mod refusal;
@@ -37,6 +38,9 @@ pub use contact::{Contact, Target, Way};
 pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
 pub use handling::Handling;
+pub use identity::{
+    Diversion, DiversionReason, Identity, IdentityPolicy, Sent, Shown, ShownHeaders,
+};
 pub use numbers::{Numbers, SendForm};
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};

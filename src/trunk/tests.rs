@@ -3,6 +3,7 @@
 mod admitting;
 mod configuring;
 mod emergency;
+mod identity;
 mod numbering;
 mod registering;
 mod sources;
@@ -11,7 +12,7 @@ use clock::{Duration, Now};
 use sip::message::Message;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 
-use super::{Digests, EndpointConfig, Handling, Numbers, Secrets, TrunkConfig};
+use super::{Digests, EndpointConfig, Handling, IdentityPolicy, Numbers, Secrets, TrunkConfig};
 
 const REALM: &str = "tandem";
 
@@ -74,8 +75,8 @@ fn trunk(name: &str, sources: &[&str]) -> TrunkConfig {
         calls_per_second: None,
         calls: None,
         numbers: Numbers::AS_IS,
-        trust_identity: true,
         handling: Handling::TRUNK,
+        identity: IdentityPolicy::trusting(true),
     }
 }
 

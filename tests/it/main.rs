@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod harness;
+mod identity;
+mod lab;
 mod regressions;
 mod sim_signalling;
 mod sim_swarm;

@@ -13,7 +13,8 @@ use tandem::call::Prompt;
 use tandem::center::{AgentConfig, AgentId, Wish};
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
-    Digests, EndpointConfig, Handling, Numbers, Secrets, Source, Target, TrunkConfig,
+    Digests, EndpointConfig, Handling, IdentityPolicy, Numbers, Secrets, Source, Target,
+    TrunkConfig,
 };
 
 /// What the world is made of before a seed is drawn.
@@ -122,8 +123,8 @@ impl Stage {
             calls_per_second: per_second,
             calls,
             numbers: Numbers::AS_IS,
-            trust_identity: true,
             handling: Handling { refer: true },
+            identity: IdentityPolicy::trusting(true),
             tls_name: None,
         }
     }

@@ -9,6 +9,7 @@ use sip::transport::Transport;
 
 use super::super::contact::Target;
 use super::super::handling::Handling;
+use super::super::identity::IdentityPolicy;
 use super::super::numbers::{Numbers, SendForm};
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
@@ -40,10 +41,10 @@ pub struct TrunkConfig {
     pub calls: Option<u32>,
     /// How its numbers are read and written (`normalize`).
     pub numbers: Numbers,
-    /// Whether the caller is whom P-Asserted-Identity names (`trust_identity`, RFC 3325).
-    pub trust_identity: bool,
     /// What it may do in a call that stands.
     pub handling: Handling,
+    /// What is believed of it, and what it is shown, of who calls (`identity`, `trust_identity`).
+    pub identity: IdentityPolicy,
 }
 
 impl TrunkConfig {
@@ -86,7 +87,10 @@ impl TrunkConfig {
             calls_per_second: cap(&mut file, "calls_per_second", 10_000)?,
             calls: cap(&mut file, "calls", 100_000)?,
             numbers: numbers(file.section("normalize")?)?,
-            trust_identity: file.boolean("trust_identity")?.unwrap_or(true),
+            identity: {
+                let old = file.boolean("trust_identity")?;
+                IdentityPolicy::read(file.section("identity")?, old)?
+            },
             tls_name: tls_name(&mut file, transport)?,
             handling: Handling::read(&mut file, Handling::TRUNK)?,
             name,

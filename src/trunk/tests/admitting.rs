@@ -6,8 +6,8 @@ use sip::message::Message;
 use sip::transport::{Flow, ListenerId};
 
 use super::super::{
-    Admission, Admitted, Digests, Numbers, Refusal, Secrets, SendForm, Strangers, TrunkConfig,
-    Trunks, TrunksConfig,
+    Admission, Admitted, Digests, IdentityPolicy, Numbers, Refusal, Secrets, SendForm, Strangers,
+    TrunkConfig, Trunks, TrunksConfig,
 };
 use super::{REALM, at_ms, endpoint, invite, request, tcp, trunk, udp};
 
@@ -102,9 +102,9 @@ fn the_true_source_says_whose_a_call_is_whatever_the_headers_say() {
 // covers: RFC 3325 §9.1
 #[test]
 fn the_caller_is_whom_a_trusted_trunk_asserts_and_numbers_are_e164() {
-    let french = |trust_identity| TrunkConfig {
+    let french = |trust| TrunkConfig {
         numbers: Numbers::of("FR", SendForm::E164).unwrap(),
-        trust_identity,
+        identity: IdentityPolicy::trusting(trust),
         ..trunk("acme", &["203.0.113.7"])
     };
     let call = invite(

@@ -63,7 +63,7 @@ fn every_key_of_a_trunk_is_read() {
         trunk.numbers,
         Numbers::of("FR", SendForm::National).unwrap()
     );
-    assert!(!trunk.trust_identity);
+    assert!(!trunk.identity.trust);
 }
 
 #[test]

@@ -1,0 +1,342 @@
+//! A bench for one control shard: the production machines under a configuration and a dialplan as an
+//! operator writes them, peers that are a few lines of SIP, and media ports without sound.
+
+mod plane;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clock::Now;
+use sip::auth::{self, Credentials};
+use sip::message::{Builder, Message, Method, Name};
+use sip::transport::{Flow, ListenerId, Transport};
+use sip::ua::UserAgentConfig;
+use tandem::call::Cdr;
+use tandem::config::Config;
+use tandem::control::{Control, Event, Listener, Output, Setup, WallClock, What};
+use tandem::dialplan::{Facts, Plan, Speech};
+use tandem::trunk::{
+    Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks,
+    TrunksConfig,
+};
+
+use plane::Quiet;
+
+/// Where the shard listens, for datagrams.
+pub(crate) const SERVER: &str = "192.0.2.1:5060";
+
+/// One shard, its clock, and what it has said.
+pub(crate) struct Lab {
+    pub(crate) control: Control,
+    pub(crate) now: Now,
+    pub(crate) events: Vec<What>,
+    pub(crate) records: Vec<Cdr>,
+    sent: Vec<(SocketAddr, Bytes)>,
+    serial: u32,
+}
+
+impl Lab {
+    /// A shard with the trunks, endpoints and emergency numbers of `toml`, and one dialplan file.
+    pub(crate) fn new(toml: &str, plan: &str) -> Self {
+        let config = Config::from_parts(toml.parse().unwrap(), []).unwrap();
+        let trunks = TrunkConfig::read_all(config.trunks.clone(), REALM).unwrap();
+        let endpoints = EndpointConfig::read_all(config.endpoints.clone(), REALM).unwrap();
+        let emergency = Emergency::read(config.emergency.clone(), &trunks).unwrap();
+        let mut registrar = Registrar::new(RegistrarConfig::default());
+        registrar.configure(&endpoints);
+        let mut known = Trunks::new(TrunksConfig {
+            trunks,
+            endpoints,
+            realm: REALM.to_owned(),
+            digests: Digests::Md5,
+            nonce_secret: [7; 32],
+            nonce_life: Duration::from_secs(86_400),
+        });
+        known.set_emergency(emergency);
+        let server: SocketAddr = SERVER.parse().unwrap();
+        let heard = sip::ua::Listener {
+            id: ListenerId(0),
+            transport: Transport::Udp,
+            advertised_host: server.ip().to_string(),
+            advertised_port: server.port(),
+        };
+        let setup = Setup {
+            shard: 0,
+            seed: 7,
+            user_agent: UserAgentConfig::new(vec![heard], "Tandem"),
+            listeners: vec![Listener {
+                id: ListenerId(0),
+                transport: Transport::Udp,
+                v6: false,
+                media: None,
+            }],
+            trunks: known,
+            registrar,
+            plan: compile(plan),
+            agents: Vec::new(),
+            media: Box::new(Quiet::default()),
+            wall: WallClock::new(Now::ZERO, NOON.parse().unwrap()),
+            codecs: sip::sdp::Codec::ALL.to_vec(),
+            inband_dtmf: false,
+            calls_max: usize::try_from(config.limits.calls).unwrap(),
+            transfers_max: 16,
+        };
+        Self {
+            control: Control::new(Now::ZERO, setup),
+            now: Now::ZERO,
+            events: Vec::new(),
+            records: Vec::new(),
+            sent: Vec::new(),
+            serial: 0,
+        }
+    }
+
+    /// Bytes from `remote` reach the shard.
+    pub(crate) fn receive(&mut self, remote: &str, bytes: impl Into<Bytes>) {
+        self.control.receive(self.now, flow(remote), bytes.into());
+        self.drain();
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(crate) fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.control.deadline().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.control.handle_timeout(self.now);
+            self.control.poll_media(self.now);
+            self.drain();
+        }
+        self.now = end;
+        self.control.poll_media(self.now);
+        self.drain();
+    }
+
+    /// What was sent to `remote` since it was last asked for.
+    pub(crate) fn take(&mut self, remote: &str) -> Vec<Message> {
+        let remote: SocketAddr = remote.parse().unwrap();
+        let (theirs, others) = self.sent.drain(..).partition(|(to, _)| *to == remote);
+        let theirs: Vec<(SocketAddr, Bytes)> = theirs;
+        self.sent = others;
+        theirs
+            .into_iter()
+            .map(|(_, bytes)| Message::parse(bytes).unwrap())
+            .collect()
+    }
+
+    /// The INVITE that `remote` got, if it got one; everything else to it is dropped.
+    pub(crate) fn invited(&mut self, remote: &str) -> Option<Message> {
+        let mut got = self.take(remote).into_iter();
+        got.find(|message| message.method() == Some(Method::Invite))
+    }
+
+    /// The last final status that `remote` got.
+    pub(crate) fn status(&mut self, remote: &str) -> Option<u16> {
+        let got = self.take(remote);
+        got.iter()
+            .filter_map(Message::status)
+            .rfind(|status| *status >= 200)
+    }
+
+    /// An INVITE of a trunk at `remote`, without what `lines` add (`|` between them).
+    pub(crate) fn invite(&mut self, remote: &str, to: &str, lines: &str) -> Message {
+        self.serial += 1;
+        let invite = invite_text(remote, to, lines, self.serial);
+        self.receive(remote, invite.clone());
+        Message::parse(invite.into()).unwrap()
+    }
+
+    /// The same where the lines may make it no message at all.
+    pub(crate) fn invite_bytes(&mut self, remote: &str, lines: &str) {
+        self.serial += 1;
+        let text = invite_text(remote, "+4930123456", lines, self.serial);
+        self.receive(remote, text);
+    }
+
+    /// An INVITE of an endpoint, which proves itself; what came of it is to be asked for.
+    pub(crate) fn invite_as(&mut self, endpoint: &str, remote: &str, to: &str, lines: &str) {
+        let lines = format!("From: <sip:{endpoint}@{SERVER}>;tag=e|{lines}");
+        let first = self.invite(remote, to, &lines);
+        let proof = self.proof(&first, remote, endpoint);
+        self.acknowledge(remote, &first);
+        self.invite(remote, to, &format!("{lines}|{proof}"));
+    }
+
+    /// An endpoint registers.
+    pub(crate) fn register(&mut self, endpoint: &str, remote: &str) {
+        let text = |serial: u32, more: &str| {
+            format!(
+                "REGISTER sip:{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {remote};branch=z9hG4bKr{serial}\r\n\
+                 From: <sip:{endpoint}@{SERVER}>;tag=r\r\nTo: <sip:{endpoint}@{SERVER}>\r\n\
+                 Call-ID: r-{endpoint}\r\nCSeq: {serial} REGISTER\r\nMax-Forwards: 70\r\n\
+                 Contact: <sip:{endpoint}@{remote}>;expires=3600\r\n{more}Content-Length: 0\r\n\r\n"
+            )
+        };
+        self.serial += 2;
+        let first = text(self.serial - 1, "");
+        self.receive(remote, first.clone());
+        let proof = self.proof(&Message::parse(first.into()).unwrap(), remote, endpoint);
+        let second = text(self.serial, &format!("{proof}\r\n"));
+        self.receive(remote, second);
+        assert_eq!(
+            self.status(remote),
+            Some(200),
+            "{endpoint} is not registered"
+        );
+    }
+
+    /// The Authorization line that answers the challenge to `request`.
+    fn proof(&mut self, request: &Message, remote: &str, user: &str) -> String {
+        let got = self.take(remote);
+        let refused = got.iter().find(|it| it.status() == Some(401)).unwrap();
+        let values = refused.headers(Name::WwwAuthenticate);
+        let challenges: Vec<auth::Challenge> = values
+            .map(|value| auth::Challenge::parse(value).unwrap())
+            .collect();
+        let method = request.method_str().unwrap();
+        let exchange = (method, request.request_uri().unwrap(), &b""[..]);
+        let credentials = Credentials::password(user, PASSWORD);
+        let value = auth::answer(&challenges, &credentials, exchange, "c0ffee", 1).unwrap();
+        format!("Authorization: {value}")
+    }
+
+    /// Acknowledges the refusal of an INVITE.
+    fn acknowledge(&mut self, remote: &str, invite: &Message) {
+        let via = invite.header(Name::Via).unwrap();
+        let uri = invite.request_uri().unwrap();
+        let call_id = invite.header(Name::CallId).unwrap();
+        let from = invite.header(Name::From).unwrap();
+        let ack = format!(
+            "ACK {uri} SIP/2.0\r\nVia: {via}\r\nFrom: {from}\r\nTo: <{uri}>;tag=x\r\n\
+             Call-ID: {call_id}\r\nCSeq: 1 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.receive(remote, ack);
+    }
+
+    /// A peer answers an INVITE of ours: with 200 and audio, or with a refusal and what it adds.
+    pub(crate) fn reply(&mut self, remote: &str, invite: &Message, status: u16, lines: &str) {
+        let mut reply = Builder::response(invite, status, "said").to_tag("far");
+        for line in lines.split('|').filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').unwrap();
+            reply = reply.header(name, value.trim());
+        }
+        if status < 300 {
+            let contact = format!("<sip:far@{remote}>");
+            let sdp = sdp(remote);
+            reply = reply
+                .header(Name::Contact, &contact)
+                .body("application/sdp", sdp.into());
+        }
+        let bytes = reply.build().unwrap().bytes().clone();
+        self.receive(remote, bytes);
+    }
+
+    /// A request of a peer within the dialog of an INVITE of ours that it answered.
+    pub(crate) fn within(&mut self, remote: &str, invite: &Message, method: &str, lines: &str) {
+        self.serial += 1;
+        let (to, from) = (
+            invite.header(Name::From).unwrap(),
+            invite.header(Name::To).unwrap(),
+        );
+        let (call_id, serial) = (invite.header(Name::CallId).unwrap(), self.serial);
+        let lines = lines.replace('|', "\r\n");
+        let gap = if lines.is_empty() { "" } else { "\r\n" };
+        let text = format!(
+            "{method} sip:tandem@{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {remote};branch=z9hG4bKw{serial}\r\n\
+             From: {from};tag=far\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {serial} {method}\r\n\
+             Contact: <sip:far@{remote}>\r\nMax-Forwards: 70\r\n{lines}{gap}Content-Length: 0\r\n\r\n"
+        );
+        self.receive(remote, text);
+    }
+
+    /// The call's troubles and refusals, as one text.
+    pub(crate) fn troubles(&self) -> String {
+        let told = self.events.iter().filter_map(|event| match event {
+            What::Trouble(why) | What::Refused { why, .. } => Some(why.to_string()),
+            _ => None,
+        });
+        told.collect::<Vec<_>>().join("\n")
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.control.poll_output() {
+                match output {
+                    Output::Transmit { flow, bytes } => self.sent.push((flow.remote, bytes)),
+                    Output::Cdr(record) => self.records.push(*record),
+                    Output::Event(Event { what, .. }) => self.events.push(what),
+                    _ => {}
+                }
+            }
+            self.control.poll_media(self.now);
+            match self.control.poll_output() {
+                None => return,
+                Some(Output::Transmit { flow, bytes }) => self.sent.push((flow.remote, bytes)),
+                Some(Output::Cdr(record)) => self.records.push(*record),
+                Some(Output::Event(event)) => self.events.push(event.what),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// An INVITE as text. A From among `lines` stands for the usual one, a Max-Forwards too.
+pub(crate) fn invite_text(remote: &str, to: &str, lines: &str, serial: u32) -> String {
+    let has = |name: &str| lines.split('|').any(|line| line.starts_with(name));
+    let from = format!("From: <sip:+15550000001@{remote}>;tag=t{serial}\r\n");
+    let from = if has("From:") { "" } else { &from };
+    let hops = if has("Max-Forwards:") {
+        ""
+    } else {
+        "Max-Forwards: 70\r\n"
+    };
+    let lines = lines.replace('|', "\r\n");
+    let lines = lines.trim_matches(['\r', '\n']);
+    let gap = if lines.is_empty() { "" } else { "\r\n" };
+    let body = sdp(remote);
+    format!(
+        "INVITE sip:{to}@{SERVER} SIP/2.0\r\nVia: SIP/2.0/UDP {remote};branch=z9hG4bKi{serial}\r\n\
+         {from}To: <sip:{to}@{SERVER}>\r\nCall-ID: near-{serial}-{remote}\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:near@{remote}>\r\n{hops}{lines}{gap}Content-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn sdp(remote: &str) -> String {
+    let remote: SocketAddr = remote.parse().unwrap();
+    let ip = remote.ip();
+    format!(
+        "v=0\r\no=near 1 1 IN IP4 {ip}\r\ns=near\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio 40000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+}
+
+fn flow(remote: &str) -> Flow {
+    Flow {
+        transport: Transport::Udp,
+        listener: ListenerId(0),
+        remote: remote.parse().unwrap(),
+        connection: None,
+    }
+}
+
+fn compile(text: &str) -> Arc<Plan> {
+    let facts = Facts {
+        speech: Speech::Voices(Default::default()),
+        ..Facts::default()
+    };
+    let file = (PathBuf::from("lab.kdl"), text.to_owned());
+    match Plan::compile(&[file], &facts) {
+        Ok(plan) => Arc::new(plan),
+        Err(mistakes) => panic!("{mistakes:?}"),
+    }
+}
+
+/// Every endpoint's password.
+pub(crate) const PASSWORD: &str = "secret";
+const REALM: &str = "tandem";
+/// When every bench begins.
+const NOON: &str = "2026-11-20T12:00:00Z";
