@@ -1,0 +1,78 @@
+//! Whether held calls are heard without a gap: one thread that waits for audio and notes when it came.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::caller::AUDIO;
+use crate::lab::CALLER;
+
+/// What was heard of all calls.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) packets: u64,
+    pub(crate) calls: usize,
+    /// Sequence numbers that never came.
+    pub(crate) lost: u64,
+    /// The longest time between two packets of a call.
+    pub(crate) gap: Duration,
+    /// Times between packets, µs, at most a million.
+    pub(crate) gaps_us: Vec<u32>,
+}
+
+/// The thread.
+pub(crate) struct Ear {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Heard>,
+}
+
+impl Ear {
+    pub(crate) fn start() -> Self {
+        let socket = UdpSocket::bind((CALLER, AUDIO)).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || listen(&socket, &stopped));
+        Self { stop, thread }
+    }
+
+    pub(crate) fn stop(self) -> Heard {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn listen(socket: &UdpSocket, stop: &AtomicBool) -> Heard {
+    // Above the caller, so that its bursts do not look like gaps.
+    let tid = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let _ = std::process::Command::new("chrt")
+        .args(["-f", "-p", "40", &tid])
+        .status();
+    let timeout = Some(Duration::from_millis(100));
+    socket.set_read_timeout(timeout).unwrap();
+    let mut last: HashMap<SocketAddr, (Instant, u16)> = HashMap::new();
+    let mut heard = Heard::default();
+    let mut buffer = [0; 2_048];
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
+        if length < 12 {
+            continue;
+        }
+        let (now, sequence) = (Instant::now(), u16::from_be_bytes([buffer[2], buffer[3]]));
+        heard.packets += 1;
+        if let Some((before, earlier)) = last.insert(from, (now, sequence)) {
+            let gap = now - before;
+            heard.gap = heard.gap.max(gap);
+            if heard.gaps_us.len() < 1_000_000 {
+                heard.gaps_us.push(gap.as_micros() as u32);
+            }
+            heard.lost += u64::from(sequence.wrapping_sub(earlier).wrapping_sub(1));
+        }
+    }
+    heard.calls = last.len();
+    heard
+}
