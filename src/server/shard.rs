@@ -15,7 +15,7 @@ use super::edge::Edge;
 use crate::api;
 use crate::control::{Control, Output};
 use crate::io::clock::SystemClock;
-use crate::io::net::{NetInput, NetSender};
+use crate::io::net::{Inbox, NetInput, NetSender};
 
 /// Messages taken in one go before outputs are carried out.
 const BATCH: usize = 64;
@@ -47,7 +47,7 @@ pub(super) fn channel() -> (ShardHandle, mpsc::Receiver<Ask>) {
 
 /// What the shard listens to.
 pub(super) struct Inputs {
-    pub(super) packets: mpsc::Receiver<NetInput>,
+    pub(super) packets: Inbox,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) commands: mpsc::Receiver<api::Command>,
     /// Readable when media workers have something to say.
@@ -66,7 +66,7 @@ impl Shard {
     /// Serves until it is told to stop.
     ///
     /// # Errors
-    /// When the runtime cannot watch the media workers' descriptor.
+    /// When the runtime cannot watch the sockets or the media workers' descriptor.
     pub(super) async fn run(mut self, inputs: Inputs) -> std::io::Result<()> {
         let Inputs {
             mut packets,
@@ -79,6 +79,7 @@ impl Shard {
             reason = "unsound only for types that are not I/O safe: OwnedFd is"
         )]
         let media = AsyncFd::new(media)?;
+        packets.watch()?;
         loop {
             self.carry_out();
             if self.control.is_stopped() {
@@ -91,10 +92,8 @@ impl Shard {
                     Some(ask) => ask(&mut self.control, self.clock.now()),
                     None => self.control.stop(),
                 },
-                Some(input) = packets.recv() => {
-                    self.on_net(input);
-                    self.take_waiting(&mut packets);
-                }
+                // Once the transports have stopped, nothing comes any more.
+                true = packets.ready() => self.take_waiting(&mut packets),
                 ready = media.readable() => {
                     let mut count = [0; 8];
                     // Another wake-up may have been read already: nothing is lost by that.
@@ -115,12 +114,13 @@ impl Shard {
         }
     }
 
-    fn take_waiting(&mut self, packets: &mut mpsc::Receiver<NetInput>) {
-        for _ in 1..BATCH {
-            let Ok(input) = packets.try_recv() else {
+    fn take_waiting(&mut self, packets: &mut Inbox) {
+        for _ in 0..BATCH {
+            let Some(input) = packets.take() else {
                 return;
             };
             self.on_net(input);
+            self.carry_out();
         }
     }
 

@@ -4,19 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 
 use super::known::Configured;
 use crate::config::{self, Config, Listener};
 use crate::control;
 use crate::io::media::{MediaAddress, MediaConfig};
 use crate::io::net::tls::{TlsConfig, TlsFiles, Trust};
-use crate::io::net::{Limits, ListenerConfig, Net, NetInput, certs};
+use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
 
 /// Every listening socket of the server but the media ports.
 pub(super) struct Sockets {
     pub(super) net: Net,
-    pub(super) packets: mpsc::Receiver<NetInput>,
+    pub(super) packets: Inbox,
     pub(super) tls: Option<TlsConfig>,
     pub(super) http: TcpListener,
     pub(super) http_address: SocketAddr,

@@ -1,21 +1,23 @@
 //! SIP transports: UDP, TCP and TLS over IPv4 and IPv6 (RFC 3261 §18).
 //!
-//! Two bounded channels join the transports to control. Received messages go up as
-//! [`NetInput`]; a message to send comes down as a flow and its bytes ([`NetSender`]).
+//! Received messages go up as [`NetInput`], taken from an [`Inbox`]; a message to send comes down as
+//! a flow and its bytes ([`NetSender`]). Datagrams are read and written by control's own thread, what
+//! streams carry crosses two bounded channels.
 //!
 //! ```text
-//!  UDP socket ── receive loop ──────────────┐                        (full: dropped, counted)
-//!  TCP/TLS connection ── framer ────────────┼──▶ NetInput ──▶ control  (full: the peer's TCP waits)
-//!  router: who is connected ◀── accept loop │
-//!     │  ▲                                  │
-//!     │  └──── (Flow, Bytes) ◀──────────────┼──── control            (full: refused to the caller)
-//!     └▶ write queue of one connection ─────┘                        (full: the connection is closed)
+//!  UDP socket ──────────────────────────────┬──▶ Inbox ──▶ control  (full: lost in the system)
+//!  TCP/TLS connection ── framer ── NetInput ┘                       (full: the peer's TCP waits)
+//!  router: who is connected ◀── accept loop
+//!     │  ▲
+//!     │  └──── (Flow, Bytes) ◀──────────── streams ─┬── NetSender   (full: refused to the caller)
+//!     └▶ write queue of one connection              └─▶ UDP socket  (full: lost, counted)
 //! ```
 //!
 //! Law: every queue, message, wait and count of connections has a bound in [`Limits`]. A datagram
 //! leaves from the socket of its listener, so a peer behind a NAT sees one address (RFC 3581).
 
 pub mod certs;
+mod inbox;
 mod router;
 mod stream;
 #[cfg(test)]
@@ -23,8 +25,9 @@ mod tests;
 pub mod tls;
 mod udp;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,10 +35,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::transport::{Flow, FrameError, ListenerId, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+pub use inbox::Inbox;
 
 /// One address that SIP is spoken at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +80,9 @@ pub enum NetInput {
 /// Bounds on what peers can make us keep.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Messages that wait for control.
+    /// Messages of streams that wait for control.
     pub inputs_max: usize,
-    /// Messages that wait to be routed to a socket.
+    /// Messages that wait to be routed to a stream.
     pub outputs_max: usize,
     /// Messages that wait on one connection; one more closes it, because the peer has stopped reading.
     pub write_queue_max: usize,
@@ -119,8 +124,6 @@ pub struct NetCounts {
     pub received: AtomicU64,
     /// Messages handed to a socket.
     pub sent: AtomicU64,
-    /// Datagrams dropped because control was behind.
-    pub input_full: AtomicU64,
     /// Messages that control could not hand over because the router was behind.
     pub output_full: AtomicU64,
     /// Datagrams the system did not take.
@@ -155,12 +158,11 @@ impl NetCounts {
     }
 
     /// Every count with its name, for metrics. All but `connections` only ever grow.
-    pub fn named(&self) -> [(&'static str, u64); 16] {
+    pub fn named(&self) -> [(&'static str, u64); 15] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
             ("received", read(&self.received)),
             ("sent", read(&self.sent)),
-            ("input_full", read(&self.input_full)),
             ("output_full", read(&self.output_full)),
             ("send_failed", read(&self.send_failed)),
             ("accepted", read(&self.accepted)),
@@ -228,6 +230,7 @@ pub struct Behind {
 #[derive(Clone, Debug)]
 pub struct NetSender {
     outputs: mpsc::Sender<(Flow, Bytes)>,
+    sockets: Sockets,
     counts: Arc<NetCounts>,
 }
 
@@ -239,6 +242,13 @@ impl NetSender {
     /// # Errors
     /// [`Behind`] when [`Limits::outputs_max`] messages wait already, or the transports have stopped.
     pub fn send(&self, flow: Flow, bytes: Bytes) -> Result<(), Behind> {
+        let socket = self.sockets.get(&flow.listener.0);
+        // What cannot be reached at all goes the router's way, which says so to control.
+        if flow.transport == Transport::Udp
+            && socket.is_some_and(|socket| udp::send(&self.counts, socket, flow, &bytes))
+        {
+            return Ok(());
+        }
         self.outputs.try_send((flow, bytes)).map_err(|_| {
             NetCounts::add(&self.counts.output_full);
             Behind {
@@ -275,7 +285,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// Binds every listener and starts to serve. The receiver is control's.
+    /// Binds every listener and starts to serve. The inbox is control's.
     ///
     /// # Errors
     /// [`NetError`] for the first listener that cannot be served; nothing stays bound then.
@@ -283,16 +293,21 @@ impl Net {
         listeners: &[ListenerConfig],
         tls: Option<tls::TlsConfig>,
         limits: &Limits,
-    ) -> Result<(Self, mpsc::Receiver<NetInput>), NetError> {
+    ) -> Result<(Self, Inbox), NetError> {
         let counts = Arc::new(NetCounts::default());
         let (inputs_tx, inputs_rx) = mpsc::channel(limits.inputs_max);
         let (outputs_tx, outputs_rx) = mpsc::channel(limits.outputs_max);
-        let sender = NetSender {
-            outputs: outputs_tx,
-            counts: Arc::clone(&counts),
-        };
         let opened = open_all(listeners, tls.is_some())?;
         let bound = opened.iter().map(|(bound, _)| bound.clone()).collect();
+        let (sockets, streams) = part(opened);
+        let sender = NetSender {
+            outputs: outputs_tx,
+            sockets: Arc::clone(&sockets),
+            counts: Arc::clone(&counts),
+        };
+        let read = sockets.iter();
+        let read = read.map(|(&id, socket)| (ListenerId(id), Arc::clone(socket)));
+        let inbox = Inbox::new(inputs_rx, read, Arc::clone(&counts));
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             inputs: inputs_tx,
@@ -305,7 +320,7 @@ impl Net {
             clippy::disallowed_methods,
             reason = "`shutdown` waits for it, and `stop` ends it"
         )]
-        let router = tokio::spawn(router::run(shared, opened, outputs_rx));
+        let router = tokio::spawn(router::run(shared, sockets, streams, outputs_rx));
         Ok((
             Self {
                 sender,
@@ -314,7 +329,7 @@ impl Net {
                 stop,
                 router,
             },
-            inputs_rx,
+            inbox,
         ))
     }
 
@@ -359,9 +374,26 @@ struct Shared {
     tls: Option<tls::TlsConfig>,
 }
 
+/// The UDP sockets by their listeners' numbers; they send and receive at once.
+type Sockets = Arc<BTreeMap<u16, Arc<UdpSocket>>>;
+
 enum Socketed {
     Udp(UdpSocket),
     Stream(TcpListener),
+}
+
+/// Sockets apart from listeners of streams.
+fn part(opened: Vec<(Bound, Socketed)>) -> (Sockets, Vec<(Bound, TcpListener)>) {
+    let (mut sockets, mut streams) = (BTreeMap::new(), Vec::new());
+    for (bound, socket) in opened {
+        match socket {
+            Socketed::Udp(socket) => {
+                sockets.insert(bound.config.id.0, Arc::new(socket));
+            }
+            Socketed::Stream(socket) => streams.push((bound, socket)),
+        }
+    }
+    (Arc::new(sockets), streams)
 }
 
 fn open_all(
@@ -419,7 +451,7 @@ fn open(config: &ListenerConfig) -> io::Result<(SocketAddr, Socketed)> {
     }
     socket.bind(&config.bind.into())?;
     if udp {
-        let socket = UdpSocket::from_std(socket.into())?;
+        let socket = UdpSocket::from(socket);
         Ok((socket.local_addr()?, Socketed::Udp(socket)))
     } else {
         socket.listen(ACCEPT_BACKLOG)?;

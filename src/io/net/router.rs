@@ -8,40 +8,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::stream::{self, Connection, Origin};
-use super::{Bound, NetCounts, NetInput, Shared, Socketed, udp};
+use super::{Bound, NetCounts, NetInput, Shared, Sockets, udp};
 
 /// Serves until the transports stop, then sends what is queued and waits for every connection to close.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    opened: Vec<(Bound, Socketed)>,
+    sockets: Sockets,
+    streams: Vec<(Bound, TcpListener)>,
     mut outputs: mpsc::Receiver<(Flow, Bytes)>,
 ) {
     let (accepts_tx, mut accepts) = mpsc::channel(ACCEPTS_MAX);
-    let mut router = Router::new(Arc::clone(&shared));
+    let mut router = Router::new(Arc::clone(&shared), sockets);
     let mut loops = JoinSet::new();
-    for (bound, socket) in opened {
-        let listener = bound.config.id;
-        match socket {
-            Socketed::Udp(socket) => {
-                let socket = Arc::new(socket);
-                router.sockets.insert(listener.0, Arc::clone(&socket));
-                loops.spawn(udp::receive(Arc::clone(&shared), listener, socket));
-            }
-            Socketed::Stream(socket) => {
-                router
-                    .streams
-                    .insert(listener.0, (bound.config.transport, bound.local.ip()));
-                let shared = Arc::clone(&shared);
-                loops.spawn(accept(shared, bound, socket, accepts_tx.clone()));
-            }
-        }
+    for (bound, socket) in streams {
+        router.streams.insert(
+            bound.config.id.0,
+            (bound.config.transport, bound.local.ip()),
+        );
+        let shared = Arc::clone(&shared);
+        loops.spawn(accept(shared, bound, socket, accepts_tx.clone()));
     }
     drop(accepts_tx);
     loop {
@@ -118,7 +110,7 @@ struct Entry {
 
 struct Router {
     shared: Arc<Shared>,
-    sockets: BTreeMap<u16, Arc<UdpSocket>>,
+    sockets: Sockets,
     streams: BTreeMap<u16, (Transport, IpAddr)>,
     /// Oldest first: ids only grow.
     connections: BTreeMap<u64, Entry>,
@@ -132,10 +124,10 @@ struct Router {
 }
 
 impl Router {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: Arc<Shared>, sockets: Sockets) -> Self {
         Self {
             shared,
-            sockets: BTreeMap::new(),
+            sockets,
             streams: BTreeMap::new(),
             connections: BTreeMap::new(),
             by_remote: HashMap::new(),
@@ -150,7 +142,7 @@ impl Router {
     fn send(&mut self, flow: Flow, bytes: Bytes) {
         if flow.transport == Transport::Udp {
             let sent = match self.sockets.get(&flow.listener.0) {
-                Some(socket) => udp::send(&self.shared, socket, flow, &bytes),
+                Some(socket) => udp::send(&self.shared.counts, socket, flow, &bytes),
                 None => false,
             };
             if !sent {

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::tls::{SYSTEM_BUNDLES, TlsConfig, TlsFiles, Trust};
-use super::{Limits, ListenerConfig, Net, NetError, NetInput, certs};
+use super::{Inbox, Limits, ListenerConfig, Net, NetError, NetInput, certs};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -26,7 +25,7 @@ fn message(text: &str) -> Bytes {
 
 struct Side {
     net: Net,
-    inputs: Receiver<NetInput>,
+    inputs: Inbox,
     at: SocketAddr,
     transport: Transport,
 }
@@ -39,7 +38,8 @@ impl Side {
             bind: SocketAddr::new(ip, 0),
             advertised: None,
         };
-        let (net, inputs) = Net::start(&[listener], tls, limits).unwrap();
+        let (net, mut inputs) = Net::start(&[listener], tls, limits).unwrap();
+        inputs.watch().unwrap();
         let at = net.bound()[0].local;
         Self {
             net,
@@ -151,25 +151,19 @@ async fn a_keep_alive_datagram_is_counted_and_not_delivered() {
 }
 
 #[tokio::test]
-async fn datagrams_beyond_a_full_queue_are_dropped_and_counted() {
-    let limits = Limits {
-        inputs_max: 2,
-        ..Limits::default()
-    };
-    let mut side = Side::start(Transport::Udp, V4, None, &limits);
+async fn datagrams_wait_in_their_socket_until_they_are_taken_in_order() {
+    let mut side = Side::plain(Transport::Udp, V4);
     let phone = UdpSocket::bind(SocketAddr::new(V4, 0)).await.unwrap();
-    for number in 0..5 {
-        phone
-            .send_to(&message(&number.to_string()), side.at)
-            .await
-            .unwrap();
+    for number in 0..500 {
+        let text = message(&number.to_string());
+        phone.send_to(&text, side.at).await.unwrap();
     }
-    while side.count("received") + side.count("input_full") < 5 {
-        tokio::task::yield_now().await;
+    assert_eq!(side.count("received"), 0, "nobody has read them");
+    for number in 0..500 {
+        assert_eq!(side.packet().await.1, message(&number.to_string()));
     }
-    assert_eq!((side.count("received"), side.count("input_full")), (2, 3));
-    assert_eq!(side.packet().await.1, message("0"));
-    assert_eq!(side.packet().await.1, message("1"));
+    assert_eq!(side.count("received"), 500);
+    assert!(side.inputs.take().is_none());
 }
 
 // covers: RFC 3261 §18.3
@@ -307,7 +301,7 @@ async fn a_peer_that_proves_another_name_or_authority_is_not_spoken_to() {
         let ends = [ours.next().await, ours.next().await];
         assert!(ends.contains(&NetInput::FlowFailed(flow)), "{ends:?}");
     }
-    assert!(theirs.inputs.try_recv().is_err());
+    assert!(theirs.inputs.take().is_none());
 }
 
 #[tokio::test]
@@ -327,12 +321,12 @@ async fn a_message_over_the_limit_ends_its_connection_and_is_never_delivered() {
         assert!(rest.is_empty());
     }
     assert_eq!(side.count("unframeable"), 2);
-    let told = side.inputs.try_recv().unwrap();
+    let told = side.inputs.take().unwrap();
     let NetInput::Unframeable { error, .. } = told else {
         panic!("{told:?}")
     };
     assert_eq!(error.error.answer, Some(513));
-    assert!(side.inputs.try_recv().is_err());
+    assert!(side.inputs.take().is_none());
 }
 
 #[tokio::test]
@@ -419,7 +413,7 @@ async fn a_peer_that_stops_reading_loses_its_connection_and_control_hears_of_it(
         loop {
             let _ = side.net.sender().send(flow, large.clone());
             tokio::task::yield_now().await;
-            if let Ok(input) = side.inputs.try_recv() {
+            if let Some(input) = side.inputs.take() {
                 return input;
             }
         }
