@@ -96,14 +96,20 @@ impl Builder {
     /// Notes in the topmost Via of a response where its request really came from: `received` when
     /// it differs from what the Via says or `rport` asks, and the port in `rport` (§18.2.1, RFC
     /// 3581 §4).
-    pub fn received(mut self, source: SocketAddr) -> Self {
+    pub fn received(self, source: SocketAddr) -> Self {
+        self.stamped(source, None)
+    }
+
+    /// As [`received`](Self::received); and tells our load there, if `oc` is given and the sender
+    /// offered to heed it (RFC 7339 §4).
+    pub fn stamped(mut self, source: SocketAddr, oc: Option<&str>) -> Self {
         let Some(range) = self.via.take() else {
             return self;
         };
         let text = readable(self.out.get(range.clone()).unwrap_or_default());
         let Some(stamped) = Via::parse(&text)
             .ok()
-            .and_then(|via| stamp(&text, &via, source))
+            .and_then(|via| stamp(&text, &via, source, oc.filter(|_| via.offers_oc())))
         else {
             return self;
         };
@@ -213,10 +219,17 @@ impl Builder {
     }
 }
 
-/// The Via text with `received` and `rport` set from `source`, `None` when nothing need change.
-fn stamp(text: &str, via: &Via<'_>, source: SocketAddr) -> Option<String> {
+/// The Via text with `received` and `rport` set from `source`, and `oc` in place of what offered it
+/// (RFC 7339 §4); `None` when nothing need change.
+pub(super) fn stamp(
+    text: &str,
+    via: &Via<'_>,
+    source: SocketAddr,
+    oc: Option<&str>,
+) -> Option<String> {
     let wants_port = via.rport().is_some();
-    if !wants_port && via.host.ip() == Some(source.ip().to_canonical()) {
+    let is_true = !wants_port && via.host.ip() == Some(source.ip().to_canonical());
+    if is_true && oc.is_none() {
         return None;
     }
     let head = text
@@ -228,10 +241,18 @@ fn stamp(text: &str, via: &Via<'_>, source: SocketAddr) -> Option<String> {
             .split_once('=')
             .map_or(piece, |(name, _)| name)
             .trim_ascii();
-        if !name.eq_ignore_ascii_case("received") && !name.eq_ignore_ascii_case("rport") {
+        let is = |other| name.eq_ignore_ascii_case(other);
+        if !is("received") && !is("rport") && !(oc.is_some() && (is("oc") || is("oc-algo"))) {
             out.push(';');
             out.push_str(piece.trim_ascii());
         }
+    }
+    if let Some(oc) = oc {
+        out.push(';');
+        out.push_str(oc);
+    }
+    if is_true {
+        return Some(out);
     }
     out.push_str(&format!(";received={}", source.ip().to_canonical()));
     if wants_port {
@@ -251,7 +272,7 @@ fn params_length(text: &str, params: &Params<'_>) -> usize {
 /// that are whole.
 pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Bytes> {
     let status = error.answer?;
-    let mut lines = Lines { rest: bytes };
+    let mut lines = Lines::of(bytes);
     let first = lines.next()?;
     if first.starts_with(b"ACK ") || first.get(..4)?.eq_ignore_ascii_case(b"SIP/") {
         return None;
@@ -310,8 +331,14 @@ pub(crate) const fn reason_of(status: u16) -> &'static str {
 
 /// Header lines that end in CRLF and hold no stray CR, LF or NUL, folds joined to their line; ends
 /// at the blank line.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {

@@ -88,6 +88,15 @@ impl<'a> Via<'a> {
         bare.parse().ok().or_else(|| ipv6(bare).map(IpAddr::V6))
     }
 
+    /// Whether its sender heeds what responses tell of our load, by the loss algorithm (RFC 7339
+    /// §4.1, §4.2): `oc` without a value, and `loss` in `oc-algo` if that is there.
+    pub fn offers_oc(&self) -> bool {
+        let algorithms = self.params.get("oc-algo").unwrap_or("loss");
+        let mut algorithms = algorithms.trim_matches('"').split(',');
+        self.params.get("oc") == Some("")
+            && algorithms.any(|it| it.trim_ascii().eq_ignore_ascii_case("loss"))
+    }
+
     /// `rport`: `None` absent, `Some(None)` asked for, `Some(Some(port))` filled in (RFC 3581 §3).
     pub fn rport(&self) -> Option<Option<u16>> {
         self.params.get("rport").map(|port| port.parse().ok())

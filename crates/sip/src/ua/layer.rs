@@ -455,9 +455,8 @@ impl UserAgent {
         };
         let Some(request) = &tx.request else { return };
         let tag = tokens::hex(tx.tag);
-        let Some(message) =
-            write_response(request, reply, tx.source, &tag, &self.config.user_agent)
-        else {
+        let face = (&*self.config.user_agent, self.oc.as_deref());
+        let Some(message) = write_response(request, reply, tx.source, &tag, face) else {
             // A header of the user cannot be written: the peer still gets its answer.
             let plain = Reply::new(reply.status);
             if !reply.headers.is_empty() || reply.body.is_some() {
@@ -481,8 +480,8 @@ impl UserAgent {
         let call = request.call_id().unwrap_or_default();
         let tag = tokens::hex(self.tokens.stateless(call.as_bytes()));
         let source = flow.remote;
-        if let Some(message) = write_response(request, reply, source, &tag, &self.config.user_agent)
-        {
+        let face = (&*self.config.user_agent, self.oc.as_deref());
+        if let Some(message) = write_response(request, reply, source, &tag, face) {
             self.transmit(reply_flow(request, flow), message.bytes().clone());
         }
     }
@@ -584,15 +583,16 @@ pub(super) fn arm(
     *timer = deadline.map(|at| (wheel.schedule(at, key), at));
 }
 
+/// `server` is our name, `oc` what is told of our load.
 fn write_response(
     request: &Message,
     reply: &Reply,
     source: SocketAddr,
     tag: &str,
-    server: &str,
+    (server, oc): (&str, Option<&str>),
 ) -> Option<Message> {
     let mut builder =
-        Builder::response(request, reply.status, phrase(reply.status)).received(source);
+        Builder::response(request, reply.status, phrase(reply.status)).stamped(source, oc);
     if reply.status > 100 {
         builder = builder.to_tag(tag);
         if reply.status < 300 {

@@ -22,6 +22,7 @@ mod offers;
 mod ops;
 mod outside;
 mod reason;
+mod rebuff;
 mod receive;
 mod replaces;
 mod server_invite;
@@ -38,6 +39,7 @@ pub use event::{
 #[doc(hidden)]
 pub use ops::{dialog_ops, transaction_ops};
 pub use reason::q850;
+pub use rebuff::Load;
 pub use replaces::DialogName;
 
 use crate::message::Method;
@@ -60,6 +62,8 @@ pub struct UserAgent {
     wheel: Wheel<Timer>,
     outputs: VecDeque<Output>,
     counts: Counts,
+    /// What responses tell of our load.
+    oc: Option<String>,
     /// How many requests our user sent: the source of their names.
     sent: u64,
     clients: Slab<ClientTx>,
@@ -88,6 +92,7 @@ impl UserAgent {
             wheel: Wheel::new(),
             outputs: VecDeque::new(),
             counts: Counts::default(),
+            oc: None,
             sent: 0,
             clients: Slab::new(),
             servers: Slab::new(),
