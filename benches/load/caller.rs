@@ -193,7 +193,7 @@ impl Caller {
         let _ = poll(&mut fds, Some(&timeout));
     }
 
-    fn send(&mut self, run: &mut Run) {
+    fn send(&self, run: &mut Run) {
         if self.caller.send_to(&self.out, self.server).is_ok() {
             run.outcome.packets += 1;
         }

@@ -17,7 +17,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a program that measures and prints"
+    clippy::disallowed_methods,
+    reason = "a program that waits, measures and prints"
 )]
 
 mod caller;
