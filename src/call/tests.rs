@@ -71,6 +71,7 @@ fn target(port: u16) -> Target {
             offer: None,
             credentials: None,
             max_forwards: 70,
+            reliable: sip::ua::Reliable::Supported,
         }),
         media: media(port),
     }
@@ -430,6 +431,7 @@ fn early_media_of_a_lone_callee_reaches_a_caller_who_is_not_answered() {
         status: 183,
         body: Some(answer),
         fork: 0,
+        needs_answer: false,
         response: response(183),
     };
     rig.sip(LegId(1), progressed);

@@ -467,7 +467,8 @@ impl Control {
 const HOPS_MAX: u8 = 70;
 
 /// What we take outside and inside dialogs.
-const ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, REGISTER";
+const ALLOWED: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY, REGISTER";
 
 fn session_of(event: &SipEvent) -> Option<SessionId> {
     match event {

@@ -5,7 +5,7 @@ use media::worker::IpFamily;
 use sip::message::{Uri, escape_user};
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::{Flow, Transport};
-use sip::ua::Invite;
+use sip::ua::{Invite, Reliable};
 
 use super::{Control, Refusal, Slot};
 use crate::call::{self, CallId, Destination, Label};
@@ -253,6 +253,8 @@ impl Control {
                 offer: None,
                 credentials: place.credentials,
                 max_forwards: hops.saturating_sub(1),
+                // The call makes the offer, so that no reliable response holds one.
+                reliable: Reliable::Supported,
             }),
             media,
         })

@@ -244,6 +244,7 @@ async fn call_as(server: &Server, name: &str, password: &str) {
             realm: None,
         }),
         max_forwards: 70,
+        reliable: sip::ua::Reliable::No,
     };
     let mut now = clock::Now::ZERO;
     ua.invite(now, invite).unwrap();

@@ -12,7 +12,7 @@ use media::tap::{Tap, TapFrame};
 use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
 use rtrb::Consumer;
 use sip::sdp::{LocalMedia, Negotiation};
-use sip::ua::{Ending, Event as SipEvent, Invite, SessionId};
+use sip::ua::{Ending, Event as SipEvent, Invite, Reliable, SessionId};
 
 use super::{Answering, Event, Heard, Phone};
 use crate::call::{port_plan, port_update};
@@ -105,6 +105,11 @@ impl Phone {
         } else {
             negotiation.offer().ok()
         };
+        // An offer in a provisional response would be a second kind of late offer: not this phone's.
+        let reliable = match offer {
+            Some(_) => Reliable::Supported,
+            None => Reliable::No,
+        };
         let invite = Invite {
             request_uri: format!("sip:{number}@{}", self.plan.domain),
             flow: self.plan.server,
@@ -115,6 +120,7 @@ impl Phone {
             offer,
             credentials: self.credentials(),
             max_forwards: 70,
+            reliable,
         };
         let Ok(session) = self.ua.invite(now, invite) else {
             media.release(reserved.worker, reserved.port);

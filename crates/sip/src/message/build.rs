@@ -213,6 +213,10 @@ impl Builder {
             let colon = raw.iter().position(|&b| b == b':').unwrap_or(0) + 1;
             let tail = raw.get(colon..).unwrap_or_default();
             let lead = tail.len() - tail.trim_ascii_start().len();
+            // Octets that are no UTF-8 are copied as they came, and cannot be stamped.
+            if !tail.trim_ascii_start().starts_with(first.as_bytes()) {
+                return;
+            }
             let begin = start + colon + lead;
             self.via = Some(begin..begin + first.len());
         }

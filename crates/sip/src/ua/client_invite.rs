@@ -1,9 +1,10 @@
 //! The caller's side: placing a call, its early dialogs, its answer or refusal (RFC 3261 §13.2, §9.1).
 
-use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP, SUPPORTED};
-use super::event::{Busy, EndedBy, Event, Invite, SessionId};
+use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP, SUPPORTED, SUPPORTED_PLAIN};
+use super::event::{Busy, EndedBy, Event, Invite, Reliable, SessionId};
 use super::layer::{ClientOwner, Outcome, Sender};
-use super::session::{Fate, Offer, Phase, Session};
+use super::prack::{Heard, Heed};
+use super::session::{Fate, Fork, Offer, Phase, Session};
 use super::{UserAgent, tokens};
 use crate::dialog::{Dialog, SessionTimer, agree_as_caller};
 use crate::message::{Message, Method, Name};
@@ -33,11 +34,7 @@ impl UserAgent {
             contact: Some(contact.clone()),
             max_forwards: invite.max_forwards,
             proofs: Vec::new(),
-            headers: [
-                self.capabilities(&SessionTimer::Off, self.config.min_se),
-                headers,
-            ]
-            .concat(),
+            headers: [self.introduction(invite.reliable), headers].concat(),
             body: invite.offer.clone().map(|offer| (SDP.to_owned(), offer)),
         };
         let credentials = invite.credentials.map(Arc::new);
@@ -52,6 +49,8 @@ impl UserAgent {
             proofs: Vec::new(),
             dialog: None,
             forks: Vec::new(),
+            reliable: invite.reliable,
+            said: None,
             unacked: Vec::new(),
             offer: Offer::None,
             waiting: None,
@@ -78,6 +77,21 @@ impl UserAgent {
         }
     }
 
+    /// What the INVITE that begins a session says of us.
+    fn introduction(&self, reliable: Reliable) -> Vec<(String, String)> {
+        let mut headers = self.capabilities(&SessionTimer::Off, self.config.min_se);
+        let is_supported = headers
+            .iter_mut()
+            .filter(|(_, value)| value == SUPPORTED_PLAIN);
+        if reliable != Reliable::No {
+            is_supported.for_each(|(_, value)| SUPPORTED.clone_into(value));
+        }
+        if reliable == Reliable::Required {
+            headers.push((Name::Require.as_str().to_owned(), "100rel".to_owned()));
+        }
+        headers
+    }
+
     /// The headers by which an INVITE or UPDATE says what we can (§13.2.1, RFC 4028 §7.1).
     pub(super) fn capabilities(
         &self,
@@ -87,7 +101,7 @@ impl UserAgent {
         let ours = self.config.session_expires.max(min_se);
         [
             (Name::Allow, ALLOW.to_owned()),
-            (Name::Supported, SUPPORTED.to_owned()),
+            (Name::Supported, SUPPORTED_PLAIN.to_owned()),
             (Name::SessionExpires, timer.request_value(ours)),
             (Name::MinSe, min_se.as_secs().to_string()),
             (Name::UserAgent, self.config.user_agent.clone()),
@@ -111,11 +125,21 @@ impl UserAgent {
             }
             let target = ua.target_of(tx);
             let fork = flow.and_then(|flow| fork_of(session, response, flow, &target, limit));
+            let heed = match fork {
+                Some(fork) => ua.heed(now, id, session, (fork as usize, tx), response),
+                None => Heed::Tell {
+                    needs_answer: false,
+                },
+            };
+            let Heed::Tell { needs_answer } = heed else {
+                return Fate::Stays;
+            };
             ua.event(Event::Progressed {
                 session: id,
                 status,
                 body: sdp_of(response),
                 fork: fork.unwrap_or(0),
+                needs_answer,
                 response: response.clone(),
             });
             Fate::Stays
@@ -134,6 +158,7 @@ impl UserAgent {
                 }
                 _ => {
                     if is_open {
+                        ua.close_early_offers(now, id, session, None);
                         ua.refused(id, outcome.status, outcome.response);
                     }
                     Fate::Gone
@@ -167,6 +192,7 @@ impl UserAgent {
         outcome: Outcome,
     ) -> Fate {
         let (status, response) = (outcome.status, outcome.response.clone());
+        self.close_early_offers(now, id, session, None);
         session.forks.clear();
         let again = match status {
             422 => self.with_longer_interval(now, session, outcome),
@@ -196,10 +222,13 @@ impl UserAgent {
         let limit = self.config.limits.forks.saturating_add(1);
         let target = &outcome.draft.uri;
         let fork = fork_of(session, response, outcome.flow, target, limit);
-        let mut dialog = fork.and_then(|fork| {
+        let won = fork.and_then(|fork| {
             let index = fork as usize;
             (index < session.forks.len()).then(|| session.forks.swap_remove(index))
         });
+        let (mut dialog, heard) = won.map(|fork| (fork.dialog, fork.heard)).unzip();
+        let heard = heard.unwrap_or_default();
+        self.close_early_offers(now, id, session, dialog.as_ref());
         if let Some(dialog) = &mut dialog {
             // The 2xx has the last word on target and route (§13.2.2.4).
             if let Ok(fresh) = Dialog::of_caller(response, dialog.flow, &dialog.remote_target) {
@@ -226,10 +255,11 @@ impl UserAgent {
             self.send_2xx_ack(session, outcome.tx, cseq, None);
             return self.send_bye(now, id, session, &ending);
         }
-        session.peer_takes_update = response.allows(Method::Update);
+        session.peer_takes_update = response.allows(Method::Update) || heard.takes_update;
         session.session_timer = SessionTimer::start(now, agree_as_caller(response));
-        let body = sdp_of(response);
-        let needs_answer = outcome.draft.body.is_none() && body.is_some();
+        let needs_answer =
+            outcome.draft.body.is_none() && !heard.settled && sdp_of(response).is_some();
+        let body = heard.last_word(sdp_of(response));
         if needs_answer {
             session.phase = Phase::Answering {
                 tx: outcome.tx,
@@ -354,6 +384,10 @@ impl UserAgent {
                 (Phase::Answering { tx, cseq }, _) | (_, Offer::Unanswered { tx, cseq }) => {
                     (*tx, *cseq)
                 }
+                (Phase::Inviting { .. }, _) => {
+                    ua.word_prack(now, id, session, body);
+                    return Fate::Stays;
+                }
                 _ => return Fate::Stays,
             };
             if body.is_some() {
@@ -379,11 +413,13 @@ impl UserAgent {
         let Phase::Inviting { tx } = session.phase else {
             return;
         };
+        session.waiting = None;
         session.phase = Phase::Abandoned {
             tx,
             ending,
             give_up_at: None,
         };
+        self.close_early_offers(now, id, session, None);
         session.forks.clear();
         self.ended(id, EndedBy::Us, None, None);
         self.cancel_if_due(now, session);
@@ -449,19 +485,20 @@ fn fork_of(
     if let Some(index) = session
         .forks
         .iter()
-        .position(|dialog| dialog.remote_tag == tag)
+        .position(|fork| fork.dialog.remote_tag == tag)
     {
-        if let Some(dialog) = session.forks.get_mut(index) {
-            dialog.refresh_target(response);
+        if let Some(fork) = session.forks.get_mut(index) {
+            fork.dialog.refresh_target(response);
         }
         return u32::try_from(index).ok();
     }
     if session.forks.len() >= limit {
         return None;
     }
-    session
-        .forks
-        .push(Dialog::of_caller(response, flow, target).ok()?);
+    session.forks.push(Fork {
+        dialog: Dialog::of_caller(response, flow, target).ok()?,
+        heard: Heard::default(),
+    });
     u32::try_from(session.forks.len() - 1).ok()
 }
 

@@ -16,6 +16,9 @@ pub struct UserAgentConfig {
     pub session_expires: Duration,
     /// The shortest session interval we accept (RFC 4028 §5).
     pub min_se: Duration,
+    /// Whether our provisional responses are sent reliably to a caller that merely supports it
+    /// (RFC 3262 §3). To one that requires it they always are.
+    pub reliable_progress: bool,
     /// How much may be held at once.
     pub limits: Limits,
 }
@@ -29,6 +32,7 @@ impl UserAgentConfig {
             t1: Duration::from_millis(500),
             session_expires: Duration::from_secs(1800),
             min_se: Duration::from_secs(90),
+            reliable_progress: false,
             limits: Limits::default(),
         }
     }

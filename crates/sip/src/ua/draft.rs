@@ -188,7 +188,7 @@ pub fn phrase(status: u16) -> &'static str {
 }
 
 /// The methods we take.
-pub(super) const METHODS: [Method; 12] = [
+pub(super) const METHODS: [Method; 13] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -196,6 +196,7 @@ pub(super) const METHODS: [Method; 12] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Prack,
     Method::Refer,
     Method::Notify,
     Method::Message,
@@ -203,12 +204,14 @@ pub(super) const METHODS: [Method; 12] = [
     Method::Subscribe,
 ];
 /// The same, as Allow says it.
-pub(super) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, REGISTER, SUBSCRIBE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE, REGISTER, SUBSCRIBE";
 /// The extensions that a Require may name.
-pub(super) const EXTENSIONS: [&str; 2] = ["timer", "replaces"];
+pub(super) const EXTENSIONS: [&str; 3] = ["timer", "replaces", "100rel"];
 /// The same, as Supported says it.
-pub(super) const SUPPORTED: &str = "timer, replaces";
+pub(super) const SUPPORTED: &str = "timer, replaces, 100rel";
+/// What a request says whose provisional responses shall not be reliable: one of ours in a dialog, where
+/// none but a final response counts, and an INVITE whose user wants it so.
+pub(super) const SUPPORTED_PLAIN: &str = "timer, replaces";
 /// The hops our requests may take (§8.1.1.6).
 pub(super) const MAX_FORWARDS: u8 = 70;
 /// The content type of a session description.

@@ -15,6 +15,7 @@ impl UserAgent {
                 Fate::Stays
             }
             Phase::Ringing { tx, .. } => {
+                ua.close_early_offers(now, id, session, None);
                 ua.refuse(now, id, tx, ending);
                 Fate::Gone
             }
@@ -39,7 +40,7 @@ impl UserAgent {
     ) -> Fate {
         self.ended(id, by, status, None);
         match session.offer {
-            Offer::Theirs { tx, .. } => self.reply(now, tx, &super::layer::Reply::new(487)),
+            Offer::Theirs { tx, .. } => self.reply(now, tx, &super::reply::Reply::new(487)),
             Offer::Unanswered { tx, cseq } => self.send_2xx_ack(session, tx, cseq, None),
             Offer::None | Offer::Ours { .. } => {}
         }
@@ -133,13 +134,13 @@ impl UserAgent {
                 Phase::Closing { bye: None } | Phase::Abandoned { .. } => return Fate::Stays,
                 Phase::Closing { .. } => return Fate::Gone,
                 Phase::Ringing { tx, .. } => {
-                    ua.reply(now, tx, &super::layer::Reply::new(487));
+                    ua.reply(now, tx, &super::reply::Reply::new(487));
                 }
                 Phase::Inviting { .. } => return Fate::Stays,
                 Phase::Answering { .. } | Phase::Established => {}
             }
             if let Offer::Theirs { tx, .. } = session.offer {
-                ua.reply(now, tx, &super::layer::Reply::new(487));
+                ua.reply(now, tx, &super::reply::Reply::new(487));
             }
             ua.ended(id, EndedBy::Peer, None, Some(request));
             Fate::Gone

@@ -55,6 +55,10 @@ pub enum Event {
         body: Option<Bytes>,
         /// Which early dialog, counted from 0 in order of appearance.
         fork: u32,
+        /// It was sent reliably, and its PRACK waits for `acknowledge`: with our answer, if it carries
+        /// their offer (our INVITE had none); with a further offer or nothing for
+        /// [`Reliable::ByUser`].
+        needs_answer: bool,
         /// The whole response.
         response: Message,
     },
@@ -62,7 +66,8 @@ pub enum Event {
     Answered {
         /// The session.
         session: SessionId,
-        /// Its SDP: the answer to our offer, or their offer if we made none.
+        /// Its SDP: the answer to our offer, or their offer if we made none. An answer that came
+        /// reliably before is given again; `None` if another exchange was completed since.
         body: Option<Bytes>,
         /// They offered in the 2xx: call `acknowledge` with our answer.
         needs_answer: bool,
@@ -91,14 +96,15 @@ pub enum Event {
         /// The answer to an offer that our 2xx carried.
         body: Option<Bytes>,
     },
-    /// A re-INVITE or UPDATE came: `answer_offer` or `refuse_offer`.
+    /// A re-INVITE or UPDATE came, or a PRACK with an offer: `answer_offer` or `refuse_offer`.
     Offered {
         /// The session.
         session: SessionId,
         /// Their offer; `None` asks for ours.
         body: Option<Bytes>,
     },
-    /// Our re-INVITE was answered. 491 is retried inside.
+    /// Our re-INVITE was answered, or in an early dialog our UPDATE, the offer in our PRACK, or the one in
+    /// our reliable provisional response. 491 is retried inside.
     OfferAnswered {
         /// The session.
         session: SessionId,
@@ -177,7 +183,7 @@ pub enum EndedBy {
     Peer,
     /// Our `end`.
     Us,
-    /// They never acknowledged our 2xx.
+    /// They never acknowledged our 2xx, or our reliable provisional response.
     NoAck,
     /// The session timer ran out, or a refresh failed (RFC 4028).
     SessionTimer,
@@ -208,6 +214,23 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
     /// The hops it may take, usually 70.
     pub max_forwards: u8,
+    /// Whether its provisional responses may be sent reliably.
+    pub reliable: Reliable,
+}
+
+/// What an INVITE says of provisional responses that are acknowledged (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// Nothing; one that is sent reliably all the same is treated like any other.
+    No,
+    /// They are supported: each is acknowledged at once, unless it carries an offer.
+    #[default]
+    Supported,
+    /// They are required: who does not know them refuses with 420.
+    Required,
+    /// They are supported, and none is acknowledged before [`super::UserAgent::acknowledge`] says with
+    /// what: its PRACK may carry an offer of ours.
+    ByUser,
 }
 
 /// A request outside any dialog to be sent.

@@ -3,7 +3,8 @@
 use super::UserAgent;
 use super::draft::{Draft, MAX_FORWARDS};
 use super::event::{Busy, EndedBy, Ending, Event, RequestId, SessionId};
-use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::layer::{ClientOwner, Outcome, ServerOwner};
+use super::reply::Reply;
 use super::session::{Fate, Phase, Session};
 use crate::dialog::Dialog;
 use crate::message::{Message, Method, Name, Refusal};
@@ -16,8 +17,19 @@ impl UserAgent {
     /// A request of ours in a session's dialog (§12.2.1.1).
     pub(super) fn draft_in(&self, session: &Session, method: Method, cseq: u32) -> Option<Draft> {
         let dialog = session.dialog.as_ref()?;
+        Some(self.draft_on(session, dialog, method, cseq))
+    }
+
+    /// The same in an early dialog.
+    pub(super) fn draft_on(
+        &self,
+        session: &Session,
+        dialog: &Dialog,
+        method: Method,
+        cseq: u32,
+    ) -> Draft {
         let (uri, routes) = dialog.request_line();
-        Some(Draft {
+        Draft {
             method,
             uri,
             routes,
@@ -30,7 +42,7 @@ impl UserAgent {
             proofs: Vec::new(),
             headers: Vec::new(),
             body: None,
-        })
+        }
     }
 
     pub(super) fn send_in(
@@ -162,7 +174,8 @@ impl UserAgent {
             });
             (Fate::Stays, accepted)
         });
-        if !in_order {
+        // A RAck says which response a PRACK is for, however it was overtaken.
+        if !in_order && method != Method::Prack {
             return self.reply(now, tx, &Reply::new(500));
         }
         if let Some(refusal) = refusal {
@@ -174,6 +187,7 @@ impl UserAgent {
         match method {
             Method::Bye => self.on_bye_request(now, id, tx, request),
             Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
+            Method::Prack => self.on_prack(now, id, tx, request),
             Method::Info | Method::Refer | Method::Notify | Method::Message | Method::Subscribe => {
                 self.deliver_in_dialog(now, id, tx, request)
             }
@@ -234,11 +248,11 @@ impl UserAgent {
 }
 
 /// The dialog of a session that a request of the peer belongs to.
-fn dialog_of<'a>(session: &'a mut Session, request: &Message) -> Option<&'a mut Dialog> {
+pub(super) fn dialog_of<'a>(session: &'a mut Session, request: &Message) -> Option<&'a mut Dialog> {
     let tag = request.from().ok()?.tag().unwrap_or_default();
     session
         .dialog
         .iter_mut()
-        .chain(&mut session.forks)
+        .chain(session.forks.iter_mut().map(|fork| &mut fork.dialog))
         .find(|dialog| dialog.remote_tag == tag)
 }

@@ -14,6 +14,7 @@
 mod client_invite;
 mod config;
 mod draft;
+mod early;
 mod ending;
 mod event;
 mod in_dialog;
@@ -21,10 +22,13 @@ mod layer;
 mod offers;
 mod ops;
 mod outside;
+mod prack;
 mod reason;
 mod rebuff;
 mod receive;
+mod reliable;
 mod replaces;
+mod reply;
 mod server_invite;
 mod session;
 mod slab;
@@ -34,7 +38,8 @@ mod tokens;
 pub use config::{Limits, Listener, UserAgentConfig};
 pub use draft::phrase;
 pub use event::{
-    Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, RequestId, SessionId,
+    Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, Reliable, RequestId,
+    SessionId,
 };
 #[doc(hidden)]
 pub use ops::{dialog_ops, transaction_ops};
@@ -145,13 +150,16 @@ impl UserAgent {
         self.place(now, invite)
     }
 
-    /// Sends a provisional response, 101 to 199, to an INVITE that came.
+    /// Sends a provisional response, 101 to 199, to an INVITE that came: reliably where the caller
+    /// requires it or we want it so; then one after the other, each when that before it is acknowledged.
+    /// `body` is the answer, or the offer if the INVITE had none.
     pub fn progress(&mut self, now: Now, session: SessionId, status: u16, body: Option<Bytes>) {
         self.on_progress(now, session, status, body);
     }
 
     /// Answers an INVITE that came with a 200, sent again until its ACK comes. `body` is the answer,
-    /// or the offer if the INVITE had none.
+    /// or the offer if the INVITE had none; it is left out if a reliable provisional response said it
+    /// already, and waited with until that is acknowledged.
     pub fn accept(
         &mut self,
         now: Now,
@@ -169,12 +177,15 @@ impl UserAgent {
         self.on_end(now, session, ending);
     }
 
-    /// Sends the ACK that an answer with an offer in it waits for; `body` is our answer.
+    /// Sends the ACK, or in an early dialog the PRACK, that a response with an offer in it waits for;
+    /// `body` is our answer. Of several early dialogs that wait, the first by number gets it.
     pub fn acknowledge(&mut self, now: Now, session: SessionId, body: Option<Bytes>) {
         self.on_acknowledge(now, session, body);
     }
 
-    /// Sends a re-INVITE; without a `body` it asks for an offer. [`Event::OfferAnswered`] follows.
+    /// Sends a re-INVITE; without a `body` it asks for an offer. Before the call is answered it is an
+    /// UPDATE (RFC 3311), which needs a `body` and an exchange that was completed reliably; a caller's
+    /// goes to the latest early dialog that has one. [`Event::OfferAnswered`] follows.
     pub fn reinvite(&mut self, now: Now, session: SessionId, body: Option<Bytes>) {
         self.on_reinvite(now, session, body);
     }

@@ -4,7 +4,9 @@
 use super::client_invite::sdp_of;
 use super::draft::{Draft, SDP};
 use super::event::{EndedBy, Ending, Event, SessionId};
-use super::layer::{ClientOwner, Outcome, Reply, Sender, ServerOwner};
+use super::in_dialog::dialog_of;
+use super::layer::{ClientOwner, Outcome, Sender, ServerOwner};
+use super::reply::Reply;
 use super::session::{Fate, Offer, Phase, Session, Waiting};
 use super::{UserAgent, q850};
 use crate::dialog::{SessionTimer, agree_as_caller};
@@ -15,10 +17,16 @@ use clock::{Duration, Now};
 impl UserAgent {
     pub(super) fn on_reinvite(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {
         self.change(id, |ua, session| {
-            let is_free = matches!(session.phase, Phase::Established)
-                && matches!(session.offer, Offer::None)
-                && session.waiting.is_none();
-            if !is_free || !ua.send_reinvite(now, id, session, body, false) {
+            let is_free = matches!(session.offer, Offer::None) && session.waiting.is_none();
+            let sent = match session.phase {
+                _ if !is_free => false,
+                Phase::Established => ua.send_reinvite(now, id, session, (body, 0), false),
+                Phase::Inviting { .. } | Phase::Ringing { .. } => {
+                    ua.offer_early(now, id, session, (body, 0))
+                }
+                _ => false,
+            };
+            if !sent {
                 let result = Err(491);
                 ua.event(Event::OfferAnswered {
                     session: id,
@@ -34,7 +42,7 @@ impl UserAgent {
         now: Now,
         id: SessionId,
         session: &mut Session,
-        body: Option<Bytes>,
+        (body, tries): (Option<Bytes>, u8),
         is_refresh: bool,
     ) -> bool {
         let owner = if is_refresh {
@@ -45,7 +53,7 @@ impl UserAgent {
         if body.is_some() {
             session.local_sdp.clone_from(&body);
         }
-        self.send_offer(now, session, (Method::Invite, owner), body)
+        self.send_offer(now, session, (Method::Invite, owner), (body, tries))
     }
 
     fn send_offer(
@@ -53,7 +61,7 @@ impl UserAgent {
         now: Now,
         session: &mut Session,
         (method, owner): (Method, ClientOwner),
-        body: Option<Bytes>,
+        (body, tries): (Option<Bytes>, u8),
     ) -> bool {
         let cseq = session.next_cseq();
         let (Some(mut draft), Some(hop)) = (self.draft_in(session, method, cseq), session.flow())
@@ -65,30 +73,43 @@ impl UserAgent {
         let credentials = session.credentials.clone();
         let sent = self.start(now, Box::new(draft), hop, owner, credentials);
         if let Ok(tx) = sent {
-            session.offer = ours(now, tx);
+            session.offer = ours(now, tx, tries);
         }
         sent.is_ok()
     }
 
     /// Refreshes the session: by UPDATE when the peer takes it, else by our last SDP again.
-    pub(super) fn send_refresh(&mut self, now: Now, id: SessionId, session: &mut Session) -> bool {
+    pub(super) fn send_refresh(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        session: &mut Session,
+        tries: u8,
+    ) -> bool {
         if session.peer_takes_update {
             return self.send_offer(
                 now,
                 session,
                 (Method::Update, ClientOwner::Refresh(id)),
-                None,
+                (None, tries),
             );
         }
         let body = session.local_sdp.clone();
-        self.send_reinvite(now, id, session, body, true)
+        self.send_reinvite(now, id, session, (body, tries), true)
     }
 
     /// The final response to a re-INVITE, UPDATE or refresh of ours.
     pub(super) fn on_offer_outcome(&mut self, now: Now, id: SessionId, outcome: Outcome) {
         let is_refresh = matches!(outcome.owner, ClientOwner::Refresh(_));
         self.change(id, |ua, session| {
+            let tries = match session.offer {
+                Offer::Ours { tries, .. } => tries,
+                _ => 0,
+            };
             session.offer = Offer::None;
+            if session.is_early() {
+                return ua.on_early_outcome(now, id, session, (outcome, tries));
+            }
             if session.is_told() {
                 // The call ended meanwhile; a 2xx still wants its ACK.
                 if outcome.status < 300 && outcome.draft.method == Method::Invite {
@@ -105,7 +126,7 @@ impl UserAgent {
                 (401 | 407, Some(_)) => {
                     let (status, cseq) = (outcome.status, session.next_cseq());
                     match ua.with_credentials(now, outcome, cseq) {
-                        Some(tx) => session.offer = ours(now, tx),
+                        Some(tx) => session.offer = ours(now, tx, tries),
                         None if is_refresh => {}
                         None => ua.offer_refused(id, status),
                     }
@@ -113,20 +134,25 @@ impl UserAgent {
                 }
                 (422, Some(_)) => {
                     match ua.with_longer_interval(now, session, outcome) {
-                        Some(tx) => session.offer = ours(now, tx),
+                        Some(tx) => session.offer = ours(now, tx, tries),
                         None if is_refresh => {}
                         None => ua.offer_refused(id, 422),
                     }
                     Fate::Stays
                 }
-                (491, _) => {
-                    let until = now + ua.back_off(session.is_caller);
-                    let body = outcome.draft.body.map(|(_, body)| body);
-                    session.waiting = Some(Waiting {
-                        until,
-                        body,
-                        is_refresh,
-                    });
+                (491 | 500, _) => {
+                    match ua.again_at(now, session, &outcome, tries) {
+                        Some(until) => {
+                            session.waiting = Some(Waiting {
+                                until,
+                                body: outcome.draft.body.map(|(_, body)| body),
+                                is_refresh,
+                                tries: tries + 1,
+                            });
+                        }
+                        None if is_refresh => {}
+                        None => ua.offer_refused(id, outcome.status),
+                    }
                     Fate::Stays
                 }
                 (408 | 481, _) | (503, None) => {
@@ -145,7 +171,7 @@ impl UserAgent {
                 }
                 (405 | 501, _) if is_refresh && outcome.draft.method == Method::Update => {
                     session.peer_takes_update = false;
-                    ua.send_refresh(now, id, session);
+                    ua.send_refresh(now, id, session, 0);
                     Fate::Stays
                 }
                 _ if is_refresh => Fate::Stays,
@@ -220,11 +246,38 @@ impl UserAgent {
             return;
         }
         let sent = match waiting.is_refresh {
-            true => self.send_refresh(now, id, session),
-            false => self.send_reinvite(now, id, session, waiting.body, false),
+            true => self.send_refresh(now, id, session, waiting.tries),
+            false if session.is_early() => {
+                self.offer_early(now, id, session, (waiting.body, waiting.tries))
+            }
+            false => self.send_reinvite(now, id, session, (waiting.body, waiting.tries), false),
         };
         if !sent && !waiting.is_refresh {
             self.offer_refused(id, 491);
+        }
+    }
+
+    /// When an offer may be made again that met one of theirs (491) or came while they had no answer yet
+    /// (500 with the time to wait, RFC 3311 §5.2); `None`: it was refused for good.
+    pub(super) fn again_at(
+        &mut self,
+        now: Now,
+        session: &Session,
+        outcome: &Outcome,
+        tries: u8,
+    ) -> Option<Now> {
+        let response = outcome.response.as_ref()?;
+        if tries >= TRIES_MAX {
+            return None;
+        }
+        match outcome.status {
+            491 => Some(now + self.back_off(session.is_caller)),
+            500 => {
+                let wait = response.retry_after().ok().flatten()?.seconds;
+                let wait = Duration::from_secs(wait.into()).max(self.config.t1);
+                (wait <= RETRY_AFTER_MAX).then(|| now + wait)
+            }
+            _ => None,
         }
     }
 
@@ -244,14 +297,18 @@ impl UserAgent {
                 ua.reply(now, tx, &refusal);
                 return Fate::Stays;
             }
-            if let Some(dialog) = &mut session.dialog {
+            if let Some(dialog) = dialog_of(session, request) {
                 dialog.refresh_target(request);
             }
             session.peer_takes_update |= request.allows(Method::Update);
+            let is_early = session.is_early();
             let (is_invite, body) = (request.method() == Some(Method::Invite), sdp_of(request));
             if !is_invite && body.is_none() {
                 // A refresh: nothing for the user to decide.
-                let reply = ua.reply_2xx(session, request, None);
+                let reply = match is_early {
+                    true => Self::reply_early(session, None),
+                    false => ua.reply_2xx(session, request, None),
+                };
                 ua.reply(now, tx, &reply);
                 if matches!(session.phase, Phase::Established) {
                     ua.agree(now, session, request);
@@ -275,23 +332,45 @@ impl UserAgent {
     }
 
     /// Why an offer of the peer cannot be put to the user now (§14.2, RFC 3311 §5.2).
-    fn refusal_of_offer(&mut self, session: &Session, request: &Message) -> Option<Reply> {
-        let has_offer = request.method() == Some(Method::Invite) || sdp_of(request).is_some();
+    pub(super) fn refusal_of_offer(
+        &mut self,
+        session: &Session,
+        request: &Message,
+    ) -> Option<Reply> {
+        let is_invite = request.method() == Some(Method::Invite);
+        let is_update = request.method() == Some(Method::Update);
+        let has_offer = is_invite || sdp_of(request).is_some();
         let later = (1 + self.tokens.below(10)).to_string();
         match (&session.phase, &session.offer) {
             _ if session.is_told() => return Some(Reply::new(481)),
             (Phase::Established, Offer::None) => {}
-            (_, Offer::Ours { .. } | Offer::Unanswered { .. }) if has_offer => {
-                return Some(Reply::new(491));
+            (_, Offer::Ours { .. }) if has_offer => return Some(Reply::new(491)),
+            // Their own offer has no answer yet; an INVITE meets ours, which waits for its ACK (§14.2).
+            (Phase::Answering { .. }, _) | (_, Offer::Unanswered { .. }) if has_offer => {
+                return Some(match is_invite {
+                    true => Reply::new(491),
+                    false => Reply::new(500).with(Name::RetryAfter, later),
+                });
             }
-            (_, Offer::Theirs { .. }) if has_offer => {
+            // An UPDATE without an offer waits for an UPDATE alone.
+            (
+                _,
+                Offer::Theirs {
+                    is_invite: by_invite,
+                    ..
+                },
+            ) if has_offer || (is_update && !by_invite) => {
                 return Some(Reply::new(500).with(Name::RetryAfter, later));
             }
-            (Phase::Inviting { .. } | Phase::Answering { .. }, _) if has_offer => {
-                return Some(Reply::new(491));
+            (Phase::Inviting { .. } | Phase::Ringing { .. }, _) if is_invite => {
+                let ours = matches!(session.phase, Phase::Inviting { .. });
+                return Some(match ours {
+                    true => Reply::new(491),
+                    false => Reply::new(500).with(Name::RetryAfter, later),
+                });
             }
-            (Phase::Ringing { .. }, _) if has_offer => {
-                return Some(Reply::new(500).with(Name::RetryAfter, later));
+            (Phase::Inviting { .. } | Phase::Ringing { .. }, _) if has_offer => {
+                return self.refusal_of_early_offer(session, request, later);
             }
             _ => {}
         }
@@ -316,14 +395,21 @@ impl UserAgent {
             let Some(request) = request else {
                 return Fate::Stays;
             };
-            let reply = ua.reply_2xx(session, &request, body.clone());
-            ua.reply(now, tx, &reply);
-            ua.agree(now, session, &request);
+            let is_early = session.is_early();
+            if is_early || request.method() == Some(Method::Prack) {
+                ua.reply(now, tx, &Self::reply_early(session, body.clone()));
+                moved(session, &request);
+            } else {
+                let reply = ua.reply_2xx(session, &request, body.clone());
+                ua.reply(now, tx, &reply);
+                ua.agree(now, session, &request);
+            }
             if is_invite {
                 let has_offer = !had_body && body.is_some();
                 ua.await_ack(now, session, tx, &request, (false, has_offer));
             }
             session.local_sdp = body.or(session.local_sdp.take());
+            ua.answer_if_held(now, session);
             Fate::Stays
         });
     }
@@ -338,6 +424,7 @@ impl UserAgent {
                     488
                 };
                 ua.reply(now, tx, &Reply::new(status));
+                ua.answer_if_held(now, session);
             }
             Fate::Stays
         });
@@ -415,15 +502,29 @@ impl UserAgent {
     }
 }
 
-fn ours(now: Now, tx: u64) -> Offer {
+pub(super) fn ours(now: Now, tx: u64, tries: u8) -> Offer {
     Offer::Ours {
         tx,
         give_up_at: now + OFFER_PATIENCE,
+        tries,
+    }
+}
+
+/// Notes that an early dialog of ours agreed on something else than the answer to its INVITE.
+fn moved(session: &mut Session, request: &Message) {
+    let tag = request.from().ok().and_then(|from| from.tag());
+    let mut forks = session.forks.iter_mut();
+    if let Some(fork) = forks.find(|fork| Some(fork.dialog.remote_tag.as_str()) == tag) {
+        fork.heard.answer = None;
     }
 }
 
 /// As long as a proxy waits for an INVITE it has heard of (timer C, §16.6).
 const OFFER_PATIENCE: Duration = Duration::from_secs(180);
+/// How often an offer is put off by a peer that is not ready for it.
+const TRIES_MAX: u8 = 8;
+/// The longest wait that a peer in the middle of another offer asks for (RFC 3311 §5.2).
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 /// How often one request is sent with credentials: the second time for a nonce that was stale.
 const CREDENTIALS_TRIES: u8 = 2;
 /// Challenges of one response that are looked at: one per algorithm and then some.

@@ -1,6 +1,8 @@
 //! Fuzz bodies: operations chosen by bytes, on two user agents that talk to each other.
 
-use super::{Ending, Event, Invite, Listener, Output, SessionId, UserAgent, UserAgentConfig};
+use super::{
+    Ending, Event, Invite, Listener, Output, Reliable, SessionId, UserAgent, UserAgentConfig,
+};
 use crate::transaction::{
     Client, ClientInput, InviteClient, InviteServer, Server, ServerInput, Timing,
 };
@@ -78,7 +80,9 @@ impl World {
                 advertised_host: format!("10.0.0.{side}"),
                 advertised_port: 5060,
             };
-            UserAgent::new(UserAgentConfig::new(vec![listener], "fuzz"), side.into())
+            let mut config = UserAgentConfig::new(vec![listener], "fuzz");
+            config.reliable_progress = side == 1;
+            UserAgent::new(config, side.into())
         };
         Self {
             now: Now::ZERO,
@@ -104,7 +108,7 @@ impl World {
         };
         match op % 12 {
             0 => drop(
-                ua.invite(now, invite(side, body))
+                ua.invite(now, invite(side, body, value))
                     .map(|id| self.note(side, id)),
             ),
             1 => ua.progress(now, session, 180 + u16::from(value >> 4), body),
@@ -207,7 +211,13 @@ fn flow(from: usize) -> Flow {
     }
 }
 
-fn invite(side: usize, offer: Option<Bytes>) -> Invite {
+fn invite(side: usize, offer: Option<Bytes>, value: u8) -> Invite {
+    let modes = [
+        Reliable::No,
+        Reliable::Supported,
+        Reliable::Required,
+        Reliable::ByUser,
+    ];
     Invite {
         request_uri: format!("sip:x@10.0.0.{}", 1 - side),
         flow: flow(1 - side),
@@ -218,6 +228,10 @@ fn invite(side: usize, offer: Option<Bytes>) -> Invite {
         offer,
         credentials: None,
         max_forwards: 70,
+        reliable: modes
+            .get(usize::from(value >> 2 & 3))
+            .copied()
+            .unwrap_or_default(),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::client_invite::split_routes;
 use super::draft::{ALLOW, Draft, MAX_FORWARDS};
 use super::event::{Busy, Event, OutOfDialog, RequestId};
-use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::layer::{ClientOwner, Outcome, ServerOwner};
+use super::reply::Reply;
 use super::{UserAgent, tokens};
 use crate::message::{Message, Method, Name};
 use crate::transport::Flow;

@@ -3,7 +3,8 @@
 
 use super::draft::{EXTENSIONS, METHODS, SDP};
 use super::event::Event;
-use super::layer::{ClientOwner, Outcome, Reply, ServerOwner};
+use super::layer::{ClientOwner, Outcome, ServerOwner};
+use super::reply::Reply;
 use super::{UserAgent, tokens};
 use crate::message::{
     Accepts, Cause, MAGIC_COOKIE, Message, Method, ParseError, Refusal, TransactionKey, refusal_of,
@@ -91,6 +92,7 @@ impl UserAgent {
             ClientOwner::Offer(id) | ClientOwner::Refresh(id) => {
                 self.on_offer_outcome(now, id, outcome);
             }
+            ClientOwner::Prack(id) => self.on_prack_outcome(now, id, outcome),
             ClientOwner::Bye(id) => self.on_bye_outcome(now, id, outcome),
             ClientOwner::InDialog(id, request) => {
                 self.on_in_dialog_outcome(now, (id, request), outcome);
@@ -222,7 +224,10 @@ impl UserAgent {
 /// to another leg, so its hops count (RFC 7332 §3).
 fn accepts(request: &Message) -> Accepts<'static> {
     let method = request.method();
-    let is_offer = matches!(method, Some(Method::Invite | Method::Update));
+    let is_offer = matches!(
+        method,
+        Some(Method::Invite | Method::Update | Method::Prack)
+    );
     Accepts {
         methods: &METHODS,
         extensions: &EXTENSIONS,

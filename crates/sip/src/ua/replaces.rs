@@ -2,7 +2,7 @@
 //! that names one gets. Which caller may take whose place is the user's to decide.
 
 use super::event::SessionId;
-use super::layer::Reply;
+use super::reply::Reply;
 use super::session::{Phase, Session};
 use super::{UserAgent, tokens};
 use crate::message::{Message, Method, Name, Replaces};
@@ -84,7 +84,7 @@ impl UserAgent {
     pub fn dialog_name(&self, session: SessionId) -> Option<DialogName> {
         let session = self.sessions.get(session.0).filter(|it| !it.is_told())?;
         let early = session.forks.first().filter(|_| session.forks.len() == 1);
-        let dialog = session.dialog.as_ref().or(early)?;
+        let dialog = session.dialog.as_ref().or(early.map(|fork| &fork.dialog))?;
         Some(DialogName {
             call_id: Arc::clone(&session.call_id),
             to_tag: dialog.remote_tag.clone(),
@@ -116,7 +116,8 @@ impl UserAgent {
             // A zero stands for the tag of a peer that knows none (§3).
             tag == name.from_tag || (tag.is_empty() && name.from_tag == "0")
         };
-        let mut dialogs = session.dialog.iter().chain(&session.forks);
+        let forks = session.forks.iter().map(|fork| &fork.dialog);
+        let mut dialogs = session.dialog.iter().chain(forks);
         let is_ours =
             *session.call_id == *name.call_id && dialogs.any(|dialog| is_peer(&dialog.remote_tag));
         let standing = match session.phase {

@@ -2,8 +2,10 @@
 
 use super::client_invite::sdp_of;
 use super::draft::{ALLOW, SDP, SUPPORTED};
-use super::event::{EndedBy, Ending, Event, SessionId};
-use super::layer::{Reply, ServerOwner};
+use super::event::{EndedBy, Ending, Event, Reliable, SessionId};
+use super::layer::ServerOwner;
+use super::reliable::{Said, Way};
+use super::reply::Reply;
 use super::session::{Fate, Offer, Phase, Session, Unacked};
 use super::{UserAgent, tokens};
 use crate::dialog::{Agreement, Dialog, SessionTimer, agree_as_callee};
@@ -41,6 +43,11 @@ impl UserAgent {
             self.reply(now, tx, &Reply::new(400));
             return;
         };
+        self.reply(now, tx, &Reply::new(100));
+        if self.servers.get(tx).is_none() {
+            // It cannot be answered at all: nobody need hear of it.
+            return;
+        }
         let contact = self.contact_for(request, &flow);
         let id = SessionId(self.sessions.insert(Session {
             phase: Phase::Ringing {
@@ -58,6 +65,8 @@ impl UserAgent {
             proofs: Vec::new(),
             dialog: Some(dialog),
             forks: Vec::new(),
+            reliable: Reliable::No,
+            said: Said::of(request, self.tokens.next()),
             unacked: Vec::new(),
             offer: Offer::None,
             waiting: None,
@@ -71,7 +80,6 @@ impl UserAgent {
         if let Some(tx) = self.servers.get_mut(tx) {
             tx.owner = ServerOwner::Invite(id);
         }
-        self.reply(now, tx, &Reply::new(100));
         self.event(Event::Invited {
             session: id,
             request: request.clone(),
@@ -113,22 +121,39 @@ impl UserAgent {
         body: Option<Bytes>,
     ) {
         self.change(id, |ua, session| {
-            let contact = session.contact.clone();
-            let Phase::Ringing {
-                tx,
-                latest,
-                repeat_at,
+            if let Phase::Ringing {
+                latest, repeat_at, ..
             } = &mut session.phase
-            else {
-                return Fate::Stays;
-            };
-            let mut reply = Reply::new(status.clamp(101, 199)).with(Name::Contact, contact);
-            reply.body = body.clone().map(|body| (SDP.to_owned(), body));
-            *latest = Some((status, body));
-            *repeat_at = Some(now + REPEAT_PROVISIONAL);
-            ua.reply(now, *tx, &reply);
+            {
+                let status = status.clamp(101, 199);
+                *latest = Some((status, body.clone()));
+                *repeat_at = Some(now + REPEAT_PROVISIONAL);
+                ua.say(now, session, (status, body));
+            }
             Fate::Stays
         });
+    }
+
+    /// Sends a provisional response in the way that the caller and we agreed on.
+    pub(super) fn say(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        (status, body): (u16, Option<Bytes>),
+    ) {
+        let Phase::Ringing { tx, .. } = session.phase else {
+            return;
+        };
+        match self.way_of(session, body.as_ref()) {
+            Way::Plain => {
+                let contact = session.contact.as_str();
+                let mut reply = Reply::new(status).with(Name::Contact, contact);
+                reply.body = body.map(|body| (SDP.to_owned(), body));
+                self.reply(now, tx, &reply);
+            }
+            Way::Reliable => self.say_reliably(now, session, (status, body)),
+            Way::Unsaid => {}
+        }
     }
 
     pub(super) fn on_accept(
@@ -139,23 +164,35 @@ impl UserAgent {
         headers: &[(String, String)],
     ) {
         self.change(id, |ua, session| {
-            let Phase::Ringing { tx, .. } = session.phase else {
-                return Fate::Stays;
-            };
-            let request = ua.servers.get(tx).and_then(|tx| tx.request.clone());
-            let Some(request) = request else {
-                return Fate::Stays;
-            };
-            let mut reply = ua.reply_2xx(session, &request, body.clone());
-            reply.headers.extend_from_slice(headers);
-            ua.reply(now, tx, &reply);
-            session.phase = Phase::Established;
-            let has_offer = sdp_of(&request).is_none() && body.is_some();
-            ua.await_ack(now, session, tx, &request, (true, has_offer));
-            ua.agree(now, session, &request);
-            session.local_sdp = body;
+            ua.accept_session(now, session, body, headers);
             Fate::Stays
         });
+    }
+
+    /// Sends the 2xx that begins the call, or keeps it until it may be sent.
+    pub(super) fn accept_session(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        body: Option<Bytes>,
+        headers: &[(String, String)],
+    ) {
+        let Phase::Ringing { tx, .. } = session.phase else {
+            return;
+        };
+        let request = self.servers.get(tx).and_then(|tx| tx.request.clone());
+        let Some(request) = request else { return };
+        let Some(body) = Self::hold_answer(session, body, headers) else {
+            return;
+        };
+        let mut reply = self.reply_2xx(session, &request, body.clone());
+        reply.headers.extend_from_slice(headers);
+        self.reply(now, tx, &reply);
+        session.phase = Phase::Established;
+        let has_offer = sdp_of(&request).is_none() && body.is_some();
+        self.await_ack(now, session, tx, &request, (true, has_offer));
+        self.agree(now, session, &request);
+        session.local_sdp = body.or(session.local_sdp.take());
     }
 
     /// The 2xx to an INVITE or UPDATE of the peer.
@@ -238,7 +275,8 @@ impl UserAgent {
         };
         self.reply(now, tx, &Reply::new(487));
         match owner {
-            ServerOwner::Invite(id) => self.change(id, |ua, _| {
+            ServerOwner::Invite(id) => self.change(id, |ua, session| {
+                ua.close_early_offers(now, id, session, None);
                 ua.ended(id, EndedBy::Cancelled, Some(487), Some(cancel));
                 Fate::Gone
             }),

@@ -10,8 +10,10 @@
 //!
 //! In Abandoned and Closing the user has been told the end; only the protocol is not done.
 
-use super::event::{Ending, SessionId};
+use super::event::{Ending, Reliable, SessionId};
 use super::layer::Timer;
+use super::prack::Heard;
+use super::reliable::Said;
 use super::{UserAgent, layer};
 use crate::auth::Credentials;
 use crate::dialog::{Dialog, SessionTimer};
@@ -39,7 +41,11 @@ pub(super) struct Session {
     /// The dialog of the call; while we ring, the callee's early one.
     pub(super) dialog: Option<Dialog>,
     /// The caller's early dialogs, in order of appearance.
-    pub(super) forks: Vec<Dialog>,
+    pub(super) forks: Vec<Fork>,
+    /// What our INVITE said of reliable provisional responses.
+    pub(super) reliable: Reliable,
+    /// The callee's reliable provisional responses, if the caller knows them.
+    pub(super) said: Option<Box<Said>>,
     /// 2xx responses to INVITEs of the peer that await their ACK.
     pub(super) unacked: Vec<Unacked>,
     pub(super) offer: Offer,
@@ -52,6 +58,13 @@ pub(super) struct Session {
     pub(super) local_sdp: Option<Bytes>,
     pub(super) peer_takes_update: bool,
     pub(super) timer: Option<(TimerId, Now)>,
+}
+
+/// One early dialog of an INVITE of ours.
+#[derive(Debug)]
+pub(super) struct Fork {
+    pub(super) dialog: Dialog,
+    pub(super) heard: Heard,
 }
 
 /// Where a session stands.
@@ -83,18 +96,20 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) enum Offer {
     None,
-    /// Our re-INVITE, UPDATE or refresh awaits its final response; a provisional one stops every
+    /// Our re-INVITE, UPDATE, refresh or PRACK awaits its final response; a provisional one stops every
     /// timer of its transaction, hence this one.
     Ours {
         tx: u64,
         give_up_at: Now,
+        /// How often it was put off before.
+        tries: u8,
     },
     /// Their 2xx to our re-INVITE carried an offer that awaits our answer.
     Unanswered {
         tx: u64,
         cseq: u32,
     },
-    /// Their re-INVITE or UPDATE awaits our response.
+    /// Their re-INVITE, UPDATE or PRACK awaits our response.
     Theirs {
         tx: u64,
         is_invite: bool,
@@ -122,6 +137,8 @@ pub(super) struct Waiting {
     pub(super) until: Now,
     pub(super) body: Option<Bytes>,
     pub(super) is_refresh: bool,
+    /// How often it was put off already.
+    pub(super) tries: u8,
 }
 
 /// Whether a session goes on after an input.
@@ -136,7 +153,10 @@ impl Session {
     pub(super) fn deadline(&self) -> Option<Now> {
         let phase = match &self.phase {
             Phase::Abandoned { give_up_at, .. } => *give_up_at,
-            Phase::Ringing { repeat_at, .. } => *repeat_at,
+            Phase::Ringing { repeat_at, .. } => {
+                let said = self.said.as_ref().and_then(|said| said.deadline());
+                repeat_at.iter().copied().chain(said).min()
+            }
             _ => None,
         };
         let acks = self
@@ -152,7 +172,7 @@ impl Session {
         let waiting = self
             .waiting
             .as_ref()
-            .filter(|_| live)
+            .filter(|_| live || self.is_early())
             .map(|waiting| waiting.until);
         let timer = self.session_timer.deadline().filter(|_| live);
         [phase, acks, ours, waiting, timer]
@@ -169,6 +189,11 @@ impl Session {
     /// Whether the user still believes in the session.
     pub(super) fn is_told(&self) -> bool {
         matches!(self.phase, Phase::Abandoned { .. } | Phase::Closing { .. })
+    }
+
+    /// Whether the INVITE that began it, ours or theirs, has no final response yet.
+    pub(super) fn is_early(&self) -> bool {
+        matches!(self.phase, Phase::Inviting { .. } | Phase::Ringing { .. })
     }
 
     pub(super) fn next_cseq(&mut self) -> u32 {

@@ -1,13 +1,11 @@
 //! What time does: retransmissions, patience running out, session timers; and what a lost flow does.
 
-use super::draft::SDP;
 use super::event::{EndedBy, Ending, SessionId};
-use super::layer::{Reply, Timer};
+use super::layer::Timer;
 use super::server_invite::REPEAT_PROVISIONAL;
 use super::session::{Fate, Offer, Phase, Session};
 use super::{UserAgent, q850};
 use crate::dialog::SessionTimer;
-use crate::message::Name;
 use crate::transaction::{ClientInput, ServerInput};
 use crate::transport::Flow;
 use clock::{Duration, Now};
@@ -52,6 +50,12 @@ impl UserAgent {
             return Fate::Gone;
         }
         self.repeat_provisional(now, session);
+        if self.repeat_reliable(now, id, session) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if session.is_early() && session.waiting.as_ref().is_some_and(|it| it.until <= now) {
+            self.retry_offer(now, id, session);
+        }
         if self.repeat_answers(now, id, session) == Fate::Gone {
             return Fate::Gone;
         }
@@ -72,19 +76,16 @@ impl UserAgent {
     }
 
     fn repeat_provisional(&mut self, now: Now, session: &mut Session) {
-        let contact = session.contact.clone();
         if let Phase::Ringing {
-            tx,
-            latest: Some((status, body)),
+            latest: Some(latest),
             repeat_at: Some(at),
+            ..
         } = &mut session.phase
             && *at <= now
         {
             *at = now + REPEAT_PROVISIONAL;
-            let mut reply = Reply::new((*status).clamp(101, 199)).with(Name::Contact, contact);
-            reply.body = body.clone().map(|body| (SDP.to_owned(), body));
-            let tx = *tx;
-            self.reply(now, tx, &reply);
+            let latest = latest.clone();
+            self.say(now, session, latest);
         }
     }
 
@@ -101,7 +102,7 @@ impl UserAgent {
                 ack.interval = (ack.interval * 2).min(T2);
                 ack.repeat_at = now + ack.interval;
                 let tx = ack.tx;
-                self.repeat_2xx(now, tx);
+                self.repeat_response(now, tx, 200);
             }
         }
         if !given_up {
@@ -140,7 +141,7 @@ impl UserAgent {
                 ends_at,
             } if refresh_at <= now => {
                 let is_free = matches!(session.offer, Offer::None) && session.waiting.is_none();
-                let sent = is_free && self.send_refresh(now, id, session);
+                let sent = is_free && self.send_refresh(now, id, session, 0);
                 // While an offer is open its own 2xx refreshes; else look again soon.
                 let again = if sent { ends_at } else { now + LOOK_AGAIN };
                 session.session_timer = SessionTimer::Refresher {

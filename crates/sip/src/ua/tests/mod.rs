@@ -1,5 +1,6 @@
 //! Stories of two user agents, and storms over a bad link.
 
+mod early;
 mod pair;
 mod replacing;
 mod stories;

@@ -48,6 +48,8 @@ pub(super) struct Pair {
     random: u64,
     /// What an end does about an event, beside its being noted.
     pub(super) policy: fn(&mut Self, Side, &Event),
+    /// What A's INVITEs say.
+    pub(super) reliable: Reliable,
 }
 
 impl Pair {
@@ -74,6 +76,7 @@ impl Pair {
             sequence: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             policy: |_, _, _| {},
+            reliable: Reliable::Supported,
         }
     }
 
@@ -116,6 +119,7 @@ impl Pair {
             offer: offer.map(|offer| Bytes::from_static(offer.as_bytes())),
             credentials,
             max_forwards: 70,
+            reliable: self.reliable,
         };
         let now = self.now;
         let session = self.ua(Side::A).invite(now, invite).unwrap();

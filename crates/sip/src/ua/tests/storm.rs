@@ -67,6 +67,36 @@ fn behave(pair: &mut Pair, side: Side, event: &Event) {
                     ua.accept(now, session, body("answer"), &[]);
                 }
                 6..=8 => ua.progress(now, session, 183, body("early")),
+                _ => {
+                    ua.progress(now, session, 180, None);
+                    ua.progress(now, session, 183, body("early"));
+                    ua.reinvite(now, session, body("ahead"));
+                    ua.accept(now, session, body("answer"), &[]);
+                }
+            });
+        }
+        Event::Progressed {
+            session,
+            needs_answer,
+            ..
+        } => {
+            let (session, waits) = (*session, *needs_answer);
+            pair.act(side, |ua, now| {
+                if waits {
+                    ua.acknowledge(now, session, body("early word"));
+                }
+                match dice {
+                    0..=3 => ua.reinvite(now, session, body("earlier")),
+                    4 => ua.end(now, session, Ending::default()),
+                    _ => {}
+                }
+            });
+        }
+        Event::OfferAnswered { session, .. } => {
+            let session = *session;
+            pair.act(side, |ua, now| match dice {
+                0..=3 => ua.accept(now, session, body("after"), &[]),
+                4 => ua.reinvite(now, session, body("once more")),
                 _ => {}
             });
         }
@@ -98,7 +128,11 @@ fn behave(pair: &mut Pair, side: Side, event: &Event) {
         Event::Offered { session, .. } => {
             let session = *session;
             pair.act(side, |ua, now| match dice {
-                0..=7 => ua.answer_offer(now, session, body("yes")),
+                0..=4 => ua.answer_offer(now, session, body("yes")),
+                5..=7 => {
+                    ua.accept(now, session, body("while open"), &[]);
+                    ua.answer_offer(now, session, body("yes"));
+                }
                 _ => ua.refuse_offer(now, session, 488),
             });
         }
@@ -109,6 +143,13 @@ fn behave(pair: &mut Pair, side: Side, event: &Event) {
 fn storm(seed: u64, link: Link) -> Pair {
     let mut pair = Pair::new(seed, link);
     pair.policy = behave;
+    pair.reliable = [
+        Reliable::No,
+        Reliable::Supported,
+        Reliable::Required,
+        Reliable::ByUser,
+    ][(seed % 4) as usize];
+    pair.ends[1].config.reliable_progress = !seed.is_multiple_of(3);
     let mut calls = Vec::new();
     for _ in 0..8 {
         let late_offer = pair.chance(25);
@@ -180,6 +221,7 @@ fn link(seed: u64) -> Link {
 }
 
 // covers: RFC 3261 §17.1.1.2, RFC 3261 §17.1.2.2, RFC 3261 §17.2.1, RFC 3261 §17.2.2, RFC 6026 §7.1
+// covers: RFC 3262 §3, RFC 3262 §4, RFC 3311 §5.1, RFC 3311 §5.2
 #[test]
 fn each_invite_has_one_end_and_nothing_outlives_its_call_whatever_the_link_does() {
     for seed in 1..=300 {

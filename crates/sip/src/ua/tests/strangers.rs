@@ -85,10 +85,10 @@ fn what_cannot_be_served_is_refused_with_what_would_be() {
             "INVITE",
         ),
         (
-            invite("Require: 100rel, timer\r\n"),
+            invite("Require: 199, timer\r\n"),
             420,
             Name::Unsupported,
-            "100rel",
+            "199",
         ),
         (invite("Max-Forwards: 0\r\n"), 483, Name::Server, "us"),
         (
@@ -358,4 +358,55 @@ fn a_request_that_its_user_never_answers_is_forgotten_in_silence() {
     assert_eq!((sent.len(), told.len()), (0, 1));
     ua.handle_timeout(Now::ZERO + Duration::from_secs(33));
     assert_eq!((drain(&mut ua).0.len(), ua.counts().transactions), (0, 0));
+}
+
+#[test]
+fn octets_that_are_no_text_in_a_via_are_answered_as_they_came_and_leave_nothing() {
+    let mut ua = ua();
+    let text = request("INVITE", 1, "z9hG4bK1;rport", "", "");
+    let mut bytes = text.into_bytes();
+    let at = bytes.windows(8).position(|it| it == b"z9hG4bK1").unwrap() + 7;
+    bytes[at] = 0x8c;
+    ua.receive(Now::ZERO, flow(), Bytes::from(bytes), true);
+    let (sent, told) = drain(&mut ua);
+    let [Event::Invited { session, .. }] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(statuses(&sent), [100]);
+    assert!(sent[0].bytes().windows(8).any(|it| it == b"z9hG4bK\x8c"));
+    ua.end(Now::ZERO, session, Ending::default());
+    assert_eq!(statuses(&drain(&mut ua).0), [603]);
+    ua.handle_timeout(Now::ZERO + Duration::from_secs(100));
+    assert_eq!(ua.counts(), Counts::default());
+}
+
+#[test]
+fn a_request_whose_response_cannot_be_written_is_forgotten() {
+    let mut ua = ua();
+    // Copied into the response, these leave no room for our own headers.
+    let route = |length| format!("Record-Route: <sip:p;lr;x={}>\r\n", "x".repeat(length));
+    let invite = request(
+        "INVITE",
+        1,
+        "z9hG4bKlong;rport",
+        "",
+        &route(8_000).repeat(8),
+    );
+    let invite = invite.replace("Contact: <sip:alice@10.0.0.1>\r\n", "");
+    let room = crate::message::limits::MESSAGE_MAX - invite.len() - route(0).len();
+    let invite = invite.trim_end().to_owned() + "\r\n" + &route(room) + "\r\n";
+    let (sent, told) = feed(&mut ua, &invite);
+    assert_eq!(statuses(&sent), [100]);
+    let [Event::Invited { session, .. }] = told[..] else {
+        panic!("{told:?}")
+    };
+    let long = [("X-Long".to_owned(), "y".repeat(2_000))];
+    ua.accept(Now::ZERO, session, None, &long);
+    let (sent, _) = drain(&mut ua);
+    assert!(sent.iter().all(|it| it.status() != Some(200)));
+    ua.end(Now::ZERO, session, Ending::default());
+    ua.handle_timeout(Now::ZERO + Duration::from_secs(100));
+    drain(&mut ua);
+    ua.handle_timeout(Now::ZERO + Duration::from_secs(200));
+    assert_eq!(ua.counts().transactions, 0);
 }
