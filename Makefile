@@ -83,6 +83,7 @@ phones:
 	$(call need,baresip,baresip-core)
 	$(call need,linphonec,linphone-cli)
 	$(call need,kamailio,kamailio)
+	$(call need,pebble,pebble)
 
 audio:
 	$(call need,tcpdump,tcpdump)

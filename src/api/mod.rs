@@ -37,7 +37,7 @@ pub use command::{
 };
 pub use error::ApiError;
 pub use key::{Key, KeyFound};
-pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve};
+pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve, serve_tls};
 pub use wire::{CallJson, CdrPageJson};
 
 use crate::store::Store;

@@ -10,8 +10,10 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +43,27 @@ impl Default for Bounds {
 
 /// Serves until `stop`, then lets each connection finish the request it is at.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+    accept(listener, None, router, bounds, stop).await;
+}
+
+/// The same over TLS; a handshake has as long as a request head.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+) {
+    accept(listener, Some(tls.into()), router, bounds, stop).await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(bounds.connections_max));
     let connections = TaskTracker::new();
     loop {
@@ -55,8 +78,21 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), bounds, stop.clone(), permit);
-                connections.spawn(connection);
+                let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
+                connections.spawn(async move {
+                    let _room: Option<OwnedSemaphorePermit> = permit;
+                    // Without it a client that reads nothing holds its place a quarter of an hour;
+                    // with it, so long.
+                    let socket = socket2::SockRef::from(&stream);
+                    let _ = socket.set_tcp_user_timeout(Some(UNREAD_PATIENCE));
+                    let Some(tls) = tls else {
+                        return connection(stream, router, bounds, stop).await;
+                    };
+                    let shaken = tokio::time::timeout(bounds.head_patience, tls.accept(stream));
+                    if let Ok(Ok(stream)) = shaken.await {
+                        connection(stream, router, bounds, stop).await;
+                    }
+                });
             }
             // Out of descriptors, most likely: those in use come back.
             Err(error) => {
@@ -70,14 +106,11 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
     bounds: Bounds,
     stop: CancellationToken,
-    _room: Option<OwnedSemaphorePermit>,
 ) {
-    // Without it a client that reads nothing holds its place a quarter of an hour; with it, so long.
-    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_PATIENCE));
     let service = TowerToHyperService::new(router);
     let mut served = std::pin::pin!(
         hyper::server::conn::http1::Builder::new()
@@ -105,6 +138,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 

@@ -9,6 +9,7 @@
 //! `data`, `TANDEM_TRUNKS__ACME__PASSWORD` sets `trunks.acme.password`. Lists have commas between
 //! their items. `tandem.example.toml` documents every key.
 
+mod acme;
 mod error;
 mod listen;
 mod place;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use acme::Acme;
 pub use error::ConfigError;
 pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use section::Section;
@@ -49,6 +51,8 @@ pub struct Config {
     pub agents: Section,
     /// `emergency`, parsed by the trunk module.
     pub emergency: Section,
+    /// Certificates by ACME, if asked for.
+    pub acme: Option<Acme>,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
     pub ignored_variables: Vec<String>,
     /// Where it was read, to read it again; `None` if it was put together otherwise.
@@ -88,6 +92,8 @@ pub struct Paths {
 pub struct Http {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where it listens for HTTPS, with the certificate of SIP over TLS.
+    pub listen_tls: Option<SocketAddr>,
     /// The key that clients present; made and printed once if `None`.
     pub api_key: Option<Secret>,
     /// The largest request body, in bytes.
@@ -156,7 +162,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 15] = [
+const ROOT_KEYS: [&str; 16] = [
     "dialplans",
     "prompts",
     "data",
@@ -172,6 +178,7 @@ const ROOT_KEYS: [&str; 15] = [
     "endpoints",
     "agents",
     "emergency",
+    "acme",
 ];
 
 impl Config {
@@ -235,6 +242,7 @@ impl Config {
             ("rtp", self.rtp == other.rtp),
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
+            ("acme", self.acme == other.acme),
         ];
         let differ = compared.into_iter().filter(|(_, same)| !same);
         differ.map(|(key, _)| key).collect()
@@ -271,13 +279,26 @@ impl Config {
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
             emergency: root.section("emergency")?,
+            acme: Acme::read(root.section("acme")?)?,
             ignored_variables,
             source: None,
             bare: false,
         };
         root.finish()?;
+        config.refuse_two_certificates()?;
         config.rtp.settle(&config.sip)?;
         Ok(config)
+    }
+
+    fn refuse_two_certificates(&self) -> Result<(), ConfigError> {
+        if self.acme.is_none() || self.sip.tls.is_none() {
+            return Ok(());
+        }
+        Err(ConfigError::Twice {
+            key: "acme".to_owned(),
+            what: "the certificate".to_owned(),
+            elsewhere: "in sip.certificate".to_owned(),
+        })
     }
 
     /// Without file and variables: everything on loopback.
@@ -368,11 +389,16 @@ impl Http {
         }
         let mut http = root.section("http")?;
         let listen = http.parsed("listen", "an address and a port such as \"127.0.0.1:8080\"")?;
+        let listen_tls = http.parsed(
+            "listen_tls",
+            "an address and a port such as \"0.0.0.0:8443\"",
+        )?;
         let body_max = http.integer("body_max_bytes", 1_024..=16 * 1_024 * 1_024)?;
         let timeout = http.duration("timeout", Duration::from_millis(100)..=MINUTES_5)?;
         http.finish()?;
         Ok(Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen_tls,
             api_key: api_key.map(Secret::new),
             body_max_bytes: body_max
                 .and_then(|n| usize::try_from(n).ok())

@@ -3,6 +3,7 @@
 //! Law: nothing here knows what a call is. SIP messages are framed here and parsed by `sip`; audio is
 //! carried here and understood by `media`.
 
+pub mod acme;
 pub mod clock;
 pub mod media;
 pub mod net;

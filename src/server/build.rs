@@ -98,7 +98,15 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         services.recordings,
     )?;
     let bounds = api::Bounds::default();
-    tasks.spawn(api::serve(sockets.http, api.router(), bounds, stop.clone()));
+    let router = api.router();
+    if let Some((listener, tls)) = sockets.https {
+        let served = api::serve_tls(listener, tls, router.clone(), bounds, stop.clone());
+        tasks.spawn(served);
+    }
+    tasks.spawn(api::serve(sockets.http, router, bounds, stop.clone()));
+    if let Some(acme) = sockets.acme {
+        tasks.spawn(acme.run(stop.clone()));
+    }
     Ok(Server {
         net: sockets.net,
         http: sockets.http_address,

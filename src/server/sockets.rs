@@ -1,6 +1,7 @@
 //! The sockets of a start: SIP listeners with their certificates, HTTP, and where audio is received.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -8,6 +9,7 @@ use tokio::net::TcpListener;
 use super::known::Configured;
 use crate::config::{self, Config, Listener};
 use crate::control;
+use crate::io::acme::{Acme, AcmeFiles};
 use crate::io::media::{MediaAddress, MediaConfig};
 use crate::io::net::tls::{TlsConfig, TlsFiles, Trust};
 use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
@@ -19,6 +21,10 @@ pub(super) struct Sockets {
     pub(super) tls: Option<TlsConfig>,
     pub(super) http: TcpListener,
     pub(super) http_address: SocketAddr,
+    /// HTTPS, if asked for.
+    pub(super) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
+    /// Certificates by ACME, if asked for.
+    pub(super) acme: Option<Acme>,
 }
 
 impl Sockets {
@@ -26,17 +32,35 @@ impl Sockets {
     pub(super) async fn open(config: &Config, known: &Configured) -> anyhow::Result<Self> {
         let tls = tls_of(config, known)?;
         let (net, packets) = Net::start(&listeners(config), tls.clone(), &Limits::default())?;
-        let http = TcpListener::bind(config.http.listen)
-            .await
-            .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+        let http = listen("http.listen", config.http.listen).await?;
+        let https = match (config.http.listen_tls, &tls) {
+            (Some(address), Some(tls)) => {
+                Some((listen("http.listen_tls", address).await?, tls.server()))
+            }
+            _ => None,
+        };
+        let acme = match (&config.acme, &tls) {
+            (Some(acme), Some(tls)) => {
+                let files = AcmeFiles::below(&config.paths.certs);
+                Some(Acme::listen(acme.clone(), files, tls.clone()).await?)
+            }
+            _ => None,
+        };
         Ok(Self {
             net,
             packets,
             tls,
             http_address: http.local_addr()?,
             http,
+            https,
+            acme,
         })
     }
+}
+
+async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("{key}: cannot listen on {address}"))
 }
 
 fn listeners(config: &Config) -> Vec<ListenerConfig> {
@@ -83,16 +107,24 @@ pub(super) fn faces(
     heard.map(face).unzip()
 }
 
-/// TLS of both directions, wherever a listener speaks it.
+/// TLS of both directions, wherever a listener speaks it. Until ACME has a certificate, one of our
+/// own making stands in.
 fn tls_of(config: &Config, known: &Configured) -> anyhow::Result<Option<TlsConfig>> {
     let speaks = |listener: &&Listener| listener.transport == config::Transport::Tls;
     let mut secure = config.sip.listeners.iter().filter(speaks).peekable();
-    if secure.peek().is_none() {
+    let wanted = config.http.listen_tls.is_some() || config.acme.is_some();
+    if secure.peek().is_none() && !wanted {
         return Ok(None);
     }
-    let (certificate, key) = match &config.sip.tls {
-        Some(files) => (files.certificate.clone(), files.key.clone()),
-        None => {
+    let kept = config
+        .acme
+        .as_ref()
+        .map(|_| AcmeFiles::below(&config.paths.certs))
+        .filter(AcmeFiles::are_good);
+    let (certificate, key) = match (&config.sip.tls, kept) {
+        (Some(files), _) => (files.certificate.clone(), files.key.clone()),
+        (None, Some(kept)) => (kept.chain, kept.key),
+        (None, None) => {
             let hosts: Vec<String> = secure.map(|it| it.advertised_host.clone()).collect();
             let made = certs::ensure(&config.paths.certs, &hosts)?;
             (made.certificate, made.key)

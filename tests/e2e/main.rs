@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         "baresip",
         "linphonec",
         "kamailio",
+        "pebble",
         "tcpdump",
         "espeak-ng",
     ];

@@ -1,5 +1,6 @@
 //! Every scenario by name.
 
+mod acme;
 mod corners;
 mod kamailio;
 mod load;
@@ -182,6 +183,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "address-in-use",
         "an address that is taken",
         ops::address_in_use,
+    ),
+    phones(
+        "acme",
+        "a certificate by ACME: in use, renewed, kept over a restart",
+        acme::acme,
     ),
     phones(
         "certificate-swap",

@@ -217,7 +217,7 @@ fn configuration(lab: &Lab, ip: IpAddr, http: SocketAddr, setup: &Setup) -> Stri
         None => Default::default(),
     };
     format!(
-        "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\n\
+        "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\nlisten_tls = \"{ip}:8443\"\n\
          [log]\nfilter = \"info,tandem=debug\"\n\
          [sip]\nudp = [\"{ip}:5060\"{listener}]\ntcp = [\"{ip}:5060\"]\ntls = [\"{ip}:5061\"]\n\
          [trunks.carrier]\naddresses = [\"{carrier}\"{source}]\nsend_to = [\"{carrier}:5060\"]\n\

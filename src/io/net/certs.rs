@@ -160,7 +160,7 @@ fn is_fresh(path: &Path) -> bool {
 }
 
 /// Writes beside and renames, so that a reader never sees half a key.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), CertificateError> {
+pub(in crate::io) fn write(path: &Path, text: &str, mode: u32) -> Result<(), CertificateError> {
     let beside = path.with_extension("new");
     let written = fs::OpenOptions::new()
         .write(true)

@@ -126,6 +126,11 @@ impl TlsConfig {
         Ok(())
     }
 
+    /// For connections accepted by others than SIP: the same certificate, also once it is replaced.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
     /// The name that the peer at `address` must prove.
     pub(super) fn name_of(&self, address: IpAddr) -> ServerName<'static> {
         self.names

@@ -240,13 +240,13 @@ pub(crate) fn certificates(lab: &Lab) -> Result<String> {
 }
 
 /// A SIP connection over TLS that believes any certificate.
-struct Tls {
+pub(super) struct Tls {
     stream: StreamOwned<ClientConnection, TcpStream>,
     pings: u32,
 }
 
 impl Tls {
-    fn connect(to: SocketAddr) -> Result<Self> {
+    pub(super) fn connect(to: SocketAddr) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
@@ -261,12 +261,21 @@ impl Tls {
         Ok(Self { stream, pings: 0 })
     }
 
-    fn certificate(&self) -> Option<&[u8]> {
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
         Some(self.stream.conn.peer_certificates()?.first()?.as_ref())
     }
 
+    /// The answer to a GET, its beginning at least.
+    pub(super) fn get(mut self, path: &str) -> Result<String> {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        self.stream.write_all(text.as_bytes())?;
+        let mut bytes = [0; 4_096];
+        let len = self.stream.read(&mut bytes)?;
+        Ok(String::from_utf8_lossy(bytes.get(..len).unwrap_or_default()).into_owned())
+    }
+
     /// An OPTIONS and its answer, whatever it says.
-    fn ping(&mut self) -> Result<()> {
+    pub(super) fn ping(&mut self) -> Result<()> {
         self.pings += 1;
         let own = self.stream.sock.local_addr()?;
         let to = self.stream.sock.peer_addr()?;
