@@ -9,10 +9,11 @@
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
+#   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench strace fuzz fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench strace fuzz deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -57,6 +58,11 @@ strace: rust
 fuzz: rust
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --lib fuzz_ -- --nocapture
+
+deb: rust
+	$(call need,dpkg-deb,dpkg)
+	$(CARGO) build --release
+	contrib/deb/build.sh
 
 fmt: rust
 	$(CARGO) fmt --all

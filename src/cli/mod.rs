@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::io::privilege::become_account;
 
 /// The command as typed.
 #[derive(Debug, Parser)]
@@ -181,6 +182,10 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn serve(args: &ConfigArgs) -> Result<(), Failure> {
     let config = args.load()?;
+    if let Some(user) = &config.user {
+        let folders = [config.paths.data.as_path(), config.paths.certs.as_path()];
+        become_account(user, &folders).map_err(|why| Failure::Usage(why.into()))?;
+    }
     crate::telemetry::log(&config.log)?;
     for variable in &config.ignored_variables {
         tracing::warn!(variable, "a variable that sets no key");

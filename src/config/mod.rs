@@ -51,6 +51,8 @@ pub struct Config {
     pub agents: Section,
     /// `emergency`, parsed by the trunk module.
     pub emergency: Section,
+    /// The account that the server becomes, if it is started by root (`process.user`).
+    pub user: Option<String>,
     /// Certificates by ACME, if asked for.
     pub acme: Option<Acme>,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
@@ -162,7 +164,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 16] = [
+const ROOT_KEYS: [&str; 17] = [
     "dialplans",
     "prompts",
     "data",
@@ -179,6 +181,7 @@ const ROOT_KEYS: [&str; 16] = [
     "agents",
     "emergency",
     "acme",
+    "process",
 ];
 
 impl Config {
@@ -243,6 +246,7 @@ impl Config {
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
             ("acme", self.acme == other.acme),
+            ("process", self.user == other.user),
         ];
         let differ = compared.into_iter().filter(|(_, same)| !same);
         differ.map(|(key, _)| key).collect()
@@ -279,6 +283,7 @@ impl Config {
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
             emergency: root.section("emergency")?,
+            user: user(root.section("process")?)?,
             acme: Acme::read(root.section("acme")?)?,
             ignored_variables,
             source: None,
@@ -441,6 +446,12 @@ impl Speech {
         speech.finish()?;
         Ok(Self { program, voice })
     }
+}
+
+fn user(mut process: Section) -> Result<Option<String>, ConfigError> {
+    let user = process.text("user")?;
+    process.finish()?;
+    Ok(user)
 }
 
 fn read(file: &Path) -> Result<toml::Table, ConfigError> {

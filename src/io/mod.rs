@@ -7,4 +7,5 @@ pub mod acme;
 pub mod clock;
 pub mod media;
 pub mod net;
+pub mod privilege;
 pub mod record;

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::edge::Edge;
 use super::known::{Configured, Stored};
+use super::notify;
 use super::reload::Reloader;
 use super::shard::{self, Inputs, Shard};
 use super::sockets::{Sockets, faces, media_config};
@@ -104,6 +105,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         tasks.spawn(served);
     }
     tasks.spawn(api::serve(sockets.http, router, bounds, stop.clone()));
+    tasks.spawn(notify::feed_watchdog(handle.clone(), stop.clone()));
     if let Some(acme) = sockets.acme {
         tasks.spawn(acme.run(stop.clone()));
     }

@@ -14,6 +14,7 @@ mod build;
 mod commands;
 mod edge;
 mod known;
+mod notify;
 mod plans;
 mod reload;
 mod shard;
@@ -64,10 +65,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         if bare {
             welcome(&server);
         }
+        notify::ready();
         while signals.next().await == Signal::Reload {
+            notify::reloading();
             // Its mistakes are in the log.
             let _ = server.reload().await;
+            notify::ready();
         }
+        notify::stopping();
         tracing::info!(
             "draining: no new calls; waiting for those in progress; a second signal ends them"
         );

@@ -175,6 +175,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     phones("drain", "SIGTERM in a call", ops::drain),
     phones("crash", "SIGKILL in a recorded call", ops::crash),
     phones(
+        "service",
+        "as a service: an account of its own, ready, watched, stopping",
+        ops::service,
+    ),
+    phones(
         "bad-configuration",
         "mistakes are told",
         ops::bad_configuration,

@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// The dialplan.
     pub(crate) plan: String,
+    /// What its environment has besides.
+    pub(crate) environment: Vec<(String, String)>,
     /// A second UDP listener, from whose host the carrier may call too.
     pub(crate) more_udp: Option<SocketAddr>,
 }
@@ -31,6 +33,7 @@ impl Setup {
         Self {
             config: names.iter().map(section).collect(),
             plan: plan(names),
+            environment: Vec::new(),
             more_udp: None,
         }
     }
@@ -87,6 +90,7 @@ impl Server {
         command
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(setup.environment.iter().cloned())
             .current_dir(&lab.dir)
             .stdin(std::process::Stdio::null());
         let process = Process::spawn("tandem", &mut command, &lab.path(&format!("{log}.log")))?;

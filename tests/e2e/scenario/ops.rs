@@ -174,3 +174,68 @@ fn run(lab: &Lab, text: &str) -> Result<(Option<i32>, String)> {
     }
     Ok((ended?.code(), std::fs::read_to_string(&error)?))
 }
+
+/// Started by root with an account to become, and by a service manager: it is nobody, keeps two
+/// capabilities, and says when it is ready, alive, reloading and stopping.
+pub(crate) fn service(lab: &Lab) -> Result<String> {
+    let socket = lab.path("notify");
+    let listener = std::os::unix::net::UnixDatagram::bind(&socket)?;
+    listener.set_nonblocking(true)?;
+    let mut setup = Setup::agents(&[]);
+    setup.config += "[process]\nuser = \"nobody\"\n";
+    setup.environment = vec![
+        ("NOTIFY_SOCKET".to_owned(), socket.display().to_string()),
+        ("WATCHDOG_USEC".to_owned(), "600000".to_owned()),
+    ];
+    // The account must reach its own folder through those above it.
+    std::fs::create_dir_all(lab.path("dialplans"))?;
+    for path in [lab.dir.as_path(), &lab.path("dialplans"), &socket] {
+        open_to_all(path)?;
+    }
+    let server = Server::start(lab, &setup)?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.pid()))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|it| it.split_whitespace().next().unwrap_or("").to_owned())
+            .with_context(|| format!("no {name}"))
+    };
+    ensure!(field("Uid:")? != "0", "the server runs as root");
+    let kept = u64::from_str_radix(&field("CapEff:")?, 16)?;
+    ensure!(
+        kept == (1 << 10) | (1 << 23),
+        "capabilities {kept:#x}, want those to bind low ports and to be nice"
+    );
+    server.process.signal(Signal::HUP)?;
+    let mut said = Vec::new();
+    let mut heard = |what: &str, count: usize| {
+        wait_for(Duration::from_secs(10), what, || {
+            let mut bytes = [0; 512];
+            while let Ok(len) = listener.recv(&mut bytes) {
+                said.push(String::from_utf8_lossy(&bytes[..len]).into_owned());
+            }
+            let times = said.iter().filter(|it| it.contains(what)).count();
+            (times >= count).then_some(())
+        })
+    };
+    heard("READY=1", 2)?;
+    heard("RELOADING=1", 1)?;
+    heard("WATCHDOG=1", 4)?;
+    let caller = Caller::call(lab, &server, "caller")?;
+    caller.hears_greeting()?;
+    caller.sipp.hang_up()?;
+    caller.sipp.succeed(Duration::from_secs(10))?;
+    server.stop()?;
+    heard("STOPPING=1", 1)?;
+    Ok(
+        "nobody, with 2 capabilities; ready, reloaded, watched, stopping; a call is answered"
+            .to_owned(),
+    )
+}
+
+fn open_to_all(path: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(0o777),
+    )?)
+}
