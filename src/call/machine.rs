@@ -423,6 +423,12 @@ impl Call {
         held.map(|leg| leg.port.id)
     }
 
+    /// The ports that the worker serves.
+    pub fn ports_open(&self) -> impl Iterator<Item = PortId> {
+        let open = |leg: &&Leg| leg.port.state == PortState::Open;
+        self.legs.values().filter(open).map(|leg| leg.port.id)
+    }
+
     /// Who is bridged to the caller.
     pub fn partner(&self) -> Option<&Label> {
         self.partner
@@ -552,7 +558,8 @@ impl Call {
         id
     }
 
-    pub(super) fn leg_of(&self, port: PortId) -> Option<LegId> {
+    /// Whose port that is.
+    pub fn leg_of(&self, port: PortId) -> Option<LegId> {
         self.legs
             .values()
             .find(|leg| leg.port.id == port)

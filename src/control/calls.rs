@@ -72,6 +72,7 @@ impl Control {
                 }
             }
             call::Output::LoadClips(request) => {
+                self.note_wanted(now, call, &request);
                 self.outputs.push_back(Output::LoadClips { call, request });
             }
             call::Output::Record(frames) => self.on_record(now, call, frames),
@@ -135,12 +136,14 @@ impl Control {
         } else {
             None
         };
+        let remote = invite.flow.remote;
         match self.ua.invite(now, invite) {
             Ok(session) => {
                 self.sessions.insert(session, (call, leg));
                 slot.sessions.insert(leg, session);
                 slot.admitted
                     .extend(admitted.map(|admitted| (leg, admitted)));
+                self.note_leg(now, (call, leg), session, remote);
             }
             Err(why) => {
                 slot.call.invite_failed(now, leg);
@@ -153,6 +156,7 @@ impl Control {
     }
 
     fn on_port_command(&mut self, now: Now, call: CallId, command: PortCommand) {
+        let noted = self.noted(&command);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };
@@ -177,6 +181,11 @@ impl Control {
             }
             slot.call.ask(now, Action::Hangup(Cause::Congestion));
             self.trouble(now, call, &Refusal::MediaBehind);
+            return;
+        }
+        self.note_command(now, call, port, noted);
+        if opens {
+            self.note_open(now, call, worker, port);
         }
     }
 
@@ -198,6 +207,7 @@ impl Control {
             self.ports.get(&(worker, port)).copied()
         };
         let Some(call) = call else { return };
+        self.note_event(now, worker, call, &event);
         if let Some(slot) = self.calls.get_mut(&call) {
             slot.call.on_media(now, event);
             self.dirty.push_back(call);
@@ -425,6 +435,7 @@ impl Control {
             ..
         } = slot;
         self.agenda.set(call, None);
+        self.note_end(call);
         for session in sessions.values() {
             self.sessions.remove(session);
         }

@@ -264,6 +264,7 @@ impl Control {
         };
         self.ports.insert((reserved.worker, reserved.port), call);
         let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
+        let from = caller.from.clone();
         self.event(
             now,
             call,
@@ -290,7 +291,9 @@ impl Control {
         slot.hops = caller.hops;
         slot.admitted
             .extend(caller.admitted.map(|admitted| (LegId::CALLER, admitted)));
+        self.note_call(call, &from);
         self.calls.insert(call, slot);
+        self.note_leg(now, (call, LegId::CALLER), session, flow.remote);
         self.engage(now, call, Party::Caller, endpoint.as_deref());
         self.dirty.push_back(call);
     }

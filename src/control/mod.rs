@@ -16,6 +16,7 @@ mod agenda;
 mod calls;
 mod event;
 mod inbound;
+mod noting;
 mod queues;
 mod random;
 mod refusal;
@@ -52,6 +53,7 @@ use random::Random;
 use waiting::Waiting;
 
 pub use event::{CallSnapshot, Event, What};
+pub use noting::{Captured, Note, Noted, PortFacts};
 pub use refusal::{Refusal, Signalling};
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused, RequestFacts};
 pub use wall::WallClock;
@@ -157,6 +159,10 @@ pub enum Output {
     Registered(crate::trunk::Change),
     /// Something that people and programs outside may want to know.
     Event(Event),
+    /// Something that a trace wants to know, once [`Control::note`] was called.
+    Note(Note),
+    /// Packets of sound that a trace wants to keep.
+    Captured(Captured),
 }
 
 /// One call and what drives it.
@@ -248,6 +254,7 @@ pub struct Control {
     random: Random,
     next_call: u64,
     next_bridge: u32,
+    noting: noting::Noting,
     draining: bool,
     stopped: bool,
     refusals: Refusals,
@@ -288,6 +295,7 @@ impl Control {
             random,
             next_call: first_call(setup.wall.at(now)),
             next_bridge: 0,
+            noting: noting::Noting::default(),
             draining: false,
             stopped: false,
             refusals: Refusals::default(),

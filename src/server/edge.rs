@@ -60,7 +60,10 @@ impl Edge {
             }
             Output::Registered(change) => self.registered(change),
             Output::Event(event) => self.tell(event),
-            Output::Transmit { .. } | Output::RecordEnded { .. } => {}
+            Output::Transmit { .. }
+            | Output::RecordEnded { .. }
+            | Output::Note(_)
+            | Output::Captured(_) => {}
         }
     }
 

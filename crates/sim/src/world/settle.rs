@@ -84,7 +84,7 @@ impl World<'_> {
                 self.on_record(&cdr);
                 true
             }
-            Output::Registered(_) => false,
+            Output::Registered(_) | Output::Note(_) | Output::Captured(_) => false,
             Output::Event(event) => self.on_event(event),
         }
     }

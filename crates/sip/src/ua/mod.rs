@@ -252,6 +252,11 @@ impl UserAgent {
         self.config.min_se
     }
 
+    /// The SIP Call-ID of a session that stands, for whoever ties messages to calls.
+    pub fn sip_call_id(&self, session: SessionId) -> Option<&str> {
+        self.sessions.get(session.0).map(|it| &*it.call_id)
+    }
+
     /// What it holds and has done.
     pub fn counts(&self) -> Counts {
         Counts {
