@@ -19,6 +19,7 @@ pub mod dialplan;
 pub mod prompt;
 
 pub mod control;
+pub mod trace;
 
 pub mod store;
 

@@ -27,6 +27,7 @@ const MODULES: &[Module] = &[
         "control",
         &["config", "explain", "call", "trunk", "dialplan", "center"],
     ),
+    module("trace", &["config", "call", "control"]),
     module(
         "store",
         &[
@@ -50,6 +51,7 @@ const MODULES: &[Module] = &[
             "dialplan",
             "center",
             "control",
+            "trace",
             "store",
         ],
     ),
@@ -75,7 +77,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// What each pure crate may name from outside.
 const PURE_CRATES: &[&str] = &["clock", "media", "sip"];
 /// Modules that are state machines: they never await and touch nothing.
-const PURE_MODULES: &[&str] = &["explain", "call", "trunk", "dialplan", "center", "control"];
+const PURE_MODULES: &[&str] = &[
+    "explain", "call", "trunk", "dialplan", "center", "control", "trace",
+];
 
 /// What pure code must not name, and why.
 const BANS: &[(&str, &str)] = &[
