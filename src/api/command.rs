@@ -40,6 +40,20 @@ pub enum Command {
         /// Whether there was such a call.
         reply: Reply<bool>,
     },
+    /// Keep a call's packets of sound from now on.
+    Capture {
+        /// Which.
+        call: CallId,
+        /// Whether there was such a call.
+        reply: Reply<bool>,
+    },
+    /// Keep the packets of the next call from somebody.
+    CaptureNext {
+        /// The caller.
+        from: String,
+        /// Done.
+        reply: Reply<()>,
+    },
     /// The queues and the agents.
     Center {
         /// All of them.
@@ -203,6 +217,8 @@ pub struct Counts {
     pub draining: bool,
     /// Calls that each trunk has, both ways.
     pub trunks: Vec<(String, u32)>,
+    /// Calls that each trunk may have, of those that have a bound.
+    pub trunk_caps: Vec<(String, u32)>,
     /// What the SIP machine has done since the start.
     pub sip: SipCounts,
     /// What the transports have done, by name; all but `connections` only grow.

@@ -26,6 +26,15 @@ pub(super) fn counts(counts: &Counts) {
         let label = [("trunk", trunk.clone())];
         metrics::gauge!("tandem_trunk_calls", &label).set(f64::from(*calls));
     }
+    for (trunk, max) in &counts.trunk_caps {
+        let label = [("trunk", trunk.clone())];
+        metrics::gauge!("tandem_trunk_calls_max", &label).set(f64::from(*max));
+    }
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    gauge(
+        "tandem_cpu_seconds",
+        used.tv_sec as f64 + used.tv_nsec as f64 / 1e9,
+    );
     for (event, count) in [
         ("malformed", counts.sip.malformed),
         ("stray", counts.sip.strays),

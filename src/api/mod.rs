@@ -17,6 +17,7 @@ mod open;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod wire;
 
 use std::path::PathBuf;
@@ -38,7 +39,10 @@ pub use command::{
 pub use error::ApiError;
 pub use key::{Key, KeyFound};
 pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve, serve_tls};
-pub use wire::{CallJson, CdrPageJson};
+pub use traces::{TraceQuery, Traces};
+pub use wire::{
+    CallJson, CdrPageJson, TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson,
+};
 
 use crate::store::Store;
 
@@ -47,6 +51,8 @@ use crate::store::Store;
 pub struct Api {
     /// The way to control.
     pub control: Control,
+    /// The way to the journal; `None` while tracing is off.
+    pub traces: Option<Traces>,
     /// The database.
     pub store: Store,
     /// The hash of the API key.
@@ -69,6 +75,10 @@ impl Api {
         let (guarded, mut document) = OpenApiRouter::new()
             .routes(routes!(calls::list))
             .routes(routes!(calls::get, calls::hang_up))
+            .routes(routes!(traces::trace))
+            .routes(routes!(traces::pcap))
+            .routes(routes!(traces::capture))
+            .routes(routes!(traces::capture_next))
             .routes(routes!(center::queues))
             .routes(routes!(center::agents))
             .routes(routes!(center::set_agent))

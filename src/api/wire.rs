@@ -1,5 +1,7 @@
 //! What goes over the wire, and how it is made from the snapshots of the inner layers.
 
+mod trace;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -7,6 +9,9 @@ use super::command::{CallSnapshot, CallState, EndpointSnapshot, WaitsFor};
 use crate::call::Direction;
 use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
 use crate::store::{CdrRow, TransferRow};
+
+pub(super) use trace::{CaptureJson, TraceQueryJson};
+pub use trace::{TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson};
 
 /// A failed request.
 #[derive(Debug, Serialize, ToSchema)]

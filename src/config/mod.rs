@@ -55,6 +55,8 @@ pub struct Config {
     pub user: Option<String>,
     /// Certificates by ACME, if asked for.
     pub acme: Option<Acme>,
+    /// `trace`, parsed by the trace module.
+    pub trace: Section,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
     pub ignored_variables: Vec<String>,
     /// Where it was read, to read it again; `None` if it was put together otherwise.
@@ -164,7 +166,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 17] = [
+const ROOT_KEYS: [&str; 18] = [
     "dialplans",
     "prompts",
     "data",
@@ -182,6 +184,7 @@ const ROOT_KEYS: [&str; 17] = [
     "emergency",
     "acme",
     "process",
+    "trace",
 ];
 
 impl Config {
@@ -247,6 +250,7 @@ impl Config {
             ("speech", self.speech == other.speech),
             ("acme", self.acme == other.acme),
             ("process", self.user == other.user),
+            ("trace", self.trace == other.trace),
         ];
         let differ = compared.into_iter().filter(|(_, same)| !same);
         differ.map(|(key, _)| key).collect()
@@ -282,6 +286,7 @@ impl Config {
             trunks: root.section("trunks")?,
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
+            trace: root.section("trace")?,
             emergency: root.section("emergency")?,
             user: user(root.section("process")?)?,
             acme: Acme::read(root.section("acme")?)?,

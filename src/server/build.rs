@@ -17,6 +17,7 @@ use super::edge::Edge;
 use super::known::{Configured, Stored};
 use super::notify;
 use super::reload::Reloader;
+use super::seeing::{Seeing, Watch};
 use super::shard::{self, Inputs, Shard};
 use super::sockets::{Sockets, faces, media_config};
 use super::{Server, plans};
@@ -33,6 +34,7 @@ use crate::prompt::speech::{Espeak, NoSpeech, Tts};
 use crate::prompt::{ClipLibrary, Installation};
 use crate::store::{Store, Writer};
 use crate::telemetry;
+use crate::trace::TraceConfig;
 use crate::trunk::{Digests, Registrar, RegistrarConfig, Trunks, TrunksConfig};
 
 /// Events that a slow watcher may fall behind by.
@@ -43,6 +45,7 @@ const NONCE_LIFE: Duration = Duration::from_secs(300);
 
 pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let clock = SystemClock::start();
+    let trace = TraceConfig::read(config.trace.clone())?;
     let read = Read::all(&config, clock).await?;
     let sockets = Sockets::open(&config, &read.known).await?;
     let seeds = seeds()?;
@@ -88,12 +91,17 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         commands,
         media: wake,
     };
-    let thread = control_thread(setup, edge, sockets.net.sender(), inputs)?;
+    let seeing = Seeing::prepare(trace, &config, &sockets.net, clock).await;
+    if let Some(keeper) = seeing.keeper {
+        tasks.spawn(keeper.run());
+    }
+    let thread = control_thread(setup, edge, seeing.watch, sockets.net.sender(), inputs)?;
     read.stored.restore(&handle, clock, &config.sip.realm).await;
 
     let api = api_of(
         &config,
         way,
+        seeing.traces,
         read.store.clone(),
         read.key,
         services.recordings,
@@ -164,12 +172,14 @@ impl Read {
 fn api_of(
     config: &Config,
     control: api::Control,
+    traces: Option<api::Traces>,
     store: Store,
     key: Key,
     recordings: PathBuf,
 ) -> anyhow::Result<Api> {
     Ok(Api {
         control,
+        traces,
         store,
         key,
         metrics: telemetry::metrics().context("metrics")?,
@@ -248,6 +258,7 @@ impl Services {
 fn control_thread(
     setup: Setup,
     edge: Edge,
+    watch: Watch,
     net: crate::io::net::NetSender,
     inputs: Inputs,
 ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
@@ -256,12 +267,14 @@ fn control_thread(
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let control = Control::new(clock.now(), setup);
+        let mut control = Control::new(clock.now(), setup);
+        watch.begin(&mut control);
         let shard = Shard {
             control,
             clock,
             net,
             edge,
+            watch,
         };
         runtime.block_on(shard.run(inputs))
     };

@@ -29,6 +29,11 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::Hangup { call, cause, reply } => {
             let _ = reply.send(control.hang_up(now, call, cause));
         }
+        Command::Capture { call, reply } => drop(reply.send(control.capture(now, call))),
+        Command::CaptureNext { from, reply } => {
+            control.capture_next(from);
+            let _ = reply.send(());
+        }
         Command::Center { reply } => drop(reply.send(control.center().snapshot(now))),
         Command::SetAgent { agent, wish, reply } => {
             let known = control.center().endpoint_of(&agent).is_some();
@@ -56,6 +61,8 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
 fn counts(control: &Control, net: Vec<(&'static str, u64)>) -> Counts {
     let sip = control.sip_counts();
     let (calls, ports) = control.holds();
+    let caps = control.trunks().trunks();
+    let caps = caps.filter_map(|(trunk, _)| Some((trunk.name.clone(), trunk.calls?)));
     let trunks = control.trunks().trunks();
     Counts {
         calls,
@@ -67,6 +74,7 @@ fn counts(control: &Control, net: Vec<(&'static str, u64)>) -> Counts {
         trunks: trunks
             .map(|(trunk, calls)| (trunk.name.clone(), calls))
             .collect(),
+        trunk_caps: caps.collect(),
         sip: SipCounts {
             malformed: sip.malformed,
             strays: sip.strays,

@@ -17,6 +17,7 @@ mod known;
 mod notify;
 mod plans;
 mod reload;
+mod seeing;
 mod shard;
 mod sockets;
 #[cfg(test)]

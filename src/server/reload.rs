@@ -15,6 +15,7 @@ use crate::control::Reconfiguration;
 use crate::dialplan::Speech;
 use crate::io::net::tls::TlsConfig;
 use crate::store::Store;
+use crate::trace::TraceConfig;
 
 /// What a reload needs of the server that it reloads.
 pub(super) struct Reloader {
@@ -74,6 +75,8 @@ impl Reloader {
 
     async fn try_reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = self.config.read_again().map_err(one)?;
+        // Read for its mistakes: it holds from the next start on.
+        TraceConfig::read(fresh.trace.clone()).map_err(one)?;
         let known = Configured::of(&fresh, &self.config.sip.realm).map_err(one)?;
         let made = self.store.endpoints().await.map_err(one)?;
         known.refuse_twice(&made).map_err(one)?;

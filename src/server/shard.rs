@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::commands;
 use super::edge::Edge;
+use super::seeing::{Seen, Watch};
 use crate::api;
 use crate::control::{Control, Output};
 use crate::io::clock::SystemClock;
@@ -60,6 +61,7 @@ pub(super) struct Shard {
     pub(super) clock: SystemClock,
     pub(super) net: NetSender,
     pub(super) edge: Edge,
+    pub(super) watch: Watch,
 }
 
 impl Shard {
@@ -133,7 +135,10 @@ impl Shard {
     fn on_net(&mut self, input: NetInput) {
         let now = self.clock.now();
         match input {
-            NetInput::Packet { flow, bytes } => self.control.receive(now, flow, bytes),
+            NetInput::Packet { flow, bytes } => {
+                self.watch.message(now, false, flow, &bytes);
+                self.control.receive(now, flow, bytes);
+            }
             NetInput::Unframeable { flow, error } => {
                 self.control.unframeable(now, flow, &error);
             }
@@ -145,8 +150,15 @@ impl Shard {
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
+                    self.watch.message(self.clock.now(), true, flow, &bytes);
                     // Full means that the network is far behind: SIP's own timers send it again.
                     let _ = self.net.send(flow, bytes);
+                }
+                Output::Note(note) => self.watch.see(Seen::Note(note)),
+                Output::Captured(captured) => self.watch.see(Seen::Captured(captured)),
+                Output::Event(event) => {
+                    self.watch.event(&event);
+                    self.edge.carry_out(Output::Event(event));
                 }
                 output => self.edge.carry_out(output),
             }

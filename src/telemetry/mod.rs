@@ -62,7 +62,7 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 17] = [
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",
@@ -89,6 +89,22 @@ const GAUGES: [(&str, &str); 13] = [
         "tandem_media_cpu_seconds",
         "Processor time that a media thread has used",
     ),
+    (
+        "tandem_cpu_seconds",
+        "Processor time that the process has used",
+    ),
+    (
+        "tandem_trunk_calls_max",
+        "Calls that each trunk may have, where that is bounded",
+    ),
+    (
+        "tandem_trace_stories",
+        "Calls, and requests that became none, of which a trace is kept",
+    ),
+    (
+        "tandem_trace_bytes",
+        "Memory of traces: of signalling, and of captured packets",
+    ),
     ("tandem_open_files", "Open file descriptors of the process"),
     (
         "tandem_draining",
@@ -96,7 +112,7 @@ const GAUGES: [(&str, &str); 13] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 25] = [
+const COUNTERS: [(&str, &str); 26] = [
     ("tandem_calls_ended_total", "Calls that are over"),
     (
         "tandem_sip_rejected_total",
@@ -127,6 +143,10 @@ const COUNTERS: [(&str, &str); 25] = [
         "Calls that waited too long or lost their last agent, by queue",
     ),
     ("tandem_queue_refused_total", "Calls not let in, by queue"),
+    (
+        "tandem_trace_left_out_total",
+        "What traces lack, by why: no room in the queue or in memory, or not sent to a Homer",
+    ),
     ("tandem_recordings_total", "Recordings written"),
     (
         "tandem_recordings_refused_total",
