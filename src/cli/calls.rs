@@ -1,29 +1,18 @@
 //! `tandem calls`: the calls in progress on a running server, over its API.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 
-use super::{ConfigArgs, Failure};
+use super::Failure;
+use super::remote::{RemoteArgs, segment};
 use crate::api::CallJson;
 
 #[derive(Debug, Args)]
 pub(super) struct CallsArgs {
     #[command(flatten)]
-    config: ConfigArgs,
-    /// The server's API; without it, the configured http.listen
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// The API key, best given by the variable
-    #[arg(
-        long,
-        env = "TANDEM_API_KEY",
-        hide_env_values = true,
-        value_name = "KEY"
-    )]
-    api_key: Option<String>,
+    remote: RemoteArgs,
     /// Prints the API's JSON as it came
     #[arg(long)]
     json: bool,
@@ -33,59 +22,12 @@ pub(super) struct CallsArgs {
 }
 
 pub(super) fn run(args: &CallsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = args.config.load()?;
-    let configured = config
-        .http
-        .api_key
-        .as_ref()
-        .map(|key| key.reveal().to_owned());
-    let Some(key) = args.api_key.clone().or(configured) else {
-        return Err(Failure::Usage(anyhow!(
-            "no API key: set TANDEM_API_KEY or --api-key"
-        )));
-    };
-    let url = args
-        .url
-        .clone()
-        .unwrap_or_else(|| format!("http://{}", config.http.listen));
-    let url = url.trim_end_matches('/');
+    let remote = args.remote.remote()?;
     match &args.hang_up {
-        Some(call) => {
-            ask("DELETE", &format!("{url}/v1/calls/{call}"), &key)?;
-            Ok(())
-        }
-        None => show(
-            &ask("GET", &format!("{url}/v1/calls"), &key)?,
-            args.json,
-            out,
-        ),
-    }
-}
-
-/// Sends one request; the body of a success.
-fn ask(method: &str, url: &str, key: &str) -> Result<String, Failure> {
-    let exchange = || -> anyhow::Result<(u16, String)> {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(url)
-            .header("authorization", format!("Bearer {key}"))
-            .body(())?;
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)));
-        let agent: ureq::Agent = config.build().into();
-        let mut response = agent.run(request)?;
-        Ok((
-            response.status().as_u16(),
-            response.body_mut().read_to_string()?,
-        ))
-    };
-    let answered = exchange().with_context(|| format!("{url}: no answer; does the server run?"));
-    let (status, body) = answered.map_err(Failure::Failed)?;
-    match status {
-        200..=299 => Ok(body),
-        401 => Err(Failure::Usage(anyhow!("{url}: the API key is wrong"))),
-        _ => Err(Failure::Failed(anyhow!("{url}: {status}: {}", body.trim()))),
+        Some(call) => remote
+            .ask("DELETE", &format!("/v1/calls/{}", segment(call)))
+            .map(drop),
+        None => show(&remote.get("/v1/calls")?, args.json, out),
     }
 }
 

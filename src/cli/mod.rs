@@ -4,9 +4,13 @@
 //! the exit code says which kind of wrong: 0 ok, 1 failed, 2 configuration or usage, 3 address in use.
 
 mod calls;
+mod ladder;
 mod plans;
+mod remote;
 #[cfg(test)]
 mod tests;
+mod top;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -36,6 +40,12 @@ enum Command {
     Test(TestArgs),
     /// Shows the calls in progress on a running server
     Calls(calls::CallsArgs),
+    /// Shows what happened to a call: messages, steps and sound on one time axis
+    Trace(trace::TraceArgs),
+    /// Writes a call as pcapng: SIP, decrypted, and its captured sound
+    Pcap(trace::PcapArgs),
+    /// Shows calls, queues, agents, trunks and media threads, live
+    Top(top::TopArgs),
     /// Runs an example contact centre on loopback, with callers and agents
     Demo(DemoArgs),
     /// Prints the version
@@ -121,6 +131,13 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Failed(error) | Self::Usage(error) | Self::InUse(error)) = self;
+        write!(f, "{error:#}")
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.into())
@@ -173,6 +190,9 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check(args) => plans::check(&args, out),
         Command::Test(args) => plans::test(&args, out),
         Command::Calls(args) => calls::run(&args, out),
+        Command::Trace(args) => trace::run(&args, out),
+        Command::Pcap(args) => trace::pcap(&args, out),
+        Command::Top(args) => top::run(&args, out),
         Command::Demo(args) => demo(&args, out),
         Command::Version => {
             writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))
