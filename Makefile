@@ -93,3 +93,4 @@ phones:
 
 audio:
 	$(call need,tcpdump,tcpdump)
+	$(call need,tshark,tshark)

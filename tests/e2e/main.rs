@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         "kamailio",
         "pebble",
         "tcpdump",
+        "tshark",
         "espeak-ng",
     ];
     if let Err(missing) = process::require(&programs) {

@@ -8,6 +8,7 @@ mod measures;
 mod ops;
 mod phones;
 mod reloads;
+mod seeing;
 mod smoke;
 
 use anyhow::Result;
@@ -171,6 +172,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "kamailio-behind-tcp",
         "the same over TCP, refreshed by re-INVITE",
         kamailio::behind_tcp,
+    ),
+    phones(
+        "seeing",
+        "a transferred, recorded call: trace, capture and a Homer's copy, read by tshark",
+        seeing::seeing,
+    ),
+    phones(
+        "seeing-secrets",
+        "no view of a registration has its proof",
+        seeing::secrets,
     ),
     phones("drain", "SIGTERM in a call", ops::drain),
     phones("crash", "SIGKILL in a recorded call", ops::crash),

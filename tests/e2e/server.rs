@@ -150,6 +150,21 @@ impl Server {
         Ok((response.status().as_u16(), json))
     }
 
+    /// What a command of the same binary prints about this server.
+    pub(crate) fn tandem(&self, lab: &Lab, arguments: &[&str]) -> Result<String> {
+        let run = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(arguments)
+            .args(["--url", &format!("http://{}", self.http)])
+            .env("TANDEM_API_KEY", KEY)
+            .current_dir(&lab.dir)
+            .output()?;
+        if !run.status.success() {
+            let said = String::from_utf8_lossy(&run.stderr);
+            bail!("tandem {arguments:?}: {}: {said}", run.status);
+        }
+        Ok(String::from_utf8(run.stdout)?)
+    }
+
     /// A file that the API hands out.
     pub(crate) fn download(&self, path: &str, to: &std::path::Path) -> Result<()> {
         let bytes = self
