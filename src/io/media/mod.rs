@@ -111,6 +111,8 @@ impl Workers {
     /// # Errors
     /// When the configuration leaves no port, or the system refuses a thread or its descriptors.
     pub fn start(config: &MediaConfig, now: Now) -> anyhow::Result<Self> {
+        // Read before anything that takes time: `now` grows old.
+        let clock = MonotonicClock::reading(now);
         ensure!(config.workers > 0, "media.workers: want at least 1, have 0");
         let seeds = (config.random, config.addresses.iter().zip(1_u64..));
         let ranges: Vec<_> = seeds
@@ -138,13 +140,18 @@ impl Workers {
             turn: 0,
         };
         for number in 0..config.workers {
-            let station = workers.station(number, config, now)?;
+            let station = workers.station(number, config, clock)?;
             workers.stations.push(station);
         }
         Ok(workers)
     }
 
-    fn station(&self, number: u8, config: &MediaConfig, now: Now) -> anyhow::Result<Station> {
+    fn station(
+        &self,
+        number: u8,
+        config: &MediaConfig,
+        clock: MonotonicClock,
+    ) -> anyhow::Result<Station> {
         let ports_max = config.worker.ports_max.clamp(1, u16::MAX.into());
         let (orders, taken) = RingBuffer::new(ORDERS_MAX);
         let (telling, told) = RingBuffer::new(TOLD_MAX);
@@ -154,10 +161,10 @@ impl Workers {
                     ports_max,
                     ..config.worker
                 },
-                now,
+                clock.now(),
             ),
             ports_max,
-            clock: MonotonicClock::reading(now),
+            clock,
             wake: Arc::clone(&self.wake),
             stop: Arc::clone(&self.stop),
             orders: taken,
