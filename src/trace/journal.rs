@@ -193,6 +193,7 @@ impl Journal {
     pub fn packet(&mut self, call: CallId, leg: LegId, raw: &RawPacket) -> Option<Packet> {
         let number = *self.by_call.get(&call)?;
         let story = self.stories.get_mut(&number)?;
+        story.packets_left_out += u64::from(raw.lost_before);
         let facts = story.facts.get(&leg).copied();
         let mut local = facts.and_then(|it| it.local)?;
         if raw.lane == Lane::Rtcp {
@@ -219,14 +220,6 @@ impl Journal {
         self.counts.packet_bytes = self.counts.packet_bytes.saturating_sub(freed);
         self.make_room_for_packets(number);
         report
-    }
-
-    /// Packets that a ring dropped.
-    pub fn packets_lost(&mut self, call: CallId, count: u64) {
-        let story = self.by_call.get(&call).copied();
-        if let Some(story) = story.and_then(|story| self.stories.get_mut(&story)) {
-            story.packets_left_out += count;
-        }
     }
 
     /// Forgets what has been kept long enough.

@@ -189,11 +189,23 @@ impl Story {
     /// Puts an entry where its time belongs. Told things come late at times: a second at most, and the
     /// messages of a leg that was tied to its call late.
     pub(super) fn put(&mut self, at: Now, leg: Option<LegId>, what: Told, bounds: &TraceConfig) {
+        self.place(at, leg, what, |earlier| earlier <= at, bounds);
+    }
+
+    /// Puts an entry behind the last that `is_before` says it of.
+    fn place(
+        &mut self,
+        at: Now,
+        leg: Option<LegId>,
+        what: Told,
+        is_before: impl Fn(Now) -> bool,
+        bounds: &TraceConfig,
+    ) {
         self.bytes += cost(&what);
         let place = self
             .entries
             .iter()
-            .rposition(|earlier| earlier.at <= at)
+            .rposition(|earlier| is_before(earlier.at))
             .map_or(0, |place| place + 1);
         let number = self.number;
         self.number = self.number.wrapping_add(1);
@@ -218,8 +230,10 @@ impl Story {
 
     /// Takes over what was told of a SIP Call-ID before it was known to be this call's.
     pub(super) fn absorb(&mut self, loose: Self, leg: LegId, bounds: &TraceConfig) {
-        for entry in loose.entries {
-            self.put(entry.at, Some(leg), entry.what, bounds);
+        // The message that began the call stands before what it led to at the same moment.
+        for entry in loose.entries.into_iter().rev() {
+            let at = entry.at;
+            self.place(at, Some(leg), entry.what, |earlier| earlier < at, bounds);
         }
         self.left_out += loose.left_out;
     }

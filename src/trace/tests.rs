@@ -103,11 +103,11 @@ fn both_legs_of_a_call_are_one_story_and_its_first_message_came_before_the_call_
         to: "100".to_owned(),
     };
     journal.event(&Event {
-        at: at(1),
+        at: at(0),
         call: Some(CALL),
         what: initiated,
     });
-    journal.ties(1, CALL, 0, "one");
+    journal.ties(0, CALL, 0, "one");
     journal.hears(2, true, "SIP/2.0 100 Trying", "one");
     journal.ties(3, CALL, 1, "two");
     journal.hears(4, true, "INVITE sip:b@h SIP/2.0", "two");

@@ -25,6 +25,8 @@ pub struct RawPacket {
     pub lane: Lane,
     /// The other end.
     pub remote: SocketAddr,
+    /// Packets between the one before and this one that the ring had no room for.
+    pub lost_before: u32,
     /// Its length on the wire, in bytes; what is above [`CAPTURED_MAX`] was cut off.
     pub len: u16,
     bytes: [u8; CAPTURED_MAX],
@@ -43,6 +45,7 @@ impl RawPacket {
             sent,
             lane,
             remote,
+            lost_before: 0,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
             bytes,
         }
@@ -59,22 +62,18 @@ impl RawPacket {
 #[derive(Debug)]
 pub struct Capture {
     ring: Producer<RawPacket>,
-    dropped: u64,
+    /// Since the last packet that found room.
+    lost: u32,
 }
 
 impl Capture {
     /// A capture and the ring's reading end. `packets` fit, some 560 bytes each.
     pub fn new(packets: usize) -> (Box<Self>, Consumer<RawPacket>) {
         let (ring, reader) = RingBuffer::new(packets.max(1));
-        (Box::new(Self { ring, dropped: 0 }), reader)
+        (Box::new(Self { ring, lost: 0 }), reader)
     }
 
-    /// Packets that the ring had no room for.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Offers a copy of a packet; a full ring drops and counts it.
+    /// Offers a copy of a packet; a full ring drops it, and the next copy that finds room tells.
     ///
     /// *Media thread*: no allocation, no lock, a copy of some 560 bytes.
     pub(crate) fn offer(
@@ -85,10 +84,12 @@ impl Capture {
         remote: SocketAddr,
         packet: &[u8],
     ) {
-        let copy = RawPacket::copy(at, sent, lane, remote, packet);
-        if self.ring.push(copy).is_err() {
-            self.dropped += 1;
-        }
+        let mut copy = RawPacket::copy(at, sent, lane, remote, packet);
+        copy.lost_before = self.lost;
+        self.lost = match self.ring.push(copy) {
+            Ok(()) => 0,
+            Err(_) => self.lost.saturating_add(1),
+        };
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use crate::worker::Lane;
 
     #[test]
-    fn a_full_ring_drops_the_newest_packet_and_a_long_one_is_cut_but_keeps_its_length() {
+    fn a_full_ring_drops_the_newest_and_tells_and_a_long_packet_is_cut_but_keeps_its_length() {
         let (mut capture, mut reader) = Capture::new(2);
         let remote = ([10, 0, 0, 1], 4_000).into();
         for len in [CAPTURED_MAX + 9, 3, 4] {
@@ -116,6 +117,8 @@ mod tests {
             (Now::from_nanos(5), true, Lane::Rtcp)
         );
         assert!(reader.pop().is_err());
-        assert_eq!(capture.dropped(), 1);
+        assert_eq!((long.lost_before, short.lost_before), (0, 0));
+        capture.offer(Now::from_nanos(6), true, Lane::Rtp, remote, &[1]);
+        assert_eq!(reader.pop().map(|it| it.lost_before), Ok(1));
     }
 }
