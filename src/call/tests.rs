@@ -454,6 +454,42 @@ fn early_media_of_a_lone_callee_reaches_a_caller_who_is_not_answered() {
     assert!(rig.told().contains(&Notice::Bridged(DialToken(9))));
 }
 
+// covers: RFC 3261 §13.2.2.4
+#[test]
+fn bad_answers_of_two_forks_and_a_bad_one_in_the_200_end_that_leg_alone_and_once() {
+    let mut rig = Rig::new();
+    let token = rig.dial(&[20_002], Ringback::Tone);
+    let bad = || Some(Bytes::from_static(b"v=0\r\nm=audio none\r\n"));
+    for fork in [0, 1] {
+        let early = Event::Progressed {
+            session: SESSION(),
+            status: 183,
+            body: bad(),
+            fork,
+            needs_answer: false,
+            response: response(183),
+        };
+        rig.sip(LegId(1), early);
+    }
+    assert!(rig.bridged_ports().is_empty(), "nothing to be heard yet");
+    let answered = Event::Answered {
+        session: SESSION(),
+        body: bad(),
+        needs_answer: false,
+        fork: 1,
+        response: response(200),
+    };
+    rig.sip(LegId(1), answered);
+    // The 200 is acknowledged inside: what is left to say is the BYE, once.
+    let ends = rig.said(LegId(1));
+    let ends = ends.iter().filter(|it| matches!(it, SipCommand::End(_)));
+    assert_eq!(ends.count(), 1);
+    let result = DialResult::Refused(488);
+    assert!(rig.told().contains(&Notice::DialEnded { token, result }));
+    rig.ended(LegId(1), EndedBy::Us);
+    assert!(!rig.call.is_ending(), "the caller's plan goes on");
+}
+
 #[test]
 fn the_one_put_on_hold_hears_music_until_resumed() {
     let mut rig = Rig::waiting();

@@ -1,9 +1,13 @@
 //! The integration tests, in one binary: the simulated world at two depths, and what it once found.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod flows;
 mod harness;
 mod identity;
 mod lab;
 mod regressions;
+mod rfc_3665;
+mod rfc_5407;
+mod rfc_6337;
 mod sim_signalling;
 mod sim_swarm;

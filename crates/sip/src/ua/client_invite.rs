@@ -1,6 +1,6 @@
 //! The caller's side: placing a call, its early dialogs, its answer or refusal (RFC 3261 §13.2, §9.1).
 
-use super::draft::{ALLOW, Draft, MAX_FORWARDS, SDP, SUPPORTED, SUPPORTED_PLAIN};
+use super::draft::{Draft, MAX_FORWARDS, SDP, SUPPORTED, SUPPORTED_PLAIN};
 use super::event::{Busy, EndedBy, Event, Invite, Reliable, SessionId};
 use super::layer::{ClientOwner, Outcome, Sender};
 use super::prack::{Heard, Heed};
@@ -100,7 +100,7 @@ impl UserAgent {
     ) -> Vec<(String, String)> {
         let ours = self.config.session_expires.max(min_se);
         [
-            (Name::Allow, ALLOW.to_owned()),
+            (Name::Allow, self.served.allow().to_owned()),
             (Name::Supported, SUPPORTED_PLAIN.to_owned()),
             (Name::SessionExpires, timer.request_value(ours)),
             (Name::MinSe, min_se.as_secs().to_string()),

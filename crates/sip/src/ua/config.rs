@@ -19,6 +19,10 @@ pub struct UserAgentConfig {
     /// Whether our provisional responses are sent reliably to a caller that merely supports it
     /// (RFC 3262 §3). To one that requires it they always are.
     pub reliable_progress: bool,
+    /// Whether MESSAGE is taken; if not it gets 405.
+    pub messages: bool,
+    /// The event packages that may be subscribed to. Others get 489, and with none at all SUBSCRIBE is 405.
+    pub event_packages: Vec<String>,
     /// How much may be held at once.
     pub limits: Limits,
 }
@@ -33,6 +37,8 @@ impl UserAgentConfig {
             session_expires: Duration::from_secs(1800),
             min_se: Duration::from_secs(90),
             reliable_progress: false,
+            messages: false,
+            event_packages: Vec::new(),
             limits: Limits::default(),
         }
     }

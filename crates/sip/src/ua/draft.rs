@@ -187,8 +187,8 @@ pub fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// The methods we take.
-pub(super) const METHODS: [Method; 13] = [
+/// The methods that are always taken.
+pub(super) const METHODS: [Method; 11] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -199,12 +199,8 @@ pub(super) const METHODS: [Method; 13] = [
     Method::Prack,
     Method::Refer,
     Method::Notify,
-    Method::Message,
     Method::Register,
-    Method::Subscribe,
 ];
-/// The same, as Allow says it.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE, REGISTER, SUBSCRIBE";
 /// The extensions that a Require may name.
 pub(super) const EXTENSIONS: [&str; 3] = ["timer", "replaces", "100rel"];
 /// The same, as Supported says it.

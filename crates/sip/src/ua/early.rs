@@ -3,7 +3,7 @@
 
 use super::UserAgent;
 use super::client_invite::sdp_of;
-use super::draft::{ALLOW, SDP, SUPPORTED_PLAIN};
+use super::draft::{SDP, SUPPORTED_PLAIN};
 use super::event::{Event, SessionId};
 use super::layer::{ClientOwner, Outcome};
 use super::offers::ours;
@@ -17,7 +17,8 @@ use clock::{Duration, Now};
 
 impl UserAgent {
     /// Sends an offer by UPDATE where the exchange that the INVITE began is complete; `false` where none
-    /// may be sent. While a PRACK is open it waits for that: the peer takes requests in order only.
+    /// may be sent. It waits for a PRACK that is open, ours or theirs: ours must not be overtaken, and theirs
+    /// completes the exchange.
     pub(super) fn offer_early(
         &mut self,
         now: Now,
@@ -40,7 +41,10 @@ impl UserAgent {
         let hop = dialog.next_hop();
         let mut draft = self.draft_on(session, dialog, Method::Update, session.cseq + 1);
         draft.headers = vec![
-            (Name::Allow.as_str().to_owned(), ALLOW.to_owned()),
+            (
+                Name::Allow.as_str().to_owned(),
+                self.served.allow().to_owned(),
+            ),
             (
                 Name::Supported.as_str().to_owned(),
                 SUPPORTED_PLAIN.to_owned(),
@@ -141,10 +145,10 @@ impl UserAgent {
     }
 
     /// The 200 to an UPDATE or PRACK of the peer before the call is answered.
-    pub(super) fn reply_early(session: &Session, body: Option<Bytes>) -> Reply {
+    pub(super) fn reply_early(&self, session: &Session, body: Option<Bytes>) -> Reply {
         let mut reply = Reply::new(200)
             .with(Name::Contact, session.contact.as_str())
-            .with(Name::Allow, ALLOW)
+            .with(Name::Allow, self.served.allow())
             .with(Name::Supported, SUPPORTED_PLAIN);
         reply.body = body.map(|body| (SDP.to_owned(), body));
         reply
@@ -197,12 +201,12 @@ fn ready(session: &Session) -> Option<(&Dialog, bool)> {
             Some((&fork.dialog, fork.heard.is_quiet()))
         }
         Phase::Ringing { .. } => {
-            let is_settled = session.said.as_ref().is_some_and(|said| said.is_settled());
+            // Once our part of the exchange is said, an offer waits for its PRACK.
+            let said = session.said.as_ref()?;
+            let may_wait = said.is_settled() || said.awaits().is_some();
             let dialog = session.dialog.as_ref();
-            Some((
-                dialog.filter(|_| is_settled && session.peer_takes_update)?,
-                true,
-            ))
+            let dialog = dialog.filter(|_| may_wait && session.peer_takes_update)?;
+            Some((dialog, said.is_settled()))
         }
         _ => None,
     }

@@ -104,7 +104,8 @@ pub enum Event {
         body: Option<Bytes>,
     },
     /// Our re-INVITE was answered, or in an early dialog our UPDATE, the offer in our PRACK, or the one in
-    /// our reliable provisional response. 491 is retried inside.
+    /// our reliable provisional response. 491 is retried inside, unless their offer is answered first:
+    /// then it is told, and ours may be made anew.
     OfferAnswered {
         /// The session.
         session: SessionId,

@@ -184,6 +184,9 @@ impl UserAgent {
         if super::replaces::is_misplaced(request, true) {
             return self.reply(now, tx, &Reply::new(400));
         }
+        if let Some(refusal) = self.served.refusal_of_event(request) {
+            return self.reply(now, tx, &refusal);
+        }
         match method {
             Method::Bye => self.on_bye_request(now, id, tx, request),
             Method::Invite | Method::Update => self.on_peer_offer(now, id, tx, request),
@@ -194,14 +197,14 @@ impl UserAgent {
             // Asks whether the dialog lives (§11.2): it does.
             Method::Options => {
                 let reply = Reply::new(200)
-                    .with(Name::Allow, super::draft::ALLOW)
+                    .with(Name::Allow, self.served.allow())
                     .with(Name::Accept, super::draft::SDP)
                     .with(Name::Supported, super::draft::SUPPORTED);
                 self.reply(now, tx, &reply);
             }
             // REGISTER: no dialog has a place for it.
             _ => {
-                let reply = Reply::new(405).with(Name::Allow, super::draft::ALLOW);
+                let reply = Reply::new(405).with(Name::Allow, self.served.allow());
                 self.reply(now, tx, &reply);
             }
         }

@@ -29,6 +29,7 @@ mod receive;
 mod reliable;
 mod replaces;
 mod reply;
+mod served;
 mod server_invite;
 mod session;
 mod slab;
@@ -54,6 +55,7 @@ use bytes::Bytes;
 use clock::Now;
 use layer::{ClientTx, ServerTx, Timer};
 use replaces::Bygone;
+use served::Served;
 use session::Session;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -83,6 +85,7 @@ pub struct UserAgent {
     /// Sessions by our tag.
     tags: HashMap<u64, SessionId, Seeded>,
     bygone: Bygone,
+    served: Served,
 }
 
 impl UserAgent {
@@ -91,6 +94,7 @@ impl UserAgent {
     pub fn new(config: UserAgentConfig, seed: u64) -> Self {
         let tokens = Tokens::new(seed);
         let hasher = tokens.hasher();
+        let served = Served::new(&config);
         Self {
             config,
             tokens,
@@ -107,6 +111,7 @@ impl UserAgent {
             initials: HashMap::with_hasher(hasher),
             tags: HashMap::with_hasher(hasher),
             bygone: Bygone::default(),
+            served,
         }
     }
 

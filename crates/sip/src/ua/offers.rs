@@ -306,7 +306,7 @@ impl UserAgent {
             if !is_invite && body.is_none() {
                 // A refresh: nothing for the user to decide.
                 let reply = match is_early {
-                    true => Self::reply_early(session, None),
+                    true => ua.reply_early(session, None),
                     false => ua.reply_2xx(session, request, None),
                 };
                 ua.reply(now, tx, &reply);
@@ -391,13 +391,21 @@ impl UserAgent {
                 return Fate::Stays;
             };
             session.offer = Offer::None;
+            // What we wanted before would be said of a session that is another one now.
+            if session
+                .waiting
+                .take_if(|waiting| !waiting.is_refresh)
+                .is_some()
+            {
+                ua.offer_refused(id, 491);
+            }
             let request = ua.servers.get(tx).and_then(|tx| tx.request.clone());
             let Some(request) = request else {
                 return Fate::Stays;
             };
             let is_early = session.is_early();
             if is_early || request.method() == Some(Method::Prack) {
-                ua.reply(now, tx, &Self::reply_early(session, body.clone()));
+                ua.reply(now, tx, &ua.reply_early(session, body.clone()));
                 moved(session, &request);
             } else {
                 let reply = ua.reply_2xx(session, &request, body.clone());
@@ -491,7 +499,11 @@ impl UserAgent {
         let request = (draft.method.as_str(), draft.uri.as_str(), body);
         let cnonce = super::tokens::hex(self.tokens.next());
         let proof = crate::auth::answer(&challenges, &credentials, request, &cnonce, 1)?;
-        draft.proofs.retain(|(name, _)| *name != proves);
+        // Each proxy on the way asks for itself (§22.3): proofs for other realms stay.
+        let realm = realm_of(&proof);
+        draft
+            .proofs
+            .retain(|(name, other)| *name != proves || realm_of(other) != realm);
         draft.proofs.push((proves, proof));
         let sender = Sender {
             owner: outcome.owner,
@@ -500,6 +512,12 @@ impl UserAgent {
         };
         self.start_as(now, None, draft, outcome.flow, sender).ok()
     }
+}
+
+/// The protection space of a proof of ours.
+fn realm_of(proof: &str) -> Option<String> {
+    let read = crate::auth::AuthorizationHeader::parse(proof).ok()?;
+    Some(read.realm.into_owned())
 }
 
 pub(super) fn ours(now: Now, tx: u64, tries: u8) -> Offer {

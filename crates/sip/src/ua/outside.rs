@@ -1,7 +1,7 @@
 //! Requests outside any dialog: REGISTER, OPTIONS, MESSAGE, sent and received (RFC 3261 §8, §10, §11).
 
 use super::client_invite::split_routes;
-use super::draft::{ALLOW, Draft, MAX_FORWARDS};
+use super::draft::{Draft, MAX_FORWARDS};
 use super::event::{Busy, Event, OutOfDialog, RequestId};
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
@@ -130,7 +130,7 @@ impl UserAgent {
             .iter()
             .any(|(name, _)| Name::from_text(name) == Name::Allow);
         if matches!(status, 405 | 501) && !says_allow {
-            reply = reply.with(Name::Allow, ALLOW);
+            reply = reply.with(Name::Allow, self.served.allow());
         }
         self.reply(now, request.0, &reply);
     }

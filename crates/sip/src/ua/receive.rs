@@ -1,13 +1,12 @@
 //! What arrives: parsed, matched to its transaction, and handed to who must answer (RFC 3261 §8.1.3,
 //! §8.2, §9.2, §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
-use super::draft::{EXTENSIONS, METHODS, SDP};
 use super::event::Event;
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
 use super::{UserAgent, tokens};
 use crate::message::{
-    Accepts, Cause, MAGIC_COOKIE, Message, Method, ParseError, Refusal, TransactionKey, refusal_of,
+    Cause, MAGIC_COOKIE, Message, Method, ParseError, Refusal, TransactionKey, refusal_of,
 };
 use crate::transaction::{ClientInput, ServerInput};
 use crate::transport::Flow;
@@ -103,7 +102,9 @@ impl UserAgent {
     }
 
     fn on_request(&mut self, now: Now, flow: Flow, request: &Message, trusted: bool) {
-        let refusal = request.validate_request(&accepts(request)).err();
+        let refusal = request
+            .validate_request(&self.served.accepts(request))
+            .err();
         if let Some(refusal) = refusal.as_ref().filter(|it| it.cause.is_malformed()) {
             return self.on_unfit(flow, request, refusal, trusted);
         }
@@ -191,9 +192,15 @@ impl UserAgent {
             self.turned_away(request, flow, status, Some(refusal.cause.clone()));
             return self.reply(now, tx, &Reply::of(&refusal));
         }
-        if super::replaces::is_misplaced(request, false) {
+        let unserved = match super::replaces::is_misplaced(request, false) {
+            true => Some(Reply::new(400)),
+            false if self.is_loop(request) => Some(Reply::new(482)),
+            false => self.served.refusal_of_event(request),
+        };
+        if let Some(refusal) = unserved {
             let tx = self.begin(now, request, flow, (key, merge), ServerOwner::Core);
-            return self.reply(now, tx, &Reply::new(400));
+            self.turned_away(request, flow, refusal.status, None);
+            return self.reply(now, tx, &refusal);
         }
         match method {
             Method::Invite => self.on_new_invite(now, request, flow, (key, merge)),
@@ -203,6 +210,19 @@ impl UserAgent {
 }
 
 impl UserAgent {
+    /// Whether an INVITE of ours came back as it went: it carries our Via still, and asks for what we asked
+    /// for. One that asks for something else is a spiral, which its hops bound (§16.3).
+    fn is_loop(&self, request: &Message) -> bool {
+        request.method() == Some(Method::Invite)
+            && request.vias().flatten().any(|via| {
+                let branch = via.branch().and_then(|it| it.strip_prefix(MAGIC_COOKIE));
+                let token = branch.and_then(tokens::from_hex);
+                let id = token.and_then(|token| self.branches.get(&(token, Method::Invite)));
+                let ours = id.and_then(|id| self.clients.get(*id)?.draft.as_ref());
+                ours.is_some_and(|draft| request.request_uri() == Some(draft.uri.as_str()))
+            })
+    }
+
     pub(super) fn turned_away(
         &mut self,
         request: &Message,
@@ -217,23 +237,6 @@ impl UserAgent {
             status,
             why,
         });
-    }
-}
-
-/// What we take of a request. Offers must be SDP; of other bodies our user judges. A call is passed on
-/// to another leg, so its hops count (RFC 7332 §3).
-fn accepts(request: &Message) -> Accepts<'static> {
-    let method = request.method();
-    let is_offer = matches!(
-        method,
-        Some(Method::Invite | Method::Update | Method::Prack)
-    );
-    Accepts {
-        methods: &METHODS,
-        extensions: &EXTENSIONS,
-        bodies: if is_offer { Some(&[SDP]) } else { None },
-        tel: true,
-        passes_on: method == Some(Method::Invite),
     }
 }
 

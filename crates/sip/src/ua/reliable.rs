@@ -7,7 +7,7 @@
 
 use super::UserAgent;
 use super::client_invite::sdp_of;
-use super::draft::{ALLOW, SDP, SUPPORTED};
+use super::draft::{SDP, SUPPORTED};
 use super::event::{EndedBy, Event, SessionId};
 use super::layer::ServerOwner;
 use super::reply::Reply;
@@ -179,7 +179,7 @@ impl UserAgent {
             .with(Name::Contact, session.contact.as_str())
             .with(Name::Require, "100rel")
             .with(Name::RSeq, said.rseq.to_string())
-            .with(Name::Allow, ALLOW)
+            .with(Name::Allow, self.served.allow())
             .with(Name::Supported, SUPPORTED);
         if body.is_some() {
             session.local_sdp.clone_from(&body);

@@ -1,7 +1,7 @@
 //! The callee's side: an INVITE that came, its provisional and final responses (RFC 3261 §13.3).
 
 use super::client_invite::sdp_of;
-use super::draft::{ALLOW, SDP, SUPPORTED};
+use super::draft::{SDP, SUPPORTED};
 use super::event::{EndedBy, Ending, Event, Reliable, SessionId};
 use super::layer::ServerOwner;
 use super::reliable::{Said, Way};
@@ -204,7 +204,7 @@ impl UserAgent {
     ) -> Reply {
         let mut reply = Reply::new(200)
             .with(Name::Contact, session.contact.as_str())
-            .with(Name::Allow, ALLOW)
+            .with(Name::Allow, self.served.allow())
             .with(Name::Supported, SUPPORTED);
         if let Some(agreed) = self.agreement(request) {
             reply = reply.with(Name::SessionExpires, agreed.response_value());

@@ -1,6 +1,7 @@
 //! Before the answer: reliable provisional responses, PRACK, and offers by UPDATE.
 
 use super::pair::{Pair, Side, body, status};
+use super::stories::agreeable;
 use crate::message::{Message, Method, Name};
 use crate::ua::*;
 use bytes::Bytes;
@@ -348,19 +349,17 @@ fn no_offer_is_made_by_update_before_the_first_is_answered_reliably() {
 #[test]
 fn updates_that_meet_before_the_answer_are_both_made_after_the_back_off() {
     let (mut pair, caller, callee) = settled();
-    pair.policy = |pair, side, event| {
-        if let Event::Offered { session, .. } = event {
-            let session = *session;
-            pair.act(side, |ua, now| ua.answer_offer(now, session, body("yes")));
-        }
-    };
+    pair.policy = agreeable;
     pair.act(Side::A, |ua, now| ua.reinvite(now, caller, body("from a")));
     pair.act(Side::B, |ua, now| ua.reinvite(now, callee, body("from b")));
     pair.run(10 * SECOND);
     let refused = [Side::A, Side::B].map(|side| pair.count(side, "491 UPDATE"));
     assert_eq!(refused, [1, 1]);
-    assert_eq!(pair.told(Side::A)[1..], ["offered from b", "agreed yes"]);
-    assert_eq!(pair.told(Side::B)[1..], ["agreed yes", "offered from a"]);
+    assert_eq!(
+        pair.told(Side::A)[1..],
+        ["offered from b", "disagreed 491", "agreed yes"]
+    );
+    assert_eq!(pair.told(Side::B)[1..], ["agreed yes", "offered anew"]);
     finish(pair, caller);
 }
 
@@ -403,6 +402,30 @@ fn an_update_while_the_one_before_has_no_answer_is_put_off_by_the_time_it_is_tol
         "a plain 500 is final"
     );
     assert_eq!(pair.told(Side::A).last().unwrap(), "disagreed 500");
+    finish(pair, caller);
+}
+
+// covers: RFC 3311 §5.1, RFC 3262 §3
+#[test]
+fn an_offer_of_the_callee_waits_until_its_answer_is_acknowledged() {
+    let (mut pair, caller, callee) = ringing(Some("offer"), Reliable::Supported);
+    pair.act(Side::B, |ua, now| {
+        ua.progress(now, callee, 183, body("early"));
+        ua.reinvite(now, callee, body("move"));
+    });
+    assert_eq!(pair.count(Side::B, "UPDATE"), 0);
+    pair.run(SECOND / 2);
+    assert_eq!(pair.told(Side::A), ["progressed 183 early", "offered move"]);
+    assert_eq!(
+        pair.told(Side::B),
+        ["invited offer"],
+        "it was not refused meanwhile"
+    );
+    pair.act(Side::A, |ua, now| {
+        ua.answer_offer(now, caller, body("moved"))
+    });
+    pair.run(SECOND / 10);
+    assert_eq!(pair.told(Side::B).last().unwrap(), "agreed moved");
     finish(pair, caller);
 }
 

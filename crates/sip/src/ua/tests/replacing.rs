@@ -110,7 +110,7 @@ fn what_cannot_be_replaced_is_refused_with_the_reason_and_the_call_goes_on() {
             "{headers}"
         );
     }
-    for method in ["OPTIONS", "REFER", "MESSAGE"] {
+    for method in ["OPTIONS", "REFER", "NOTIFY"] {
         assert_eq!(
             ask(&mut pair, Side::B, method, &header(&good)),
             (400, None),

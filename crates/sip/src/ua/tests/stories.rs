@@ -453,17 +453,32 @@ fn a_reinvite_is_offered_answered_and_confirmed() {
     pair.assert_empty();
 }
 
+/// Takes every offer, and makes its own anew when theirs came first.
+pub(super) fn agreeable(pair: &mut Pair, side: Side, event: &Event) {
+    match event {
+        Event::Offered { session, .. } => {
+            let session = *session;
+            pair.act(side, |ua, now| ua.answer_offer(now, session, body("yes")));
+        }
+        Event::OfferAnswered {
+            session,
+            result: Err(491),
+        } => {
+            let session = *session;
+            // Their re-INVITE must have its ACK first.
+            pair.run(SECOND);
+            pair.act(side, |ua, now| ua.reinvite(now, session, body("anew")));
+        }
+        _ => {}
+    }
+}
+
 // covers: RFC 3261 §14.1, RFC 3261 §14.2
 #[test]
 fn two_offers_that_meet_are_both_made_after_the_back_off() {
     let mut pair = Pair::clean();
     let (caller, callee) = established(&mut pair);
-    pair.policy = |pair, side, event| {
-        if let Event::Offered { session, .. } = event {
-            let session = *session;
-            pair.act(side, |ua, now| ua.answer_offer(now, session, body("yes")));
-        }
-    };
+    pair.policy = agreeable;
     pair.act(Side::A, |ua, now| ua.reinvite(now, caller, body("from a")));
     pair.act(Side::B, |ua, now| ua.reinvite(now, callee, body("from b")));
     pair.run(10 * SECOND);
@@ -474,8 +489,11 @@ fn two_offers_that_meet_are_both_made_after_the_back_off() {
         ),
         (1, 1)
     );
-    assert_eq!(pair.told(Side::A)[1..], ["offered from b", "agreed yes"]);
-    assert_eq!(pair.told(Side::B)[2..], ["agreed yes", "offered from a"]);
+    assert_eq!(
+        pair.told(Side::A)[1..],
+        ["offered from b", "disagreed 491", "agreed yes"]
+    );
+    assert_eq!(pair.told(Side::B)[2..], ["agreed yes", "offered anew"]);
     pair.act(Side::A, |ua, now| ua.end(now, caller, Ending::default()));
     pair.rest();
     pair.assert_empty();
