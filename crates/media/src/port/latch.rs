@@ -31,6 +31,9 @@ pub(crate) struct Source {
     policy: Latch,
     remote: Option<Remote>,
     locked: Option<SocketAddr>,
+    /// Whom it was locked to before the peer moved, and how many of his packets are still taken for
+    /// stragglers.
+    left: Option<(SocketAddr, u8)>,
 }
 
 impl Source {
@@ -39,19 +42,34 @@ impl Source {
             policy,
             remote,
             locked: None,
+            left: None,
         }
     }
 
     /// Takes the addresses of a re-offer; the lock holds when they are the same as before.
     pub(crate) fn update(&mut self, remote: Option<Remote>) {
         if self.remote.map(|remote| remote.rtp) != remote.map(|remote| remote.rtp) {
-            self.locked = None;
+            let left = self.locked.take();
+            let left = left.filter(|it| remote.is_none_or(|remote| *it != remote.rtp));
+            self.left = left.map(|address| (address, STRAGGLERS));
         }
         self.remote = remote;
     }
 
-    /// Whether an RTP packet from `from` may be taken.
-    pub(crate) fn allows(&self, from: SocketAddr) -> bool {
+    /// Whether an RTP packet from `from` may be taken. A peer who has moved still has packets under way
+    /// from where it was: they must not lock the port to that place again.
+    pub(crate) fn admits(&mut self, from: SocketAddr) -> bool {
+        if let Some((address, left)) = &mut self.left
+            && *address == from
+            && *left > 0
+        {
+            *left -= 1;
+            return false;
+        }
+        self.allows(from)
+    }
+
+    fn allows(&self, from: SocketAddr) -> bool {
         let Some(remote) = self.remote else {
             return false;
         };
@@ -100,8 +118,13 @@ impl Source {
     }
 }
 
+/// A second's packets: a peer whose SDP names another port and who goes on sending from the old one is
+/// heard after that.
+const STRAGGLERS: u8 = 50;
+
 #[cfg(test)]
 mod tests {
+    use super::STRAGGLERS;
     use std::net::SocketAddr;
 
     use super::{Latch, Source};
@@ -113,6 +136,23 @@ mod tests {
 
     fn source(policy: Latch) -> Source {
         Source::new(policy, Some(Remote::of(address("10.0.0.1:4000"), false)))
+    }
+
+    #[test]
+    fn stragglers_of_a_peer_who_has_moved_do_not_lock_the_port_to_where_it_was() {
+        let old = address("10.0.0.1:4000");
+        let new = address("10.0.0.1:4100");
+        let mut source = source(Latch::SdpAddressThenLock);
+        source.lock(old);
+        source.update(Some(Remote::of(new, false)));
+        assert!(!source.admits(old));
+        assert_eq!(source.rtp(), Some(new));
+        assert!(source.admits(new));
+        // One who names another port and goes on sending from the old one is not left deaf.
+        for _ in 1..STRAGGLERS {
+            assert!(!source.admits(old));
+        }
+        assert!(source.admits(old));
     }
 
     #[test]

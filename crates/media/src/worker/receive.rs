@@ -150,7 +150,7 @@ impl Slot {
     ) -> Option<Taken> {
         let Self { jitter, port, .. } = self;
         let port = port.as_mut()?;
-        if !port.source.allows(from) {
+        if !port.source.admits(from) {
             port.stats.foreign += 1;
             return None;
         }
