@@ -228,6 +228,8 @@ pub enum Notice {
         /// The names.
         handover: Handover,
     },
+    /// Another leg has the caller's place now; the plan goes on with it.
+    CallerReplaced(Handover),
     /// The caller is gone; the call ends whatever is asked.
     CallerGone(Cause),
 }

@@ -206,6 +206,17 @@ impl Call {
         if self.is_transfer_leg(leg) {
             return self.transfer_answered(now);
         }
+        self.connect(now, leg);
+    }
+
+    /// Whether that leg rings for the caller.
+    pub(super) fn is_dialled(&self, leg: LegId) -> bool {
+        let dialing = self.dialing.as_ref();
+        dialing.is_some_and(|dialing| dialing.legs.contains(&leg))
+    }
+
+    /// Whoever answered is bridged, whoever still rings is cancelled.
+    pub(super) fn connect(&mut self, now: Now, leg: LegId) {
         let Some(dialing) = self.dialing.take() else {
             return self.end_leg(leg, Cause::Cancelled);
         };

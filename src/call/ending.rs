@@ -45,6 +45,12 @@ impl Call {
         }
         self.dialing = None;
         self.transfer = None;
+        self.replacing = None;
+        if let Some(lending) = self.lending.take() {
+            // Whoever waits for the leg learns that it does not come.
+            let leg = lending.leg;
+            self.outputs.push_back(Output::Moved { leg, ready: false });
+        }
         self.partner = None;
         let legs: Vec<LegId> = self.legs.keys().copied().collect();
         for leg in legs {
@@ -76,7 +82,7 @@ impl Call {
         self.close_port(leg);
     }
 
-    fn close_port(&mut self, leg: LegId) {
+    pub(super) fn close_port(&mut self, leg: LegId) {
         let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
@@ -120,7 +126,7 @@ impl Call {
                 EndedBy::Cancelled => Cause::Cancelled,
                 EndedBy::NoAck | EndedBy::SessionTimer | EndedBy::FlowFailed => Cause::Lost,
             };
-            if self.transfer_outlives(now, leg) {
+            if self.outlives(now, leg, cause) {
                 // Whoever is still there goes on.
             } else if leg == self.caller {
                 self.caller_gone(now, cause, status, q850);
@@ -134,13 +140,21 @@ impl Call {
     /// A leg that was up cannot go on.
     pub(super) fn leg_failed(&mut self, now: Now, leg: LegId, cause: Cause) {
         self.end_leg(leg, cause);
-        if self.transfer_outlives(now, leg) {
+        if self.outlives(now, leg, cause) {
             // Whoever is still there goes on.
         } else if leg == self.caller {
             self.caller_gone(now, cause, None, None);
         } else {
             self.callee_gone(now, leg, cause);
         }
+    }
+
+    /// Whether a leg's end is dealt with by what happens to its bridge: a transfer, a leg that moves,
+    /// a newcomer in its place.
+    fn outlives(&mut self, now: Now, leg: LegId, cause: Cause) -> bool {
+        self.transfer_outlives(now, leg)
+            || self.lending_outlives(now, leg, cause)
+            || self.replacing_outlives(now, leg)
     }
 
     /// The caller is gone, and with the caller the call.

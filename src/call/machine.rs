@@ -26,7 +26,9 @@ use sip::ua::{Event, RequestId};
 use super::dialing::Dialing;
 use super::ending::Ending;
 use super::leg::{Label, Leg, LegPort, LegState, PortState, offer_cause};
+use super::lending::Lending;
 use super::record::Recording;
+use super::replacing::Replacing;
 use super::sound::ClipRequest;
 use super::transfer::{Handover, Transfer};
 use super::{Action, CallId, Cause, Cdr, Destination, DialToken, LegId, Notice, Trouble};
@@ -86,6 +88,8 @@ pub enum SipCommand {
     End(Cause),
     /// The ACK of a 200 that carried an offer.
     Acknowledge(Option<Bytes>),
+    /// A re-INVITE with our offer.
+    Reoffer(Bytes),
     /// 200 to their re-INVITE or UPDATE.
     AnswerOffer(Option<Bytes>),
     /// A refusal of their re-INVITE or UPDATE.
@@ -123,6 +127,13 @@ pub enum Output {
         /// The number to show, if not the caller's.
         caller_id: Option<String>,
     },
+    /// The peer of a leg that another call wants sends to the new port (`ready`), or will not.
+    Moved {
+        /// Which leg.
+        leg: LegId,
+        /// Whether the other call may take it now.
+        ready: bool,
+    },
     /// Clips to be fetched: answer by [`Call::clips_loaded`].
     LoadClips(ClipRequest),
     /// A recording begins: its frames come out of the ring.
@@ -159,6 +170,10 @@ pub struct Call {
     pub(super) bridged_by: Option<(DialToken, bool)>,
     pub(super) transfer: Option<Transfer>,
     pub(super) handovers: Vec<Handover>,
+    /// A leg that another call wants.
+    pub(super) lending: Option<Lending>,
+    /// A leg that takes another's place.
+    pub(super) replacing: Option<Replacing>,
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
     pub(super) started: Now,
@@ -195,6 +210,8 @@ impl Call {
             bridged_by: None,
             transfer: None,
             handovers: Vec::new(),
+            lending: None,
+            replacing: None,
             recording: Recording::Off,
             ending: None,
             started: now,
@@ -280,8 +297,8 @@ impl Call {
             Event::Ended {
                 by, status, q850, ..
             } => self.on_ended(now, leg, by, status, q850),
-            Event::OfferAnswered { .. }
-            | Event::InDialogResponse { .. }
+            Event::OfferAnswered { result, .. } => self.on_offer_answered(now, leg, result),
+            Event::InDialogResponse { .. }
             | Event::Invited { .. }
             | Event::Requested { .. }
             | Event::TurnedAway { .. }
@@ -346,6 +363,9 @@ impl Call {
         {
             self.transfer_failed(now, 408);
         }
+        if self.lending.as_ref().is_some_and(|it| it.until <= now) {
+            self.lending_timed_out(now);
+        }
     }
 
     /// When [`Call::handle_timeout`] is next due.
@@ -353,7 +373,9 @@ impl Call {
         let ending = self.ending.as_ref().map(|ending| ending.give_up_at);
         let dialing = self.dialing.as_ref().map(|dialing| dialing.until);
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
-        ending.into_iter().chain(dialing).chain(transfer).min()
+        let lending = self.lending.as_ref().map(|lending| lending.until);
+        let due = ending.into_iter().chain(dialing);
+        due.chain(transfer).chain(lending).min()
     }
 
     /// The next thing to do.
@@ -395,6 +417,16 @@ impl Call {
     pub fn is_handed_on(&self) -> bool {
         self.dialing.as_ref().is_some_and(|dialing| dialing.blind)
             || self.bridged_by.is_some_and(|(_, blind)| blind)
+    }
+
+    /// Where a leg's audio comes to.
+    pub fn media_address(&self, leg: LegId) -> Option<std::net::IpAddr> {
+        Some(self.legs.get(&leg)?.negotiation.local().address)
+    }
+
+    /// A leg's port.
+    pub fn port_of(&self, leg: LegId) -> Option<PortId> {
+        Some(self.legs.get(&leg)?.port.id)
     }
 
     /// The endpoints of ours that are in the call now.
@@ -482,6 +514,7 @@ impl Call {
     }
 
     fn on_confirmed(&mut self, now: Now, leg: LegId, body: Option<Bytes>) {
+        let lent = self.is_lent(leg);
         let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
@@ -490,9 +523,10 @@ impl Call {
         }
         let first = matches!(it.state, LegState::Accepted);
         it.state = LegState::Up;
-        let waits = it.negotiation.awaits_answer();
+        // An offer to a leg that moves is answered by its own response.
+        let waits = it.negotiation.awaits_answer() && (first || !lent);
         if !waits {
-            return;
+            return self.replacement_confirmed(now, leg);
         }
         let taken = body.map_or_else(
             || Err(Trouble::NoAnswerInIt { message: "ACK" }),
@@ -504,6 +538,7 @@ impl Call {
                 if first && leg == self.caller {
                     self.tell_answered();
                 }
+                self.replacement_confirmed(now, leg);
             }
             Err(why) => {
                 self.trouble(why);

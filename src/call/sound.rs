@@ -31,6 +31,7 @@ pub(super) struct Playing {
     pub(super) id: PlayId,
     pub(super) purpose: Purpose,
     repeat: bool,
+    items: Vec<Prompt>,
     /// Whether it follows the worker's clock, as music for many does.
     shared: bool,
     loaded: bool,
@@ -105,6 +106,7 @@ impl Call {
             id,
             purpose,
             repeat,
+            items: items.clone(),
             shared,
             loaded: false,
         });
@@ -132,6 +134,20 @@ impl Call {
         }
         if let Purpose::Asked(play) = playing.purpose {
             self.tell(Notice::Played { play, complete });
+        }
+    }
+
+    /// What one leg hears its successor hears, from the beginning; nobody is told.
+    pub(super) fn carry_playing(&mut self, from: LegId, to: LegId) {
+        let playing = self.legs.get_mut(&from).and_then(|it| it.playing.take());
+        if let Some(playing) = playing {
+            let Playing {
+                purpose,
+                repeat,
+                items,
+                ..
+            } = playing;
+            self.start_playing(to, purpose, items, repeat);
         }
     }
 

@@ -28,6 +28,7 @@ pub(super) struct Transfer {
     turned: bool,
     target: Option<LegId>,
     state: Blind,
+    how: How,
     news: News,
     pub(super) until: Now,
 }
@@ -84,6 +85,9 @@ const TOKENS: u64 = 1 << 63;
 /// How long a target may ring.
 const RINGS: Duration = Duration::from_secs(60);
 
+/// How long a party of another call may take to come: two re-INVITEs that nobody answers.
+const ADOPTS: Duration = Duration::from_secs(70);
+
 impl Call {
     /// Whether `leg` could hand its partner on now.
     ///
@@ -120,6 +124,7 @@ impl Call {
             turned,
             target: None,
             state: Blind::Together,
+            how: How::Blind,
             news,
             until: now + RINGS,
         });
@@ -250,7 +255,7 @@ impl Call {
                     } else {
                         Party::Callee
                     };
-                    self.handed_on(now, (by, side), target, How::Blind);
+                    self.handed_on(now, (by, side), target, transfer.how);
                 }
             }
             Effect::Rejoin => {
@@ -283,14 +288,8 @@ impl Call {
         self.stop_purpose(self.caller, Purpose::Hold);
         self.partner = Some(partner);
         self.join(partner);
-        let name = |leg| self.legs.get(&leg).map(|it| it.label.address.clone());
-        let handover = Handover {
-            at: now,
-            by: name(by).unwrap_or_else(|| self.last_by(side)),
-            to: name(partner).unwrap_or_default(),
-            how,
-        };
-        self.handovers.push(handover.clone());
+        self.hold_again();
+        let handover = self.handover((now, how), by, partner, side);
         if side == Party::Caller {
             self.record_anew();
         }
@@ -303,6 +302,70 @@ impl Call {
                 handover,
             });
         }
+    }
+
+    /// Notes who came in whose place.
+    pub(super) fn handover(
+        &mut self,
+        (at, how): (Now, How),
+        by: LegId,
+        to: LegId,
+        side: Party,
+    ) -> Handover {
+        let name = |leg| self.legs.get(&leg).map(|it| it.label.address.clone());
+        let handover = Handover {
+            at,
+            by: name(by).unwrap_or_else(|| self.last_by(side)),
+            to: name(to).unwrap_or_default(),
+            how,
+        };
+        self.handovers.push(handover.clone());
+        handover
+    }
+
+    /// `by` hands its partner on to a party of another call, which [`Call::adopt`] brings. Until then
+    /// the bridge stands. Ask [`Call::may_transfer`] first.
+    pub fn await_leg(&mut self, now: Now, by: LegId, news: News) {
+        let turned = by == self.caller;
+        if turned {
+            self.turn_round();
+        }
+        self.transfer = Some(Transfer {
+            token: DialToken(TOKENS | u64::from(self.next_leg)),
+            by,
+            turned,
+            target: None,
+            state: Blind::Together,
+            how: How::Attended,
+            news,
+            until: now + ADOPTS,
+        });
+        self.notify(by, news, 100, false);
+    }
+
+    /// Whether [`Call::adopt`] is still waited for.
+    pub fn awaits_leg(&self) -> bool {
+        let waits = |it: &Transfer| it.how == How::Attended && it.target.is_none();
+        self.ending.is_none() && self.transfer.as_ref().is_some_and(waits)
+    }
+
+    /// The party of the other call cannot come.
+    pub fn leg_not_coming(&mut self, now: Now, status: u16) {
+        if self.awaits_leg() {
+            self.transfer_failed(now, status);
+        }
+    }
+
+    /// Who is handed on.
+    pub fn handed_party(&self) -> Option<&Label> {
+        self.legs.get(&self.caller).map(|it| &it.label)
+    }
+
+    pub(super) fn transfer_adopted(&mut self, now: Now, leg: LegId) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.target = Some(leg);
+        }
+        self.transfer_step(now, Input::Answered, 200);
     }
 
     /// The name of a transferor whose leg is forgotten already.

@@ -71,6 +71,7 @@ impl Control {
                     slot.call.resolved(now, token, targets);
                 }
             }
+            call::Output::Moved { leg, ready } => self.on_moved(now, call, leg, ready),
             call::Output::LoadClips(request) => {
                 self.note_wanted(now, call, &request);
                 self.outputs.push_back(Output::LoadClips { call, request });
@@ -97,6 +98,7 @@ impl Control {
             SipCommand::Accept(body) => self.ua.accept(now, session, body, &[]),
             SipCommand::End(cause) => self.ua.end(now, session, ending(cause)),
             SipCommand::Acknowledge(body) => self.ua.acknowledge(now, session, body),
+            SipCommand::Reoffer(body) => self.ua.reinvite(now, session, Some(body)),
             SipCommand::AnswerOffer(body) => self.ua.answer_offer(now, session, body),
             SipCommand::RefuseOffer(status) => self.ua.refuse_offer(now, session, status),
             SipCommand::Respond(request, status) => {
@@ -247,6 +249,7 @@ impl Control {
                     self.engage(now, call, Party::Callee, endpoint.as_deref());
                 }
             }
+            Notice::CallerReplaced(handover) => self.on_caller_replaced(now, call, handover),
             Notice::Transferred { by, handover, .. } => {
                 self.on_transferred(now, call, *by, handover);
             }
@@ -270,6 +273,7 @@ impl Control {
             Notice::Played { play, .. } | Notice::PlayFailed { play, .. } => {
                 !Waiting::owns_play(*play)
             }
+            Notice::CallerReplaced(_) => false,
             Notice::Bridged(token) | Notice::Transferred { token, .. } => {
                 !Waiting::owns_dial(*token)
             }
@@ -417,6 +421,7 @@ impl Control {
 
     fn on_finished(&mut self, now: Now, call: CallId, mut cdr: Cdr) {
         self.disengage(now, call, None);
+        self.forget_merges(call);
         let Some(slot) = self.calls.remove(&call) else {
             return;
         };

@@ -17,14 +17,14 @@ use crate::explain::nearest;
 use crate::trunk::{self, Admission, Admitted, Challenge, Change, Identity};
 
 /// A request that was admitted, as a call needs it.
-struct Caller {
-    label: Label,
+pub(super) struct Caller {
+    pub(super) label: Label,
     from: String,
     to: String,
     entry: Option<EntryId>,
-    codecs: Vec<sip::sdp::Codec>,
-    order: Option<sip::sdp::CodecOrder>,
-    admitted: Option<Admitted>,
+    pub(super) codecs: Vec<sip::sdp::Codec>,
+    pub(super) order: Option<sip::sdp::CodecOrder>,
+    pub(super) admitted: Option<Admitted>,
     identity: Identity,
     hops: u8,
 }
@@ -67,10 +67,13 @@ impl Control {
                 request,
                 flow,
                 offer,
-                ..
-            }) => {
-                self.on_invited(now, session, &request, flow, offer);
-            }
+                replaces,
+            }) => match replaces {
+                Some(replaced) => {
+                    self.on_replacing(now, (session, replaced), (&request, flow), offer);
+                }
+                None => self.on_invited(now, session, &request, flow, offer),
+            },
             ua::Output::Event(SipEvent::Requested {
                 request_id,
                 request,
@@ -156,7 +159,12 @@ impl Control {
     }
 
     /// Who calls, or how the call is refused.
-    fn caller(&mut self, now: Now, request: &Message, flow: Flow) -> Result<Caller, Ending> {
+    pub(super) fn caller(
+        &mut self,
+        now: Now,
+        request: &Message,
+        flow: Flow,
+    ) -> Result<Caller, Ending> {
         // An unreadable one was refused before it came here.
         let hops = request.max_forwards().ok().flatten();
         let hops = hops.unwrap_or(HOPS_MAX).min(HOPS_MAX);

@@ -13,6 +13,7 @@
 //! ```
 
 mod agenda;
+mod attended;
 mod calls;
 mod event;
 mod inbound;
@@ -21,6 +22,7 @@ mod queues;
 mod random;
 mod refusal;
 mod refusals;
+mod replaced;
 mod resolve;
 mod transfers;
 mod waiting;
@@ -250,6 +252,8 @@ pub struct Control {
     ports: HashMap<(u8, PortId), CallId>,
     /// Calls with outputs to drain.
     dirty: VecDeque<CallId>,
+    /// Attended transfers that wait for a leg, by the call that lends it.
+    merges: BTreeMap<CallId, attended::Merge>,
     agenda: Agenda,
     random: Random,
     next_call: u64,
@@ -291,6 +295,7 @@ impl Control {
             sessions: HashMap::new(),
             ports: HashMap::new(),
             dirty: VecDeque::new(),
+            merges: BTreeMap::new(),
             agenda: Agenda::default(),
             random,
             next_call: first_call(setup.wall.at(now)),

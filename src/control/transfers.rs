@@ -4,10 +4,13 @@ use clock::Now;
 use sip::message::{Message, Name, Uri};
 use sip::ua::RequestId;
 
+use super::attended::Other;
 use super::refusal::Refusal;
 use super::resolve::is_number;
 use super::{Control, What};
-use crate::call::{CallId, Destination, Handover, LegId, News, NoTransfer, Party, Refer, Trouble};
+use crate::call::{
+    CallId, Destination, Handover, Label, LegId, News, NoTransfer, Party, Refer, Trouble,
+};
 use crate::center::{AgentConfig, Input};
 
 impl Control {
@@ -20,7 +23,7 @@ impl Control {
         request: &Message,
     ) {
         match self.check_refer((call, leg), request) {
-            Ok(refer) => self.follow_refer(now, (call, leg), id, refer),
+            Ok((refer, other)) => self.follow_refer(now, (call, leg), id, (refer, other)),
             Err(why) => {
                 let target = request.header(Name::ReferTo).unwrap_or_default().to_owned();
                 let status = why.status();
@@ -37,7 +40,7 @@ impl Control {
         &self,
         (call, leg): (CallId, LegId),
         request: &Message,
-    ) -> Result<Refer, NoTransfer> {
+    ) -> Result<(Refer, Option<Other>), NoTransfer> {
         let refer = Refer::read(request).map_err(NoTransfer::Unclear)?;
         let slot = self.calls.get(&call).ok_or(NoTransfer::NotBridged)?;
         slot.call.may_transfer(leg)?;
@@ -46,15 +49,24 @@ impl Control {
             return Err(NoTransfer::TooOften { limit });
         }
         let label = slot.call.label(leg).cloned().unwrap_or_default();
+        self.check_party(&label)?;
+        let replaces = refer.replaces.as_deref();
+        let other = replaces.map(|name| self.other_call((call, leg), name));
+        let other = other.transpose()?;
+        Ok((refer, other))
+    }
+
+    /// Whether the configuration lets that party make transfers.
+    pub(super) fn check_party(&self, label: &Label) -> Result<(), NoTransfer> {
         let trunk = label.trunk.as_deref().and_then(|it| self.trunks.trunk(it));
         let endpoint = label.endpoint.as_deref();
         let endpoint = endpoint.and_then(|it| self.trunks.endpoint(it));
         let barred = trunk.is_some_and(|it| !it.handling.refer)
             || endpoint.is_some_and(|it| !it.handling.refer);
         if barred {
-            return Err(NoTransfer::Barred(label));
+            return Err(NoTransfer::Barred(label.clone()));
         }
-        Ok(refer)
+        Ok(())
     }
 
     fn follow_refer(
@@ -62,7 +74,7 @@ impl Control {
         now: Now,
         (call, leg): (CallId, LegId),
         id: RequestId,
-        refer: Refer,
+        (refer, other): (Refer, Option<Other>),
     ) {
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
@@ -77,6 +89,9 @@ impl Control {
         let silent = ("Refer-Sub".to_owned(), "false".to_owned());
         let headers: Vec<_> = (news == News::None).then_some(silent).into_iter().collect();
         self.ua.respond_in(now, id, 202, &headers, None);
+        if let Some(other) = other {
+            return self.attend(now, (call, leg), other, news);
+        }
         let to = self.destination(call, refer.to);
         if let Some(slot) = self.calls.get_mut(&call) {
             slot.call.transfer(now, leg, to, news);
@@ -133,7 +148,7 @@ impl Control {
     }
 
     /// Agents whose phone is in the call no more are free, as far as this call goes.
-    fn release_absent(&mut self, now: Now, call: CallId) {
+    pub(super) fn release_absent(&mut self, now: Now, call: CallId) {
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };

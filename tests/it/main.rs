@@ -11,3 +11,4 @@ mod rfc_5407;
 mod rfc_6337;
 mod sim_signalling;
 mod sim_swarm;
+mod sim_transfers;

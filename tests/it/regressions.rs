@@ -1,13 +1,12 @@
 //! Seeds that once broke a law, each by the name of what was wrong.
 
-use sim::{Depth, Stage};
-
-use crate::harness::run;
+use sim::{Depth, Stage, Swarm, World};
 
 fn holds(depth: Depth, seeds: &[u64]) {
     let stage = Stage::new().unwrap();
     for seed in seeds {
-        let report = run(&stage, *seed, depth);
+        // As the seed was when it broke the law.
+        let report = World::new(&stage, Swarm::draw(*seed, depth).plain()).run();
         assert!(report.violations.is_empty(), "{report}");
     }
 }

@@ -17,6 +17,7 @@
 mod check;
 mod link;
 mod media;
+mod mix;
 mod random;
 mod stage;
 mod swarm;
@@ -24,6 +25,7 @@ mod world;
 
 pub use check::Violation;
 pub use link::{Gilbert, Impairment, Link};
+pub use mix::Mix;
 pub use random::Random;
 pub use stage::Stage;
 pub use swarm::{Depth, Fault, Swarm};

@@ -10,6 +10,7 @@ use tandem::demo::phone::{Act, Answering, Habits};
 use crate::Random;
 use crate::link::{Gilbert, Impairment};
 use crate::media::Mischief;
+use crate::mix::Mix;
 use crate::stage::{AGENTS, NUMBERS, OPERATOR};
 
 /// How much of the world is simulated.
@@ -90,6 +91,8 @@ pub struct Swarm {
     pub(crate) kills: Vec<Now>,
     pub(crate) callers: Vec<Caller>,
     pub(crate) callees: Vec<Callee>,
+    /// What happens between calls.
+    pub(crate) mixes: Vec<(Now, Mix)>,
     pub(crate) random: Random,
 }
 
@@ -172,6 +175,7 @@ impl Swarm {
             kills: (0..kills).map(|_| at(r)).collect(),
             callers,
             callees: callees(r, &features, depth, span_ms),
+            mixes: crate::mix::draw(seed, span_ms),
             random: random.fork(),
         }
     }

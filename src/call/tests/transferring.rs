@@ -251,3 +251,215 @@ fn music_of_a_hold_that_a_failed_transfer_did_not_end_plays_again() {
     let plays = |output: &Output| matches!(output, Output::Port(PortCommand::Play { port, .. }) if *port == PortId(20_000));
     assert!(rig.log.iter().any(plays));
 }
+
+fn newcomer(port: u16, offer: Option<Bytes>) -> Newcomer {
+    let label = Label {
+        address: "newcomer".to_owned(),
+        ..Label::default()
+    };
+    Newcomer {
+        label,
+        offer,
+        media: media(port),
+    }
+}
+
+impl Rig {
+    fn replace(&mut self, old: LegId) -> LegId {
+        assert!(self.call.replaceable(old));
+        let offer = phone(6_000).offer().ok();
+        let new = self.call.replace(old, newcomer(20_006, offer));
+        self.drain();
+        new
+    }
+
+    fn confirmed(&mut self, leg: LegId) {
+        let session = SESSION();
+        self.sip(
+            leg,
+            Event::Confirmed {
+                session,
+                body: None,
+            },
+        );
+    }
+}
+
+// covers: RFC 3891 §3
+#[test]
+fn a_newcomer_is_in_its_place_once_its_ack_has_come() {
+    for (old, other) in [(LegId::CALLER, CALLEE), (CALLEE, LegId::CALLER)] {
+        let mut rig = bridged();
+        let new = rig.replace(old);
+        assert!(!rig.ends(old));
+        rig.confirmed(new);
+        assert!(rig.ends(old) && !rig.ends(other), "{old:?}");
+        let port = 20_000 + 2 * other.0;
+        assert_eq!(rig.last_bridged(), [port, 20_006]);
+        let names: Vec<_> = rig.call.handovers().iter().map(|it| it.how).collect();
+        assert_eq!(names, [How::Replaced]);
+        rig.ended(old, EndedBy::Us);
+        assert!(!rig.call.is_ending());
+        // The newcomer's end is that of whom it replaced.
+        rig.ended(new, EndedBy::Peer);
+        assert_eq!(rig.call.is_ending(), old == LegId::CALLER);
+    }
+}
+
+#[test]
+fn a_newcomer_who_never_acknowledges_changes_nothing() {
+    let mut rig = bridged();
+    let new = rig.replace(CALLEE);
+    rig.ended(new, EndedBy::NoAck);
+    assert!(!rig.ends(CALLEE) && !rig.ends(LegId::CALLER));
+    assert!(rig.call.handovers().is_empty());
+    assert!(rig.call.replaceable(CALLEE));
+}
+
+#[test]
+fn who_is_replaced_may_leave_before_the_ack() {
+    let mut rig = bridged();
+    let new = rig.replace(CALLEE);
+    rig.ended(CALLEE, EndedBy::Peer);
+    assert_eq!(rig.last_bridged(), [20_000, 20_006]);
+    rig.confirmed(new);
+    rig.ended(new, EndedBy::Peer);
+    let result = DialResult::Completed(Party::Callee);
+    let token = DialToken(9);
+    assert!(rig.told().contains(&Notice::DialEnded { token, result }));
+}
+
+#[test]
+fn a_newcomer_in_a_waiting_caller_s_place_hears_the_music() {
+    let mut rig = Rig::waiting();
+    let new = rig.replace(LegId::CALLER);
+    rig.log.clear();
+    rig.confirmed(new);
+    let plays = |output: &Output| matches!(output, Output::Port(PortCommand::Play { port, .. }) if *port == PortId(20_006));
+    assert!(rig.log.iter().any(plays), "{:?}", rig.log);
+    assert!(rig.ends(LegId::CALLER));
+    assert!(
+        !rig.told()
+            .iter()
+            .any(|it| matches!(it, Notice::Played { .. })),
+        "the plan's music goes on"
+    );
+}
+
+// covers: RFC 3891 §3
+#[test]
+fn a_call_that_rings_elsewhere_is_picked_up() {
+    let mut rig = Rig::waiting();
+    let token = rig.dial(&[20_002, 20_004], Ringback::Keep);
+    let new = rig.replace(CALLEE);
+    rig.confirmed(new);
+    assert!(rig.told().contains(&Notice::Bridged(token)));
+    assert!(rig.ends(CALLEE) && rig.ends(LegId(2)));
+    assert_eq!(rig.last_bridged(), [20_000, 20_006]);
+}
+
+#[test]
+fn a_newcomer_without_a_common_codec_is_refused_and_nothing_changes() {
+    let mut rig = bridged();
+    let offer = Bytes::from_static(
+        b"v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n\
+          m=audio 4000 RTP/AVP 18\r\n",
+    );
+    let new = rig.call.replace(CALLEE, newcomer(20_006, Some(offer)));
+    rig.drain();
+    assert_eq!(rig.said(new), [SipCommand::End(Cause::IncompatibleMedia)]);
+    assert!(!rig.ends(CALLEE) && rig.call.replaceable(CALLEE));
+}
+
+/// Two calls: the first waits for a party of the second, whose agent is its caller.
+fn consulting(by: LegId) -> (Rig, Rig) {
+    let mut first = bridged();
+    first.call.await_leg(NOW, by, News::Notify);
+    first.drain();
+    let mut second = bridged();
+    second.confirmed(LegId::CALLER);
+    (first, second)
+}
+
+#[test]
+fn an_attended_transfer_joins_the_partners_and_ends_both_legs_of_the_transferor() {
+    for by in [LegId::CALLER, CALLEE] {
+        let (mut first, mut second) = consulting(by);
+        assert_eq!(second.call.lendable(LegId::CALLER), Some(CALLEE));
+        let lent = second.call.lend(NOW, CALLEE, LegId::CALLER, "x", true);
+        second.drain();
+        // The ports of both rigs have the same names; the one that moves is told apart by its plan.
+        let mut lent = lent.unwrap();
+        lent.rename(PortId(30_000));
+        let new = first.call.adopt(NOW, lent, None);
+        first.drain();
+        assert_eq!(first.notified(by), [(100, false), (200, true)]);
+        assert!(first.ends(by) && second.ends(LegId::CALLER));
+        let party = LegId(1 - by.0);
+        assert!(!first.ends(party) && !first.ends(new));
+        assert_eq!(first.last_bridged(), [20_000 + 2 * party.0, 30_000]);
+        second.ended(LegId::CALLER, EndedBy::Us);
+        assert!(second.cdr().is_some(), "the other call is over");
+        first.ended(by, EndedBy::Us);
+        assert!(!first.call.is_ending());
+    }
+}
+
+#[test]
+fn a_leg_that_cannot_be_moved_leaves_both_calls_as_they_were() {
+    let (mut first, mut second) = consulting(CALLEE);
+    second.call.move_to(NOW, CALLEE, 40_000);
+    second.drain();
+    let asked = |rig: &Rig| {
+        let said = rig.said(CALLEE);
+        let count = said
+            .iter()
+            .filter(|it| matches!(it, SipCommand::Reoffer(_)));
+        count.count()
+    };
+    assert_eq!(asked(&second), 1);
+    let session = SESSION();
+    second.sip(
+        CALLEE,
+        Event::OfferAnswered {
+            session,
+            result: Err(488),
+        },
+    );
+    let moved = second.log.iter().find_map(|output| match output {
+        Output::Moved { ready, .. } => Some(*ready),
+        _ => None,
+    });
+    assert_eq!(moved, Some(false));
+    first.call.leg_not_coming(NOW, 488);
+    first.drain();
+    assert_eq!(first.notified(CALLEE), [(100, false), (488, true)]);
+    for rig in [&first, &second] {
+        assert!(!rig.ends(LegId::CALLER) && !rig.ends(CALLEE));
+    }
+    assert!(second.call.lendable(LegId::CALLER).is_some());
+}
+
+#[test]
+fn a_transferor_who_hangs_up_while_the_target_moves_loses_nobody() {
+    let (mut first, mut second) = consulting(CALLEE);
+    second.call.move_to(NOW, CALLEE, 40_000);
+    second.drain();
+    second.ended(LegId::CALLER, EndedBy::Peer);
+    first.ended(CALLEE, EndedBy::Peer);
+    assert!(!second.ends(CALLEE) && !first.ends(LegId::CALLER));
+    assert!(first.call.awaits_leg());
+    // It does not come off: each is dealt with as if the transferor had just left.
+    let session = SESSION();
+    second.sip(
+        CALLEE,
+        Event::OfferAnswered {
+            session,
+            result: Err(500),
+        },
+    );
+    assert!(second.ends(CALLEE), "its caller is gone");
+    first.call.leg_not_coming(NOW, 488);
+    first.drain();
+    assert!(!first.call.is_ending(), "the plan goes on with its caller");
+}

@@ -15,6 +15,12 @@ pub enum NoTransfer {
     UnderWay,
     /// The configuration does not let that party.
     Barred(Label),
+    /// The dialog that was named is not one of ours, or not of another call.
+    NoSuchDialog,
+    /// The dialog that was named is somebody else's.
+    NotTheirs,
+    /// No media port for whoever would come.
+    NoMedia,
     /// The call was handed on as often as it may be.
     TooOften {
         /// `limits.transfers`.
@@ -28,7 +34,12 @@ impl NoTransfer {
         match self {
             Self::Unclear(_) => 400,
             Self::UnderWay => 491,
-            Self::NotBridged | Self::Barred(_) | Self::TooOften { .. } => 603,
+            Self::NoMedia => 503,
+            Self::NotBridged
+            | Self::Barred(_)
+            | Self::NoSuchDialog
+            | Self::NotTheirs
+            | Self::TooOften { .. } => 603,
         }
     }
 
@@ -39,6 +50,9 @@ impl NoTransfer {
             Self::NotBridged => "transfer-not-bridged",
             Self::UnderWay => "transfer-under-way",
             Self::Barred(_) => "transfer-barred",
+            Self::NoSuchDialog => "transfer-no-such-dialog",
+            Self::NotTheirs => "transfer-not-theirs",
+            Self::NoMedia => "transfer-no-media",
             Self::TooOften { .. } => "transfer-too-often",
         }
     }
@@ -73,6 +87,21 @@ impl NoTransfer {
                     format!("set {section}.refer = true, if it may make the server dial"),
                 )
             }
+            Self::NoSuchDialog => (
+                "the name of another dialog with this server".to_owned(),
+                "a Replaces that names none".to_owned(),
+                "have the phone name a call that is still up (RFC 3891 §6.1)".to_owned(),
+            ),
+            Self::NotTheirs => (
+                "two calls of one party".to_owned(),
+                "a Replaces that names somebody else's dialog".to_owned(),
+                "transfer between calls of one endpoint, or of one trunk".to_owned(),
+            ),
+            Self::NoMedia => (
+                "a media port beside the other party".to_owned(),
+                "none free".to_owned(),
+                "widen rtp.ports, or end calls".to_owned(),
+            ),
             Self::TooOften { limit } => (
                 format!("at most {limit} transfers of one call"),
                 "one more".to_owned(),

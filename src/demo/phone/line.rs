@@ -98,6 +98,7 @@ impl Phone {
         now: Now,
         media: &mut dyn MediaPlane,
         number: &str,
+        headers: Vec<(String, String)>,
     ) -> Option<()> {
         let (reserved, mut negotiation) = self.reserve(media)?;
         let offer = if self.habits.offers_late {
@@ -116,7 +117,7 @@ impl Phone {
             from: format!("<sip:{}@{}>", self.plan.user, self.plan.domain),
             to: format!("<sip:{number}@{}>", self.plan.domain),
             contact_user: self.plan.user.clone(),
-            headers: Vec::new(),
+            headers,
             offer,
             credentials: self.credentials(),
             max_forwards: 70,

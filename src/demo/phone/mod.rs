@@ -137,10 +137,73 @@ impl Phone {
 
     /// Calls a number. A phone that is in a call stays in it.
     pub fn call(&mut self, now: Now, media: &mut dyn MediaPlane, number: &str) {
-        if matches!(self.line, Line::Idle) && self.dial(now, media, number).is_none() {
+        if matches!(self.line, Line::Idle) && self.dial(now, media, number, Vec::new()).is_none() {
             self.event(Event::Refused(503));
         }
         self.drain(now, media);
+    }
+
+    /// Calls, in the place of a party of another dialog (RFC 3891): its name as a Replaces has it.
+    pub fn call_in_place(
+        &mut self,
+        now: Now,
+        media: &mut dyn MediaPlane,
+        number: &str,
+        replaces: &str,
+    ) {
+        let header = ("Replaces".to_owned(), replaces.to_owned());
+        if matches!(self.line, Line::Idle) && self.dial(now, media, number, vec![header]).is_none()
+        {
+            self.event(Event::Refused(503));
+        }
+        self.drain(now, media);
+    }
+
+    /// The name of the dialog of the call that is up, as a Replaces has it.
+    pub fn dialog_name(&self) -> Option<String> {
+        match &self.line {
+            Line::Live(live) if live.up => {
+                let name = self.ua.dialog_name(live.session)?;
+                Some(name.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Hands the other on, to that URI or in the place of a party of another dialog.
+    pub fn refer(
+        &mut self,
+        now: Now,
+        media: &mut dyn MediaPlane,
+        to: &str,
+        replaces: Option<&str>,
+    ) {
+        self.send_refer(now, to, replaces);
+        self.drain(now, media);
+    }
+
+    fn send_refer(&mut self, now: Now, to: &str, replaces: Option<&str>) {
+        let Line::Live(live) = &self.line else { return };
+        let value = match replaces {
+            None => format!("<{to}>"),
+            Some(name) => {
+                let escaped = name
+                    .replace('@', "%40")
+                    .replace(';', "%3B")
+                    .replace('=', "%3D");
+                format!("<{to}?Replaces={escaped}>")
+            }
+        };
+        let headers = [("Refer-To".to_owned(), value)];
+        // A refusal shows in what the phone hears next.
+        let _ = self
+            .ua
+            .request_in(now, live.session, Method::Refer, &headers, None);
+    }
+
+    /// Whether it has a password to register with.
+    pub fn registers(&self) -> bool {
+        self.plan.password.is_some()
     }
 
     /// Hangs up, cancels or refuses: ends the call it is in, whatever its state.

@@ -3,7 +3,6 @@
 use clock::Now;
 use media::Digit;
 use media::worker::{MediaPlane, PortCommand};
-use sip::message::Method;
 use sip::sdp::Direction;
 use sip::ua::Ending;
 
@@ -69,11 +68,7 @@ impl Phone {
                 }
             }
             Act::Refer(uri) => {
-                let headers = [("Refer-To".to_owned(), format!("<{uri}>"))];
-                // A refusal shows in what the phone hears next.
-                let _ = self
-                    .ua
-                    .request_in(now, session, Method::Refer, &headers, None);
+                self.send_refer(now, &uri, None);
             }
             Act::HangUp => self.ua.end(now, session, Ending::default()),
         }

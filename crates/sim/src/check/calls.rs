@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clock::{Duration, Now};
 use sip::message::Method;
-use tandem::call::{CallId, Cause, Cdr};
+use tandem::call::{CallId, Cause, Cdr, How};
 use tandem::control::{Event, What};
 
 use super::Seen;
@@ -28,6 +28,8 @@ struct Seat {
     accepted: Option<Now>,
     /// The ACK of the 200 came: from then on a BYE may follow at once (RFC 3261 §15).
     confirmed: Option<Now>,
+    /// It asked for a transfer: its call may outlive it, whatever becomes of that.
+    referred: bool,
     /// The first word of the end, from either side.
     ended: Option<Now>,
 }
@@ -47,6 +49,11 @@ impl Calls {
     /// That host makes one call and is known by that number.
     pub(crate) fn expect(&mut self, from: String, host: usize) {
         self.hosts.insert(from, host);
+    }
+
+    /// The host that calls from that number.
+    pub(crate) fn host_called(&self, number: &str) -> Option<usize> {
+        self.hosts.get(number).copied()
     }
 
     /// The host that makes that call, if it makes but one.
@@ -80,6 +87,7 @@ impl Calls {
             }
             // A CANCEL that crosses the answer changes nothing (RFC 3261 §9.2).
             (Some(Method::Cancel), 0) if seat.accepted.is_some() => {}
+            (Some(Method::Refer), 0) => seat.referred = true,
             (Some(Method::Bye | Method::Cancel), 0) => {
                 seat.ended.get_or_insert(now);
             }
@@ -139,7 +147,8 @@ impl Calls {
                 }
                 life.bridged.get_or_insert(event.at);
             }
-            What::Transferred { .. } if life.bridged.is_none() => {
+            // A caller who waits can only be replaced.
+            What::Transferred { how, .. } if life.bridged.is_none() && *how != How::Replaced => {
                 return wrong("was transferred before it was bridged");
             }
             What::Recording { .. } if life.answered.is_none() => {
@@ -191,7 +200,10 @@ impl Calls {
         );
         check(now - cdr.ended <= LINGERS, "comes too late");
         check(cdr.queue.is_some() == life.queued, "names the wrong queue");
-        let outlived = cdr.handovers.iter().any(|it| it.by == cdr.from);
+        // A caller who was handed on to another call, or has gone by a transfer.
+        let outlived = cdr.handovers.iter();
+        let outlived = outlived.filter(|it| it.by == cdr.from || it.how == How::Attended);
+        let outlived = outlived.count() > 0;
         if let Some(seat) = seat {
             check(
                 seat.invited == Some(cdr.started),
@@ -205,6 +217,7 @@ impl Calls {
                 seat.accepted.is_none() || seat.confirmed.is_some_and(|at| at < cdr.ended);
             check(
                 outlived
+                    || seat.referred
                     || seat
                         .ended
                         .is_none_or(|at| at == cdr.ended || (at > cdr.ended && !could_say)),

@@ -66,6 +66,8 @@ pub(crate) struct Checks {
     outputs: u64,
     /// Outputs shown with a violation.
     pub(crate) shown: usize,
+    /// Whether they are shown in any case.
+    pub(crate) asked: bool,
 }
 
 /// Outputs shown with a violation, unless more are asked for.
@@ -87,6 +89,7 @@ impl Checks {
             digest: DefaultHasher::new(),
             outputs: 0,
             shown: SHOWN,
+            asked: false,
         }
     }
 

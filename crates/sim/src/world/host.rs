@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use clock::Now;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 use sip::ua::Listener;
-use tandem::call::CallId;
+use tandem::call::{CallId, How};
 use tandem::demo::phone::{Act, Answering, Event, Habits, Output, Phone, PhonePlan};
 
 use super::server::{SERVER, TCP, UDP};
@@ -276,9 +276,13 @@ impl World<'_> {
 
     /// The hosts that are up under that name; numbers are the carrier's to answer.
     fn up_as(&self, name: &str) -> Vec<usize> {
-        let hosts = self.hosts.iter().enumerate();
+        let caller = self.checks.calls.host_called(name);
+        let is = |(index, it): &(usize, &Host)| match caller {
+            Some(caller) => *index == caller,
+            None => it.phone.user() == name || (*index == 0 && name.starts_with('+')),
+        };
+        let hosts = self.hosts.iter().enumerate().filter(is);
         hosts
-            .filter(|(index, it)| it.phone.user() == name || (*index == 0 && name.starts_with('+')))
             .filter_map(|(index, it)| it.is_up.then_some(index))
             .collect()
     }
@@ -300,6 +304,9 @@ impl World<'_> {
 
     /// Whose call it may be: an endpoint that calls may be any of its phones.
     fn callers(&self, call: CallId) -> Vec<usize> {
+        if let Some((_, hosts)) = self.successors.get(&call) {
+            return hosts.clone();
+        }
         if let Some(host) = self.checks.calls.host_of(call) {
             return vec![host];
         }
@@ -310,12 +317,17 @@ impl World<'_> {
     }
 
     /// One party of a call gave its place to another: whoever is left must hear the new one.
-    pub(super) fn transferred(&mut self, call: CallId, by: &str, to: &str) {
+    pub(super) fn transferred(&mut self, call: CallId, (by, to): (&str, &str), how: How) {
         let new = self.up_as(to);
-        let caller = self.checks.calls.host_of(call);
-        let caller_left = self.checks.calls.from(call) == Some(by);
-        let left =
-            |host: usize, it: &Host| it.phone.user() == by || (caller_left && caller == Some(host));
+        let callers = self.callers(call);
+        let caller = match self.successors.get(&call) {
+            Some((name, _)) => Some(name.as_str()),
+            None => self.checks.calls.from(call),
+        };
+        let caller_left = caller == Some(by);
+        let left = |host: usize, it: &Host| {
+            it.phone.user() == by || (caller_left && callers.contains(&host))
+        };
         let room: Vec<usize> = self.checks.sounds.room(call).collect();
         for old in &room {
             for new in new.iter().filter(|new| *new != old) {
@@ -327,6 +339,13 @@ impl World<'_> {
             !new.contains(host) && here.is_some_and(|it| !left(**host, it))
         };
         let stay: Vec<usize> = room.iter().filter(stays).copied().collect();
+        if caller_left {
+            let place = match how {
+                How::Replaced => (to.to_owned(), new.clone()),
+                How::Blind | How::Attended => (String::new(), stay.clone()),
+            };
+            self.successors.insert(call, place);
+        }
         if let ([old], [new]) = (stay.as_slice(), new.as_slice()) {
             self.expect_pair(call, *old, *new);
         }
@@ -355,6 +374,7 @@ impl World<'_> {
                 return;
             }
         }
+        let mut hear = 0;
         for ((host, _), (other, _)) in sides {
             let hz = self
                 .hosts
@@ -372,7 +392,10 @@ impl World<'_> {
                     "{}: host {host} does not hear host {other}'s {hz} Hz: {track:?}",
                     pair.call
                 ));
+            } else {
+                hear += 1;
             }
         }
+        self.heard += usize::from(hear == 2);
     }
 }

@@ -1,6 +1,7 @@
 //! The world: time, the network, the server and the phones, driven from one list of what comes next.
 
 mod host;
+mod mixing;
 mod server;
 mod settle;
 
@@ -22,6 +23,7 @@ use tandem::control::Control;
 use crate::Random;
 use crate::check::{Checks, Seen, Side, Violation};
 use crate::media::{Sent, Studio};
+use crate::mix::Mix;
 use crate::stage::{LONGEST, Stage};
 use crate::swarm::{Depth, SETTLED, Swarm};
 use host::{Host, Pair};
@@ -42,6 +44,8 @@ enum Task {
     Wish(&'static str, bool),
     Kill,
     Listen,
+    /// Something between calls.
+    Mix(Mix),
     Pair(Pair),
     Look,
 }
@@ -59,13 +63,15 @@ pub struct Report {
     pub bridged: usize,
     /// From INVITE to end, over all calls.
     pub lasted: Duration,
+    /// How often two parties were found to hear each other.
+    pub heard: usize,
     /// Steps the world took.
     pub steps: u64,
     /// What was put out: messages, packets, events, records.
     pub outputs: u64,
     /// Laws that were broken.
     pub violations: Vec<Violation>,
-    /// The last outputs, if a law was broken.
+    /// The last outputs, if a law was broken or they were asked for.
     pub story: String,
 }
 
@@ -96,6 +102,8 @@ pub struct World<'a> {
     hosts: Vec<Host>,
     checks: Checks,
     random: Random,
+    /// Who picks what happens between calls.
+    mixer: Random,
     /// When nobody does anything any more of himself.
     work_ends: Now,
     /// The work is done, every table is empty.
@@ -105,6 +113,10 @@ pub struct World<'a> {
     planted: bool,
     /// Recordings that are being written.
     recordings: BTreeMap<CallId, Consumer<TapFrame>>,
+    /// Who has the caller's part in a call whose caller has left: the name, and the hosts of it.
+    successors: BTreeMap<CallId, (String, Vec<usize>)>,
+    /// Pairs that were looked at, and heard each other.
+    heard: usize,
     /// The first event of all.
     first: Option<tandem::control::Event>,
 }
@@ -138,11 +150,14 @@ impl<'a> World<'a> {
             hosts: Vec::new(),
             checks: Checks::new(strict),
             random,
+            mixer: Random::new(swarm.seed ^ 0x006d_6978_6572),
             work_ends: Now::ZERO,
             quiet: false,
             spins: 0,
             planted: false,
             recordings: BTreeMap::new(),
+            successors: BTreeMap::new(),
+            heard: 0,
             first: None,
             swarm,
         };
@@ -155,6 +170,7 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn showing(mut self, outputs: usize) -> Self {
         self.checks.shown = outputs;
+        self.checks.asked = true;
         self
     }
 
@@ -175,10 +191,11 @@ impl<'a> World<'a> {
             calls,
             bridged,
             lasted: self.checks.calls.lasted(),
+            heard: self.heard,
             steps: self.checks.step,
             outputs: self.checks.outputs(),
             violations: self.checks.violations().to_vec(),
-            story: if broken {
+            story: if broken || self.checks.asked {
                 self.checks.story()
             } else {
                 String::new()
@@ -216,7 +233,9 @@ impl<'a> World<'a> {
             let made = Host::caller(host, &caller, self, seed);
             self.checks.calls.expect(made.phone.user().to_owned(), host);
             self.hosts.push(made);
-            self.plan(caller.at, Task::Dial(host, caller.number));
+            if !caller.number.is_empty() {
+                self.plan(caller.at, Task::Dial(host, caller.number));
+            }
             let gives_up = caller.at + caller.gives_up;
             self.plan(gives_up, Task::GiveUp(host));
             if let Some(after) = caller.crashes {
@@ -224,6 +243,11 @@ impl<'a> World<'a> {
             }
             self.work_ends = self.work_ends.max(gives_up);
         }
+        for (at, mix) in self.swarm.mixes.clone() {
+            self.plan(at, Task::Mix(mix));
+            self.work_ends = self.work_ends.max(at);
+        }
+        self.plan_last_words();
     }
 
     /// What happens to the server.
@@ -374,6 +398,7 @@ impl<'a> World<'a> {
                 }
                 self.plan(now + LISTEN, Task::Listen);
             }
+            Task::Mix(mix) => self.on_mix(mix),
             Task::Pair(pair) => self.judge_pair(pair),
             Task::Look => self.look(),
         }

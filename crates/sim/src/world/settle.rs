@@ -93,7 +93,9 @@ impl World<'_> {
         let look = self.checks.event(&event);
         match (&event.what, event.call) {
             (What::Bridged { with }, Some(call)) => self.bridged(call, with),
-            (What::Transferred { by, to, .. }, Some(call)) => self.transferred(call, by, to),
+            (What::Transferred { by, to, how }, Some(call)) => {
+                self.transferred(call, (by, to), *how);
+            }
             _ => {}
         }
         if event.call.is_some() {

@@ -201,6 +201,11 @@ impl Negotiation {
         self.local.direction = direction;
     }
 
+    /// Sets the RTP port that the next description names: the stream moves (RFC 3264 §8.3.1).
+    pub const fn set_port(&mut self, port: u16) {
+        self.local.port = port;
+    }
+
     /// Sets the codecs of the exchanges to come, best first.
     pub fn set_codecs(&mut self, codecs: Vec<Codec>) {
         self.local.codecs = codecs;

@@ -1,0 +1,145 @@
+//! What happens between calls: attended transfers, and newcomers in others' places. Whoever does it is
+//! picked when it happens, for no script knows who will be in a call.
+
+use clock::{Duration, Now};
+use sip::sdp::Codec;
+use tandem::demo::phone::{Act, Answering, Habits};
+
+use crate::Random;
+use crate::link::{Gilbert, Impairment};
+use crate::media::Mischief;
+use crate::swarm::{Callee, Caller, Depth, SETTLED, Swarm};
+
+/// One thing between calls. Hosts are named by their order: the carrier, then the phones, then the
+/// callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mix {
+    /// `by` hands the one it talks to on to the one that `other`, of the same owner, talks to.
+    Attend {
+        /// Whose REFER it is.
+        by: usize,
+        /// Whose dialog it names.
+        other: usize,
+    },
+    /// `by`, who is in no call, takes the place of `of`.
+    TakeOver {
+        /// Whose INVITE it is.
+        by: usize,
+        /// Whose dialog it names.
+        of: usize,
+    },
+    /// An attended transfer of anybody who could make one.
+    AnyAttend,
+    /// Any phone that is in no call, in anybody's place.
+    AnyTakeOver,
+}
+
+/// The mixes of a seed. Drawn apart, so that all else is as it would be without them.
+pub(crate) fn draw(seed: u64, span_ms: u64) -> Vec<(Now, Mix)> {
+    let mut random = Random::new(seed ^ 0x006d_6978_6573);
+    let r = &mut random;
+    let (attends, places) = (r.chance(350), r.chance(250));
+    let mut mixes = Vec::new();
+    for (on, what) in [(attends, Mix::AnyAttend), (places, Mix::AnyTakeOver)] {
+        let count = if on { 2 + r.below(12) } else { 0 };
+        for _ in 0..count {
+            let at = Now::ZERO + SETTLED + r.millis(1_000, span_ms + 30_000);
+            mixes.push((at, what));
+        }
+    }
+    mixes
+}
+
+impl Swarm {
+    /// The same world without what happens between calls.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.mixes.clear();
+        self
+    }
+
+    /// A world without faults, with that many media workers, in which only what is asked for happens.
+    pub fn quiet(seed: u64, workers: u8) -> Self {
+        let mut random = Random::new(seed);
+        let clean = Impairment {
+            delay: Duration::from_millis(5),
+            jitter: Duration::ZERO,
+            loss: Gilbert::even(0),
+            reorder: 0,
+            duplicate: 0,
+        };
+        let quiet = Self {
+            seed,
+            depth: Depth::Full,
+            fault: None,
+            signalling: clean,
+            media: clean,
+            mischief: Mischief::default(),
+            workers,
+            session_expires: Duration::from_secs(1_800),
+            trunk_calls: None,
+            trunk_rate: None,
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            clips_fail: 0,
+            clips_late_ms: 0,
+            plan: 1,
+            swaps: Vec::new(),
+            wishes: Vec::new(),
+            kills: Vec::new(),
+            callers: Vec::new(),
+            callees: Vec::new(),
+            mixes: Vec::new(),
+            random: random.fork(),
+        };
+        quiet.phone("carrier", None, Vec::new())
+    }
+
+    /// One more phone: it answers after 200 ms, does what the script says, and dials by itself.
+    #[must_use]
+    pub fn phone(
+        mut self,
+        user: &'static str,
+        dials: Option<(u64, &'static str)>,
+        script: Vec<Act>,
+    ) -> Self {
+        let start = Now::ZERO + SETTLED;
+        let tone = self.callees.len() % 8;
+        let carrier = user == "carrier";
+        self.callees.push(Callee {
+            user,
+            registers: (!carrier).then_some(Now::ZERO + Duration::from_millis(100)),
+            answering: Answering::After(Duration::from_millis(200)),
+            script,
+            habits: Habits::default(),
+            tcp: false,
+            crashes: None,
+            dials: dials.map(|(ms, number)| (start + Duration::from_millis(ms), number)),
+            tone,
+        });
+        self
+    }
+
+    /// One more caller from the carrier's side, at that many ms after the start; one without a number
+    /// waits to be told.
+    #[must_use]
+    pub fn caller(mut self, at_ms: u64, number: &'static str, script: Vec<Act>) -> Self {
+        self.callers.push(Caller {
+            at: Now::ZERO + SETTLED + Duration::from_millis(at_ms),
+            number,
+            script,
+            habits: Habits::default(),
+            tcp: false,
+            gives_up: Duration::from_secs(60),
+            crashes: None,
+        });
+        self
+    }
+
+    /// Something between calls, at that many ms after the start.
+    #[must_use]
+    pub fn mix(mut self, at_ms: u64, what: Mix) -> Self {
+        let at = Now::ZERO + SETTLED + Duration::from_millis(at_ms);
+        self.mixes.push((at, what));
+        self
+    }
+}
