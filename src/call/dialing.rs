@@ -95,6 +95,21 @@ impl Call {
         self.on_refused(now, leg, 503, None);
     }
 
+    /// A leg's INVITE went to another target: what the first let hear is over.
+    pub fn rerouted(&mut self, leg: LegId) {
+        let Some(it) = self.legs.get_mut(&leg) else {
+            return;
+        };
+        if let LegState::Outgoing {
+            early: early @ true,
+        } = &mut it.state
+        {
+            *early = false;
+            self.part(LegId::CALLER);
+            self.ring_caller();
+        }
+    }
+
     /// Opens a target's port, offers its media and rings it.
     pub(super) fn invite_target(&mut self, target: Target) -> Option<LegId> {
         let Target {

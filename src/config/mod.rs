@@ -10,6 +10,7 @@
 //! their items. `tandem.example.toml` documents every key.
 
 mod acme;
+mod dns;
 mod error;
 mod listen;
 mod place;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use acme::Acme;
+pub use dns::Dns;
 pub use error::ConfigError;
 pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use section::Section;
@@ -31,6 +33,8 @@ pub use section::Section;
 pub struct Config {
     /// Where things are on disk.
     pub paths: Paths,
+    /// Who is asked for names.
+    pub dns: Dns,
     /// The HTTP interface.
     pub http: Http,
     /// What is logged, and how.
@@ -166,12 +170,13 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 18] = [
+const ROOT_KEYS: [&str; 19] = [
     "dialplans",
     "prompts",
     "data",
     "certs",
     "api_key",
+    "dns",
     "http",
     "log",
     "sip",
@@ -242,6 +247,7 @@ impl Config {
                 "dialplans, prompts, data or certs",
                 self.paths == other.paths,
             ),
+            ("dns", self.dns == other.dns),
             ("http or api_key", self.http == other.http),
             ("log", self.log == other.log),
             ("sip", self.sip == other.sip),
@@ -277,6 +283,7 @@ impl Config {
         let ignored_variables = root.strip_foreign(&ROOT_KEYS);
         let mut config = Self {
             paths: Paths::read(&mut root)?,
+            dns: Dns::read(root.section("dns")?)?,
             http: Http::read(&mut root)?,
             log: Log::read(root.section("log")?)?,
             sip: Sip::read(root.section("sip")?)?,

@@ -5,6 +5,7 @@ use media::worker::{PortCommand, PortEvent};
 use sip::message::Method;
 use sip::ua::Ending;
 
+use super::hunting::{NAMES_WAIT, Pending};
 use super::waiting::Waiting;
 use super::{Control, Output, Refusal, Slot, What};
 use crate::call::{
@@ -66,10 +67,15 @@ impl Control {
                 to,
                 caller_id,
             } => {
-                let targets = self.resolve(now, call, &to, caller_id.as_deref());
-                if let Some(slot) = self.calls.get_mut(&call) {
-                    slot.call.resolved(now, token, targets);
-                }
+                let until = now + NAMES_WAIT;
+                let pending = Pending {
+                    call,
+                    token,
+                    to,
+                    caller_id,
+                    until,
+                };
+                self.on_resolve(now, pending);
             }
             call::Output::Moved { leg, ready } => self.on_moved(now, call, leg, ready),
             call::Output::LoadClips(request) => {
@@ -96,6 +102,7 @@ impl Control {
         match command {
             SipCommand::Progress { status, body } => self.ua.progress(now, session, status, body),
             SipCommand::Accept(body) => self.ua.accept(now, session, body, &[]),
+            SipCommand::End(_) if self.unpause(now, session) => {}
             SipCommand::End(cause) => self.ua.end(now, session, ending(cause)),
             SipCommand::Acknowledge(body) => self.ua.acknowledge(now, session, body),
             SipCommand::Reoffer(body) => self.ua.reinvite(now, session, Some(body)),
@@ -133,24 +140,27 @@ impl Control {
             .call
             .label(leg)
             .is_some_and(|label| label.trunk.is_some());
-        let admitted = if by_trunk {
+        let dialled = if by_trunk {
             slot.dialled.pop_front()
         } else {
             None
         };
         let remote = invite.flow.remote;
-        match self.ua.invite(now, invite) {
+        match self.ua.invite(now, invite.clone()) {
             Ok(session) => {
                 self.sessions.insert(session, (call, leg));
                 slot.sessions.insert(leg, session);
-                slot.admitted
-                    .extend(admitted.map(|admitted| (leg, admitted)));
+                if let Some(dialled) = dialled {
+                    slot.admitted.insert(leg, dialled.admitted);
+                    let of = (dialled.hunt, dialled.trunk, dialled.user);
+                    self.hunt(now, session, (call, leg), of, invite);
+                }
                 self.note_leg(now, (call, leg), session, remote);
             }
             Err(why) => {
                 slot.call.invite_failed(now, leg);
-                if let Some(admitted) = admitted {
-                    self.trunks.release(admitted);
+                if let Some(dialled) = dialled {
+                    self.trunks.release(dialled.admitted);
                 }
                 self.trouble(now, call, &Refusal::NoInvite(why));
             }
@@ -453,6 +463,7 @@ impl Control {
                 self.center.handle(now, input);
             }
         }
+        let dialled = dialled.into_iter().map(|dialled| dialled.admitted);
         for admitted in admitted.into_values().chain(dialled) {
             self.trunks.release(admitted);
         }

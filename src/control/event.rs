@@ -9,6 +9,7 @@ use super::refusals::RequestFacts;
 use crate::call::{CallId, Cause, How};
 use crate::center::AgentState;
 use crate::explain::Explanation;
+use crate::trunk::{Target, TargetState};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,28 @@ pub enum What {
         to: String,
         /// By which means.
         how: How,
+    },
+    /// A target of a trunk had no use for the call; it is offered to another.
+    Rerouted {
+        /// By which trunk.
+        trunk: String,
+        /// From which target.
+        from: Target,
+        /// To which.
+        to: Target,
+        /// Why.
+        why: String,
+    },
+    /// A target of a trunk is up, down or draining.
+    Target {
+        /// Of which trunk.
+        trunk: String,
+        /// Which.
+        target: Target,
+        /// What it is now.
+        state: TargetState,
+        /// Why.
+        why: String,
     },
     /// A recording began.
     Recording {

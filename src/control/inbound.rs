@@ -87,15 +87,22 @@ impl Control {
                 status,
                 why,
             }) => self.on_turned_away(now, (&request, flow), status, why),
-            ua::Output::Event(SipEvent::Response { .. }) => {}
+            ua::Output::Event(SipEvent::Response {
+                request_id,
+                status,
+                response,
+            }) => self.on_response(now, request_id, status, response.is_some()),
             ua::Output::Event(event) => self.on_session(now, event),
         }
     }
 
-    fn on_session(&mut self, now: Now, event: SipEvent) {
+    pub(super) fn on_session(&mut self, now: Now, event: SipEvent) {
         let Some(session) = session_of(&event) else {
             return;
         };
+        if self.hunted(now, session, &event) {
+            return;
+        }
         let over = matches!(event, SipEvent::Ended { .. } | SipEvent::Refused { .. });
         let owner = if over {
             self.sessions.remove(&session)

@@ -15,7 +15,9 @@
 mod agenda;
 mod attended;
 mod calls;
+mod carriers;
 mod event;
+mod hunting;
 mod inbound;
 mod noting;
 mod queues;
@@ -25,6 +27,7 @@ mod refusals;
 mod replaced;
 mod resolve;
 mod transfers;
+mod trouble;
 mod waiting;
 mod wall;
 
@@ -48,9 +51,13 @@ use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
 use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
 use crate::explain::Explanation;
-use crate::trunk::{Admitted, Emergency, EndpointConfig, Identity, Registrar, TrunkConfig, Trunks};
+use crate::trunk::{
+    Admitted, Emergency, EndpointConfig, Identity, Question, Registrar, Speaks, TrunkConfig, Trunks,
+};
 
 use agenda::Agenda;
+use carriers::Carriers;
+use hunting::Dialled;
 use random::Random;
 use waiting::Waiting;
 
@@ -58,6 +65,7 @@ pub use event::{CallSnapshot, Event, What};
 pub use noting::{Captured, Note, Noted, PortFacts};
 pub use refusal::{Refusal, Signalling};
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused, RequestFacts};
+pub use trouble::CarrierTrouble;
 pub use wall::WallClock;
 
 /// What a control shard begins with.
@@ -159,6 +167,8 @@ pub enum Output {
     Cdr(Box<Cdr>),
     /// Keep this change of registrations.
     Registered(crate::trunk::Change),
+    /// Ask DNS; answer by [`Control::resolved`].
+    Resolve(Question),
     /// Something that people and programs outside may want to know.
     Event(Event),
     /// Something that a trace wants to know, once [`Control::note`] was called.
@@ -176,7 +186,7 @@ struct Slot {
     /// What its legs take of their trunks' caps.
     admitted: BTreeMap<LegId, Admitted>,
     /// The same of trunk legs whose INVITE is not out yet, in order.
-    dialled: VecDeque<Admitted>,
+    dialled: VecDeque<Dialled>,
     /// The trunk it came by.
     trunk: Option<String>,
     queue: Option<String>,
@@ -256,6 +266,7 @@ pub struct Control {
     merges: BTreeMap<CallId, attended::Merge>,
     agenda: Agenda,
     random: Random,
+    carriers: Carriers,
     next_call: u64,
     next_bridge: u32,
     noting: noting::Noting,
@@ -274,6 +285,8 @@ impl Control {
             .iter()
             .map(|it| (it.id, it.advertised_host.clone()))
             .collect();
+        let spoken = setup.listeners.iter();
+        let spoken = Speaks::of(spoken.map(|it| (it.transport, it.v6)));
         let mut control = Self {
             shard: setup.shard,
             ua: UserAgent::new(setup.user_agent, random.next()),
@@ -298,6 +311,7 @@ impl Control {
             merges: BTreeMap::new(),
             agenda: Agenda::default(),
             random,
+            carriers: Carriers::new(now, spoken),
             next_call: first_call(setup.wall.at(now)),
             next_bridge: 0,
             noting: noting::Noting::default(),
@@ -307,6 +321,7 @@ impl Control {
             outputs: VecDeque::new(),
         };
         control.configure_center(now);
+        control.walk_names(now);
         control.pump(now);
         control
     }
@@ -353,6 +368,9 @@ impl Control {
         if self.center.deadline().is_some_and(|at| at <= now) {
             self.center.handle(now, center::Input::Deadline);
         }
+        if self.carriers.deadline().is_some_and(|at| at <= now) {
+            self.keep_carriers(now);
+        }
         while let Some(call) = self.agenda.pop_due(now) {
             if let Some(slot) = self.calls.get_mut(&call) {
                 slot.call.handle_timeout(now);
@@ -372,6 +390,7 @@ impl Control {
             self.registrar.deadline(),
             self.center.deadline(),
             self.agenda.next(),
+            self.carriers.deadline(),
         ];
         machines.into_iter().flatten().min()
     }
@@ -428,6 +447,7 @@ impl Control {
         self.agents = agents;
         self.plan = plan;
         self.configure_center(now);
+        self.walk_names(now);
         self.pump(now);
         Ok(())
     }

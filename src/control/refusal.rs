@@ -8,6 +8,7 @@ use sip::message::{Cause as Unfit, Message, Name};
 use sip::transport::Transport;
 use sip::ua::Busy;
 
+use super::trouble::CarrierTrouble;
 use crate::call;
 use crate::center::Left;
 use crate::dialplan::NoEntry;
@@ -92,6 +93,8 @@ pub enum Refusal {
         /// Why it cannot be read, if it cannot.
         fault: Option<String>,
     },
+    /// A trunk's targets.
+    Carrier(Box<CarrierTrouble>),
     /// The SIP machine sent no INVITE.
     NoInvite(Busy),
     /// The media worker has fallen far behind.
@@ -157,6 +160,12 @@ impl Signalling {
     }
 }
 
+impl From<CarrierTrouble> for Refusal {
+    fn from(trouble: CarrierTrouble) -> Self {
+        Self::Carrier(Box::new(trouble))
+    }
+}
+
 impl From<trunk::Refusal> for Refusal {
     fn from(refusal: trunk::Refusal) -> Self {
         Self::Trunk(Box::new(refusal))
@@ -206,6 +215,7 @@ impl Refusal {
             Self::NoSuchEndpoint { .. } => "no-such-endpoint",
             Self::NoListener { .. } => "no-listener",
             Self::NotDialable { .. } => "not-dialable",
+            Self::Carrier(trouble) => trouble.id(),
             Self::NoInvite(_) => "invite-not-sent",
             Self::MediaBehind => "media-behind",
             Self::Queue { why, .. } => match why {
@@ -225,6 +235,7 @@ impl Refusal {
             Self::Trunk(refusal) => return refusal.explanation(),
             Self::NoEntry(missing) => return missing.explanation(),
             Self::Call(trouble) => return trouble.explanation(),
+            Self::Carrier(trouble) => return trouble.explanation(),
             _ => self.parts(),
         };
         let id = self.id();

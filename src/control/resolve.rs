@@ -4,13 +4,16 @@ use clock::Now;
 use media::worker::IpFamily;
 use sip::message::{Uri, escape_user};
 use sip::sdp::{Codec, CodecOrder};
-use sip::transport::{Flow, Transport};
+use sip::transport::Flow;
 use sip::ua::{Invite, Reliable};
 
+use super::hunting::Dialled;
+use super::trouble::CarrierTrouble;
 use super::{Control, Refusal, Slot};
 use crate::call::{self, CallId, Destination, Label};
 use crate::trunk::{
-    self, Contact, DiversionReason, Identity, IdentityPolicy, Shown, Target, TrunkConfig, Way,
+    Contact, DiversionReason, Hunt, Identity, IdentityPolicy, Located, Shown, Target, TrunkConfig,
+    Way,
 };
 
 /// A place to ring before it has media.
@@ -129,31 +132,28 @@ impl Control {
         shown: &Identity,
     ) -> Result<Place, Refusal> {
         let (config, admitted) = self.trunks.dial(now, trunk)?;
-        let reached = config
-            .targets
-            .iter()
-            .find_map(|target| Some((*target, self.flow_to(*target)?)));
-        let Some((target, flow)) = reached else {
+        let (ordered, found) = self.hops_of(now, &config);
+        let hunt = Hunt::begin(&config, ordered.hops);
+        let reached = hunt.and_then(|hunt| Some((self.flow_to(hunt.current.target)?, hunt)));
+        let Some((flow, hunt)) = reached else {
             self.trunks.release(admitted);
-            let first = config.targets.first().copied();
-            let none = || trunk::Refusal::NoTarget {
-                trunk: trunk.to_owned(),
-            };
-            return Err(first.map_or_else(
-                || none().into(),
-                |target| no_listener(format!("trunk {trunk}"), target),
-            ));
+            return Err(nowhere(&config, found));
         };
-        if let Some(slot) = self.calls.get_mut(&call) {
-            slot.dialled.push_back(admitted);
+        if ordered.all_down {
+            let trunk = config.name.clone();
+            self.trouble(now, call, &CarrierTrouble::AllDown { trunk }.into());
         }
         let number = config.numbers.sent(number);
-        let uri = format!(
-            "sip:{}@{}{}",
-            escape_user(&number),
-            target.address,
-            transport_param(target.transport)
-        );
+        let user = escape_user(&number);
+        let uri = hunt.current.request_uri(&user);
+        if let Some(slot) = self.calls.get_mut(&call) {
+            slot.dialled.push_back(Dialled {
+                admitted,
+                hunt,
+                trunk: config.name.clone(),
+                user,
+            });
+        }
         Ok(Place {
             label: Label {
                 address: number,
@@ -206,7 +206,7 @@ impl Control {
     }
 
     /// The way to an address: the first listener of its transport and family.
-    fn flow_to(&self, target: Target) -> Option<Flow> {
+    pub(super) fn flow_to(&self, target: Target) -> Option<Flow> {
         let v6 = target.address.is_ipv6();
         let listener = self
             .listeners
@@ -296,9 +296,25 @@ impl Control {
     }
 
     /// What we call ourselves on that flow.
-    fn host_of(&self, flow: Flow) -> &str {
+    pub(super) fn host_of(&self, flow: Flow) -> &str {
         let found = self.hosts.iter().find(|(id, _)| *id == flow.listener);
         found.map_or("localhost", |(_, host)| host.as_str())
+    }
+}
+
+/// Why a trunk has no target: for one that is an address, which listener is missing.
+fn nowhere(trunk: &TrunkConfig, found: Located) -> Refusal {
+    let first = trunk.targets.first();
+    let numeric = first
+        .and_then(|it| it.hop.numeric())
+        .filter(|_| found.targets.is_empty());
+    match numeric {
+        Some(target) => no_listener(format!("trunk {}", trunk.name), target),
+        None => Refusal::from(CarrierTrouble::NotLocated {
+            trunk: trunk.name.clone(),
+            why: found.trouble,
+            asking: found.asking,
+        }),
     }
 }
 
@@ -314,13 +330,4 @@ fn no_listener(what: String, target: Target) -> Refusal {
 pub(super) fn is_number(user: &str) -> bool {
     let dialled = |c: char| c.is_ascii_digit() || matches!(c, '+' | '*' | '#' | '-');
     !user.is_empty() && user.chars().all(dialled)
-}
-
-fn transport_param(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "",
-        Transport::Tcp => ";transport=tcp",
-        Transport::Tls => ";transport=tls",
-        Transport::Ws | Transport::Wss => ";transport=ws",
-    }
 }

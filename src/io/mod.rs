@@ -5,6 +5,7 @@
 
 pub mod acme;
 pub mod clock;
+pub mod dns;
 pub mod media;
 pub mod net;
 pub mod privilege;

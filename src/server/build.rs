@@ -27,6 +27,7 @@ use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
 use crate::dialplan::{Plan, Speech};
 use crate::io::clock::SystemClock;
+use crate::io::dns::Dns;
 use crate::io::media::Workers;
 use crate::io::net::Net;
 use crate::io::record::{Recorder, RecorderConfig};
@@ -66,6 +67,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         clock,
         realm: config.sip.realm.clone(),
         clips: services.clips,
+        dns: Dns::new(&config.dns.servers),
         recorder: services.recorder,
         writer: services.writer,
         events: events.clone(),

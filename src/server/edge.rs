@@ -17,11 +17,12 @@ use crate::call::{CallId, ClipRequest, Prompt};
 use crate::center::{AgentId, Wish};
 use crate::control::{Event, Output, What};
 use crate::io::clock::SystemClock;
+use crate::io::dns::Dns;
 use crate::io::net::NetCounts;
 use crate::io::record::{Recorder, RecordingId};
 use crate::prompt::ClipLibrary;
 use crate::store::{Anchor, CdrRow, Record, RegistrationRow, Writer};
-use crate::trunk::Change;
+use crate::trunk::{Change, Question};
 
 /// The control thread's ways out.
 pub(super) struct Edge {
@@ -29,6 +30,7 @@ pub(super) struct Edge {
     /// The realm of our digests.
     pub(super) realm: String,
     pub(super) clips: ClipLibrary,
+    pub(super) dns: Dns,
     pub(super) recorder: Recorder,
     pub(super) writer: Writer,
     pub(super) events: broadcast::Sender<Event>,
@@ -60,6 +62,7 @@ impl Edge {
             }
             Output::Registered(change) => self.registered(change),
             Output::Event(event) => self.tell(event),
+            Output::Resolve(question) => self.resolve(question),
             Output::Transmit { .. }
             | Output::RecordEnded { .. }
             | Output::Note(_)
@@ -109,6 +112,19 @@ impl Edge {
                 &self.runtime,
             );
         }
+    }
+
+    fn resolve(&self, question: Question) {
+        let (dns, handle) = (self.dns.clone(), self.handle.clone());
+        self.tasks.spawn_on(
+            async move {
+                let answer = dns.answer(&question).await;
+                handle
+                    .tell(move |control, now: Now| control.resolved(now, &question, answer))
+                    .await;
+            },
+            &self.runtime,
+        );
     }
 
     fn load(&self, call: CallId, request: ClipRequest) {
@@ -184,6 +200,21 @@ fn log(event: &Event) {
         What::Transferred { by, to, how } => {
             tracing::info!(call, by, to, how = how.name(), "transferred");
         }
+        What::Rerouted {
+            trunk,
+            from,
+            to,
+            why,
+        } => {
+            metrics::counter!("tandem_trunk_rerouted_total", "trunk" => trunk.clone()).increment(1);
+            tracing::warn!(call, trunk, %from, %to, why, "rerouted");
+        }
+        What::Target {
+            trunk,
+            target,
+            state,
+            why,
+        } => tracing::warn!(trunk, %target, state = state.name(), why, "target"),
         What::Recording { file } => tracing::info!(call, file, "recording"),
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
             tracing::info!(call, id = why.id, why = why.sentence(), "trouble");

@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
-use crate::trunk::{Emergency, EndpointConfig, TrunkConfig};
+use crate::trunk::{Emergency, EndpointConfig, Host, TrunkConfig};
 
 /// What the configuration's raw sections come to.
 pub(super) struct Configured {
@@ -68,7 +68,11 @@ impl Configured {
     pub(super) fn tls_names(&self) -> BTreeMap<IpAddr, String> {
         let named = |trunk: &TrunkConfig| {
             let name = trunk.tls_name.clone();
-            let addresses = trunk.targets.iter().map(|target| target.address.ip());
+            let hosts = trunk.targets.iter().map(|target| &target.hop.host);
+            let addresses = hosts.filter_map(|host| match host {
+                Host::Ip(ip) => Some(*ip),
+                Host::Name(_) => None,
+            });
             let pairs: Vec<_> = addresses
                 .filter_map(|ip| Some((ip, name.clone()?)))
                 .collect();

@@ -112,8 +112,12 @@ const GAUGES: [(&str, &str); 17] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 26] = [
+const COUNTERS: [(&str, &str); 27] = [
     ("tandem_calls_ended_total", "Calls that are over"),
+    (
+        "tandem_trunk_rerouted_total",
+        "Legs that a target had no use for and that went on to another, by trunk",
+    ),
     (
         "tandem_sip_rejected_total",
         "Requests refused, by SIP status; 0: without an answer",

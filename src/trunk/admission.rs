@@ -5,7 +5,7 @@
 //! hashes a decoy), with the algorithms of `TrunksConfig::digests`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::{Duration, Now};
@@ -121,6 +121,8 @@ pub struct Trunks {
 #[derive(Debug)]
 struct Trunk {
     config: Arc<TrunkConfig>,
+    /// Hosts of targets that are names: their calls are the trunk's too.
+    learned: Vec<Source>,
     rate: Option<Rate>,
     calls: u32,
 }
@@ -160,10 +162,12 @@ impl Trunks {
             });
             let name = config.name.clone();
             let config = Arc::new(config);
+            let learned = Vec::new();
             self.trunks.insert(
                 name,
                 Trunk {
                     config,
+                    learned,
                     rate,
                     calls,
                 },
@@ -276,6 +280,15 @@ impl Trunks {
         }
     }
 
+    /// Takes what a trunk's targets were looked up to be: without `addresses`, their hosts may call.
+    pub fn learn(&mut self, trunk: &str, addresses: Vec<IpAddr>) {
+        if let Some(trunk) = self.trunks.get_mut(trunk)
+            && trunk.config.learns
+        {
+            trunk.learned = addresses.into_iter().map(Source::host).collect();
+        }
+    }
+
     /// The trunk whose access list contains the source: of several the narrowest entry's.
     fn owner(&self, remote: SocketAddr) -> Option<Arc<TrunkConfig>> {
         let entries = self.trunks.values().flat_map(|trunk| {
@@ -283,6 +296,7 @@ impl Trunks {
                 .config
                 .sources
                 .iter()
+                .chain(&trunk.learned)
                 .filter(|source| source.contains(remote));
             matching.map(|source| (source.narrowness(), &trunk.config))
         });
@@ -293,8 +307,7 @@ impl Trunks {
 
     /// Whether some endpoint, or a trunk known by its credentials alone, may be at this address.
     fn endpoint_may_be_at(&self, remote: SocketAddr) -> bool {
-        let roaming =
-            |trunk: &Trunk| trunk.config.sources.is_empty() && trunk.config.inbound.is_some();
+        let roaming = |trunk: &Trunk| trunk.config.is_roaming() && trunk.config.inbound.is_some();
         let proves = |endpoint: &&Arc<EndpointConfig>| endpoint.secrets.is_some();
         self.endpoints
             .values()
@@ -403,7 +416,7 @@ impl Trunks {
         let register = request.method() == Some(Method::Register);
         let endpoint = match self.prove(now, request, flow)? {
             Ok(Proven::Endpoint(endpoint)) => endpoint,
-            Ok(Proven::Trunk(trunk)) if !register && trunk.sources.is_empty() => {
+            Ok(Proven::Trunk(trunk)) if !register && trunk.is_roaming() => {
                 return self.trunk_call(now, &trunk, request);
             }
             Ok(Proven::Trunk(_)) => return Ok(self.challenge(now, flow, "", None)),

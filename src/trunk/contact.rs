@@ -1,5 +1,6 @@
 //! Where a call to an endpoint or a trunk is sent.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use sip::message::{Scheme, Uri, unescape};
@@ -52,6 +53,12 @@ impl Target {
             transport,
             address: SocketAddr::new(ip, port),
         })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.transport, self.address)
     }
 }
 

@@ -20,11 +20,16 @@ mod contact;
 mod emergency;
 mod file;
 mod handling;
+mod health;
+mod hop;
 mod identity;
+mod locate;
+pub mod names;
 mod numbers;
 mod rate;
 mod refusal;
 mod registrar;
+mod route;
 mod secrets;
 mod source;
 
@@ -38,11 +43,24 @@ pub use contact::{Contact, Target, Way};
 pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
 pub use handling::Handling;
+pub use health::{
+    Health, HealthChange, HealthConfig, Ordered, Pong, REST, TargetHealth, TargetState,
+};
+pub use hop::{Host, NextHop, SendTo};
 pub use identity::{
     Diversion, DiversionReason, Identity, IdentityPolicy, Sent, Shown, ShownHeaders,
+};
+pub use locate::{LOCATED_MAX, Located, Randomness, Speaks, locate, weighted};
+pub use names::{
+    Answer, Look, NAMES_MAX, NameCache, Naptr, Question, Records, Srv, TTL_MAX, TTL_MIN,
+    TTL_NOTHING_MAX,
 };
 pub use numbers::{Numbers, SendForm};
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};
+pub use route::{
+    HOPS_MAX, Hop, HopUri, Hunt, PATIENCE, REDIRECTS_MAX, REST_MAX, Redirect, Routing, Setback,
+    Verdict, hops, redirected_hops, retry_after,
+};
 pub use secrets::{Digests, Secrets};
 pub use source::Source;

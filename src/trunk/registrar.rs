@@ -591,7 +591,7 @@ fn seconds(text: &str) -> Option<u32> {
 }
 
 /// `q` in thousandths: `1`, `0.5`, `0.125` (RFC 3261 §20.10).
-fn thousandths(text: &str) -> Option<u16> {
+pub(super) fn thousandths(text: &str) -> Option<u16> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

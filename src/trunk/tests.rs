@@ -4,15 +4,17 @@ mod admitting;
 mod configuring;
 mod emergency;
 mod identity;
+mod locating;
 mod numbering;
 mod registering;
+mod routing;
 mod sources;
 
 use clock::{Duration, Now};
 use sip::message::Message;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 
-use super::{Digests, EndpointConfig, Handling, IdentityPolicy, Numbers, Secrets, TrunkConfig};
+use super::{Digests, EndpointConfig, Handling, Secrets, TrunkConfig};
 
 const REALM: &str = "tandem";
 
@@ -61,22 +63,11 @@ fn invite(called: &str, caller: &str, lines: &str) -> Message {
 /// A trunk with one access-list entry and nothing else.
 fn trunk(name: &str, sources: &[&str]) -> TrunkConfig {
     TrunkConfig {
-        name: name.to_owned(),
         sources: sources
             .iter()
             .map(|source| source.parse().unwrap())
             .collect(),
-        targets: Vec::new(),
-        tls_name: None,
-        inbound: None,
-        credentials: None,
-        codecs: Vec::new(),
-        codec_order: sip::sdp::CodecOrder::Ours,
-        calls_per_second: None,
-        calls: None,
-        numbers: Numbers::AS_IS,
-        handling: Handling::TRUNK,
-        identity: IdentityPolicy::trusting(true),
+        ..TrunkConfig::bare(name)
     }
 }
 

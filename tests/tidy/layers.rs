@@ -72,6 +72,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "io::media carries out the interface that a call asks its ports through",
     ),
     ("io", "call::MediaPlane", "the same, by its re-export"),
+    (
+        "io",
+        "trunk::names",
+        "io::dns answers the questions that a trunk's names ask",
+    ),
 ];
 
 /// What each pure crate may name from outside.

@@ -12,10 +12,7 @@ use sip::transport::Transport;
 use tandem::call::Prompt;
 use tandem::center::{AgentConfig, AgentId, Wish};
 use tandem::dialplan::{Facts, Plan, Speech};
-use tandem::trunk::{
-    Digests, EndpointConfig, Handling, IdentityPolicy, Numbers, Secrets, Source, Target,
-    TrunkConfig,
-};
+use tandem::trunk::{Digests, EndpointConfig, Handling, Secrets, SendTo, Source, TrunkConfig};
 
 /// What the world is made of before a seed is drawn.
 pub struct Stage {
@@ -110,22 +107,12 @@ impl Stage {
     pub(crate) fn trunk(calls: Option<u32>, per_second: Option<u32>) -> TrunkConfig {
         let sources: Vec<Source> = "10.1.0.0/16".parse().into_iter().collect();
         TrunkConfig {
-            name: "carrier".to_owned(),
             sources,
-            targets: vec![Target {
-                transport: Transport::Udp,
-                address: CARRIER,
-            }],
-            inbound: None,
-            credentials: None,
-            codecs: Vec::new(),
-            codec_order: sip::sdp::CodecOrder::Ours,
+            targets: vec![SendTo::at(Transport::Udp, CARRIER)],
             calls_per_second: per_second,
             calls,
-            numbers: Numbers::AS_IS,
             handling: Handling { refer: true },
-            identity: IdentityPolicy::trusting(true),
-            tls_name: None,
+            ..TrunkConfig::bare("carrier")
         }
     }
 }

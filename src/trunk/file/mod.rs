@@ -6,6 +6,7 @@
 
 mod digest;
 mod endpoint;
+mod target;
 mod trunk;
 
 use sip::sdp::Codec;

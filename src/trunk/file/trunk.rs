@@ -1,19 +1,20 @@
 //! A trunk's section: `[trunks.NAME]`.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 use sip::auth::Credentials;
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
-use super::super::contact::Target;
 use super::super::handling::Handling;
+use super::super::health::HealthConfig;
+use super::super::hop::{Host, SendTo};
 use super::super::identity::IdentityPolicy;
 use super::super::numbers::{Numbers, SendForm};
+use super::super::route::Routing;
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
-use super::{check_name, codecs, digest, list};
+use super::{check_name, codecs, digest, list, target};
 use crate::config::{ConfigError, Section};
 
 /// A carrier relation: `[trunks.NAME]`.
@@ -23,8 +24,12 @@ pub struct TrunkConfig {
     pub name: String,
     /// Who may call by it: the access list of true sources (`addresses`).
     pub sources: Vec<Source>,
-    /// Where its calls are sent, best first (`send_to`, `transport`).
-    pub targets: Vec<Target>,
+    /// Where its calls are sent (`send_to`, `transport`).
+    pub targets: Vec<SendTo>,
+    /// How they are led from target to target (`redirect`, `target_timeout`).
+    pub routing: Routing,
+    /// How the targets are watched (`health`).
+    pub health: Option<HealthConfig>,
     /// The name that its certificate must have, over TLS; the numeric address if `None` (`tls_name`).
     pub tls_name: Option<String>,
     /// What the carrier must prove besides its address (`inbound_user`, `inbound_password`, `digest`).
@@ -45,6 +50,9 @@ pub struct TrunkConfig {
     pub handling: Handling,
     /// What is believed of it, and what it is shown, of who calls (`identity`, `trust_identity`).
     pub identity: IdentityPolicy,
+    /// Whether the hosts that its targets are looked up to be may call by it: where `addresses` is not
+    /// given.
+    pub learns: bool,
 }
 
 impl TrunkConfig {
@@ -60,26 +68,49 @@ impl TrunkConfig {
             .collect()
     }
 
+    /// A trunk by which nobody calls and that sends nowhere: what every key holds that is not given.
+    pub fn bare(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sources: Vec::new(),
+            targets: Vec::new(),
+            routing: Routing::USUAL,
+            health: None,
+            tls_name: None,
+            inbound: None,
+            credentials: None,
+            codecs: Vec::new(),
+            codec_order: CodecOrder::default(),
+            calls_per_second: None,
+            calls: None,
+            numbers: Numbers::AS_IS,
+            identity: IdentityPolicy::trusting(true),
+            handling: Handling::TRUNK,
+            learns: false,
+        }
+    }
+
+    /// Whether it is known by its credentials alone, wherever it comes from.
+    pub fn is_roaming(&self) -> bool {
+        self.sources.is_empty() && self.targets.is_empty()
+    }
+
     fn read(name: String, mut file: Section, realm: &str) -> Result<Self, ConfigError> {
         check_name(&file, &name)?;
-        let transport = file
-            .one_of("transport", &TRANSPORTS)?
-            .unwrap_or(Transport::Udp);
-        let targets = targets(&mut file, transport)?;
-        let sources = match list(&mut file, "addresses", SOURCE_RULE, |text| {
+        let transport = file.one_of("transport", &target::TRANSPORTS)?;
+        let targets = target::send_to(&mut file, transport)?;
+        let named = list(&mut file, "addresses", SOURCE_RULE, |text| {
             text.parse().ok()
-        })? {
-            Some(sources) => sources,
-            None => targets
-                .iter()
-                .map(|target| Source::host(target.address.ip()))
-                .collect(),
-        };
+        })?;
+        let learns = named.is_none();
+        let sources = named.unwrap_or_else(|| targets.iter().filter_map(numeric).collect());
         let inbound = digest::inbound(&mut file, realm)?;
         if sources.is_empty() && targets.is_empty() && inbound.is_none() {
             return Err(file.missing("addresses", "who may call by it, or send_to"));
         }
         let trunk = Self {
+            routing: target::routing(&mut file)?,
+            health: HealthConfig::read(file.section("health")?)?,
             inbound,
             credentials: digest::credentials(&mut file)?,
             codecs: codecs(&mut file)?,
@@ -91,9 +122,10 @@ impl TrunkConfig {
                 let old = file.boolean("trust_identity")?;
                 IdentityPolicy::read(file.section("identity")?, old)?
             },
-            tls_name: tls_name(&mut file, transport)?,
+            tls_name: tls_name(&mut file, &targets)?,
             handling: Handling::read(&mut file, Handling::TRUNK)?,
             name,
+            learns,
             sources,
             targets,
         };
@@ -102,14 +134,12 @@ impl TrunkConfig {
     }
 }
 
-fn targets(file: &mut Section, transport: Transport) -> Result<Vec<Target>, ConfigError> {
-    let rule = "a numeric address with or without a port, such as 203.0.113.7:5060";
-    let target = |text: &str| {
-        let bare = |ip: IpAddr| SocketAddr::new(ip, transport.default_port());
-        let address = text.parse().ok().or_else(|| text.parse().ok().map(bare))?;
-        Some(Target { transport, address })
-    };
-    Ok(list(file, "send_to", rule, target)?.unwrap_or_default())
+/// The access-list entry of a target that is an address.
+fn numeric(target: &SendTo) -> Option<Source> {
+    match target.hop.host {
+        Host::Ip(ip) => Some(Source::host(ip)),
+        Host::Name(_) => None,
+    }
 }
 
 fn cap(file: &mut Section, key: &str, most: i64) -> Result<Option<u32>, ConfigError> {
@@ -132,9 +162,14 @@ fn numbers(mut normalize: Section) -> Result<Numbers, ConfigError> {
     Ok(numbers)
 }
 
-fn tls_name(file: &mut Section, transport: Transport) -> Result<Option<String>, ConfigError> {
+fn tls_name(file: &mut Section, targets: &[SendTo]) -> Result<Option<String>, ConfigError> {
+    // A name without a transport may turn out to be served by TLS.
+    let may_be = |target: &SendTo| match target.hop.transport {
+        None => matches!(target.hop.host, Host::Name(_)),
+        Some(transport) => transport == Transport::Tls,
+    };
     match file.text("tls_name")? {
-        Some(name) if transport != Transport::Tls => {
+        Some(name) if !targets.iter().any(may_be) => {
             Err(file.refuse("tls_name", "transport = \"tls\" beside it", &name))
         }
         name => Ok(name),
@@ -147,11 +182,6 @@ impl fmt::Display for TrunkConfig {
     }
 }
 
-const TRANSPORTS: [(&str, Transport); 3] = [
-    ("udp", Transport::Udp),
-    ("tcp", Transport::Tcp),
-    ("tls", Transport::Tls),
-];
 const ORDERS: [(&str, CodecOrder); 2] =
     [("ours", CodecOrder::Ours), ("theirs", CodecOrder::Offerer)];
 const SEND_FORMS: [(&str, SendForm); 3] = [

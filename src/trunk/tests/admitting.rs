@@ -401,10 +401,10 @@ fn the_rate_cap_counts_both_ways_and_a_call_refused_for_the_other_cap_costs_no_t
     let capped = TrunkConfig {
         calls: Some(2),
         calls_per_second: Some(3),
-        targets: vec![super::super::Target {
-            transport: sip::transport::Transport::Udp,
-            address: "203.0.113.7:5060".parse().unwrap(),
-        }],
+        targets: vec![super::super::SendTo::at(
+            sip::transport::Transport::Udp,
+            "203.0.113.7:5060".parse().unwrap(),
+        )],
         ..trunk("acme", &["203.0.113.7"])
     };
     let mut world = world(vec![capped], &[]);

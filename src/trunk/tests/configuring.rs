@@ -37,14 +37,14 @@ fn every_key_of_a_trunk_is_read() {
     let targets: Vec<String> = trunk
         .targets
         .iter()
-        .map(|target| target.address.to_string())
+        .map(|target| target.hop.to_string())
         .collect();
-    assert_eq!(targets, ["203.0.113.9:5061", "[2001:db8::9]:5090"]);
+    assert_eq!(targets, ["203.0.113.9", "[2001:db8::9]:5090"]);
     assert!(
         trunk
             .targets
             .iter()
-            .all(|target| target.transport == Transport::Tls)
+            .all(|target| target.hop.transport == Some(Transport::Tls))
     );
     let (user, secrets) = trunk.inbound.unwrap();
     assert!(user == "carrier" && secrets.hash(Algorithm::Sha256).is_some());
@@ -72,7 +72,34 @@ fn a_trunk_that_is_only_sent_to_may_call_from_there() {
         .unwrap()
         .remove(0);
     assert_eq!(trunk.sources, [Source::host([203, 0, 113, 9].into())]);
-    assert_eq!(trunk.targets[0].transport, Transport::Udp);
+    assert_eq!(trunk.targets[0].hop.transport, None);
+}
+
+#[test]
+fn targets_are_in_the_lists_order_unless_one_says_more() {
+    let places = |text: &str| {
+        let trunk = trunks(text).unwrap().remove(0);
+        let place = |it: &super::super::SendTo| (it.hop.to_string(), it.priority, it.weight);
+        trunk.targets.iter().map(place).collect::<Vec<_>>()
+    };
+    let at = |host: &str, priority, weight| (host.to_owned(), priority, weight);
+    assert_eq!(
+        places("send_to = [\"192.0.2.1\", \"sip.a.example:5070\"]"),
+        [at("192.0.2.1", 0, 1), at("sip.a.example:5070", 1, 1)]
+    );
+    let tables = "send_to = [{ host = \"192.0.2.1\", weight = 3 }, \"192.0.2.2\", \
+                  { host = \"b.example\", priority = 5, transport = \"tcp\" }]";
+    assert_eq!(
+        places(tables),
+        [
+            at("192.0.2.1", 0, 3),
+            at("192.0.2.2", 0, 1),
+            at("b.example", 5, 1)
+        ]
+    );
+    let trunk = trunks(tables).unwrap().remove(0);
+    assert_eq!(trunk.targets[2].hop.transport, Some(Transport::Tcp));
+    assert!(trunk.learns && trunk.sources.len() == 2);
 }
 
 #[test]
@@ -87,8 +114,8 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
             "trunks.acme.addresses: want an address (203.0.113.7), a network whose host bits are zero (203.0.113.0/24), or an address and a port (203.0.113.7:5060), have \"203.0.113.7/24\"",
         ),
         (
-            "send_to = [\"sip.carrier.example\"]",
-            "trunks.acme.send_to: want a numeric address with or without a port, such as 203.0.113.7:5060, have \"sip.carrier.example\"",
+            "send_to = [\"203.0.113.700\"]",
+            "trunks.acme.send_to[0].host: want an address or a name, with or without a port, such as 203.0.113.7:5060, [2001:db8::7]:5060 or sip.carrier.example, have \"203.0.113.700\"",
         ),
         (
             "addresses = [\"1.2.3.4\"]|calls = 0",

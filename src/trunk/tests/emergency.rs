@@ -7,10 +7,7 @@ use crate::config::{ConfigError, Section};
 fn read(text: &str) -> Result<Emergency, ConfigError> {
     let mut root = Section::from_toml(text.replace('|', "\n").parse().unwrap());
     let way = "192.0.2.9:5060".parse().unwrap();
-    let target = super::super::Target {
-        transport: sip::transport::Transport::Udp,
-        address: way,
-    };
+    let target = super::super::SendTo::at(sip::transport::Transport::Udp, way);
     let sends = TrunkConfig {
         targets: vec![target],
         ..trunk("acme", &["192.0.2.9"])

@@ -4,6 +4,7 @@ use clock::Duration;
 use media::worker::PortEvent;
 use tandem::call::{CallId, Cdr, ClipRequest};
 use tandem::control::{Event, Output, What};
+use tandem::trunk::names::Answer;
 
 use super::host::index_of;
 use super::{Task, World};
@@ -85,6 +86,11 @@ impl World<'_> {
                 true
             }
             Output::Registered(_) | Output::Note(_) | Output::Captured(_) => false,
+            Output::Resolve(question) => {
+                let nobody = Answer::Failed("this world has no names".to_owned());
+                self.control.resolved(self.now, &question, nobody);
+                false
+            }
             Output::Event(event) => self.on_event(event),
         }
     }

@@ -425,6 +425,13 @@ impl UserAgent {
         self.cancel_if_due(now, session);
     }
 
+    pub(super) fn has_provisional(&self, id: SessionId) -> bool {
+        match self.sessions.get(id.0).map(|session| &session.phase) {
+            Some(Phase::Inviting { tx }) => self.may_cancel(*tx),
+            _ => false,
+        }
+    }
+
     /// Sends the CANCEL of an abandoned INVITE as soon as a provisional response came.
     pub(super) fn cancel_if_due(&mut self, now: Now, session: &mut Session) {
         let Phase::Abandoned {

@@ -240,6 +240,17 @@ impl UserAgent {
         self.send_outside(now, request)
     }
 
+    /// Forgets a request of ours outside any dialog: no [`Event::Response`] follows, nothing is sent
+    /// again. Looks at every request under way.
+    pub fn forget_request(&mut self, request: RequestId) {
+        self.drop_outside(request);
+    }
+
+    /// Whether an INVITE of ours has had a provisional response, 100 included, and no final one.
+    pub fn is_proceeding(&self, session: SessionId) -> bool {
+        self.has_provisional(session)
+    }
+
     /// Answers [`Event::Requested`] with a final status.
     pub fn respond(
         &mut self,

@@ -74,6 +74,17 @@ impl UserAgent {
         });
     }
 
+    pub(super) fn drop_outside(&mut self, request: RequestId) {
+        let is_it = |ua: &Self, id: u64| {
+            let tx = ua.clients.get(id);
+            tx.is_some_and(|tx| tx.owner == ClientOwner::Outside(request))
+        };
+        let found = self.clients.names().into_iter().find(|&id| is_it(self, id));
+        if let Some(id) = found {
+            self.abandon_client(id);
+        }
+    }
+
     /// A request without a To tag, other than INVITE, ACK and CANCEL.
     pub(super) fn on_request_outside(
         &mut self,

@@ -1,0 +1,255 @@
+//! What is known of carriers beside their calls: names, health. The walk that keeps it fresh.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use clock::Now;
+use sip::message::Method;
+use sip::transport::Flow;
+use sip::ua::{OutOfDialog, RequestId};
+
+use super::hunting::{Hunts, Pending};
+use super::trouble::CarrierTrouble;
+use super::{Control, Event, Output, What};
+use crate::trunk::{
+    Answer, Health, HealthChange, Hop, NameCache, Ordered, Pong, Question, Speaks, Target, hops,
+};
+
+/// Everything about carriers that outlives a call.
+pub(super) struct Carriers {
+    /// What DNS has said.
+    pub(super) names: NameCache,
+    /// What this server sends by.
+    pub(super) speaks: Speaks,
+    /// Targets and their health, by trunk.
+    pub(super) health: BTreeMap<String, Health>,
+    /// Dialled legs that have not been answered.
+    pub(super) hunts: Hunts,
+    /// Diallings that wait for a name.
+    pub(super) pending: Vec<Pending>,
+    /// OPTIONS under way.
+    pings: HashMap<RequestId, (String, Target)>,
+    /// When names were walked last, and when they are to be walked again.
+    walked: Now,
+    walk_at: Option<Now>,
+}
+
+impl Carriers {
+    pub(super) fn new(now: Now, speaks: Speaks) -> Self {
+        Self {
+            names: NameCache::default(),
+            speaks,
+            health: BTreeMap::new(),
+            hunts: Hunts::default(),
+            pending: Vec::new(),
+            pings: HashMap::new(),
+            walked: now,
+            walk_at: Some(now),
+        }
+    }
+
+    /// When [`Control::keep_carriers`] is next due.
+    pub(super) fn deadline(&self) -> Option<Now> {
+        let health = self.health.values().filter_map(Health::deadline).min();
+        let pending = self.pending.iter().map(|pending| pending.until).min();
+        [self.walk_at, health, pending, self.hunts.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Control {
+    /// Takes the answer to an [`Output::Resolve`].
+    pub fn resolved(&mut self, now: Now, question: &Question, answer: Answer) {
+        if let Answer::Failed(why) = &answer {
+            let (question, why) = (question.clone(), why.clone());
+            let trouble = CarrierTrouble::NameDead { question, why };
+            self.tell(now, What::Trouble(trouble.explanation()));
+        }
+        self.carriers.names.answered(now, question, answer);
+        self.walk_names(now);
+        self.take_up(now);
+        self.pump(now);
+    }
+
+    /// Acts on what is due about carriers.
+    pub(super) fn keep_carriers(&mut self, now: Now) {
+        if self.carriers.walk_at.is_some_and(|at| at <= now) {
+            self.walk_names(now);
+        }
+        self.take_up(now);
+        self.lose_patience(now);
+        let trunks: Vec<String> = self.carriers.health.keys().cloned().collect();
+        for trunk in trunks {
+            self.overdue_pings(now, &trunk);
+            self.send_pings(now, &trunk);
+        }
+    }
+
+    /// Looks every trunk's targets up again: what is no longer good is asked for, what has changed is
+    /// taken over. Calls find it done.
+    pub(super) fn walk_names(&mut self, now: Now) {
+        let trunks: Vec<_> = self.trunks.trunks().map(|(it, _)| it.clone()).collect();
+        let stays = |name: &String| trunks.iter().any(|trunk| trunk.name == *name);
+        self.carriers.health.retain(|name, _| stays(name));
+        for trunk in &trunks {
+            let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
+            let random = &mut || self.random.next();
+            let (found, _) = hops(now, trunk, speaks, names, random);
+            let addresses = found.iter().map(|hop| hop.target.address.ip()).collect();
+            self.trunks.learn(&trunk.name, addresses);
+            let health = self.carriers.health.entry(trunk.name.clone()).or_default();
+            health.configure(trunk.health);
+            health.set_targets(now, &found, || self.random.next());
+        }
+        self.carriers.walked = now;
+        self.carriers.walk_at = self.carriers.names.deadline(now);
+        self.ask_names();
+    }
+
+    /// Hands out the questions that were noted.
+    pub(super) fn ask_names(&mut self) {
+        while let Some(question) = self.carriers.names.poll_question() {
+            self.outputs.push_back(Output::Resolve(question));
+        }
+        if self.carriers.walk_at.is_none() {
+            self.carriers.walk_at = self.carriers.names.deadline(self.carriers.walked);
+        }
+    }
+
+    /// A trunk's hops in the order in which a call should try them, and what is in the way.
+    pub(super) fn hops_of(
+        &mut self,
+        now: Now,
+        trunk: &crate::trunk::TrunkConfig,
+    ) -> (Ordered, crate::trunk::Located) {
+        let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
+        let (found, sum) = hops(now, trunk, speaks, names, &mut || self.random.next());
+        self.ask_names();
+        let ordered = match self.carriers.health.get(&trunk.name) {
+            Some(health) => health.order(now, found),
+            None => Health::default().order(now, found),
+        };
+        (ordered, sum)
+    }
+
+    fn send_pings(&mut self, now: Now, trunk: &str) {
+        let Some(health) = self.carriers.health.get_mut(trunk) else {
+            return;
+        };
+        for hop in health.due(now) {
+            let target = hop.target;
+            match self
+                .flow_to(target)
+                .and_then(|flow| self.ping(now, flow, &hop))
+            {
+                Some(request) => {
+                    let of = (trunk.to_owned(), target);
+                    self.carriers.pings.insert(request, of);
+                }
+                None => self.on_pong(
+                    now,
+                    trunk,
+                    target,
+                    &Pong::Failed("no OPTIONS could be sent"),
+                ),
+            }
+        }
+    }
+
+    fn overdue_pings(&mut self, now: Now, trunk: &str) {
+        let Some(health) = self.carriers.health.get(trunk) else {
+            return;
+        };
+        for target in health.overdue(now) {
+            let of = |(_, (name, pinged)): &(&RequestId, &(String, Target))| {
+                name == trunk && *pinged == target
+            };
+            let request = self.carriers.pings.iter().find(of).map(|(id, _)| *id);
+            if let Some(request) = request {
+                self.carriers.pings.remove(&request);
+                self.ua.forget_request(request);
+            }
+            self.on_pong(now, trunk, target, &Pong::Failed("no answer to OPTIONS"));
+        }
+    }
+
+    /// Sends one OPTIONS (RFC 3261 §11).
+    fn ping(&mut self, now: Now, flow: Flow, hop: &Hop) -> Option<RequestId> {
+        let uri = format!("sip:{}", hop.host_tail());
+        let host = self.host_of(flow).to_owned();
+        let options = OutOfDialog {
+            method: Method::Options,
+            to: format!("<{uri}>"),
+            request_uri: uri,
+            flow,
+            from: format!("<sip:tandem@{host}>"),
+            contact_user: Some("tandem".to_owned()),
+            headers: vec![("Accept".to_owned(), "application/sdp".to_owned())],
+            body: None,
+            credentials: None,
+        };
+        self.ua.request(now, options).ok()
+    }
+
+    /// A request of ours outside any dialog came to its end.
+    pub(super) fn on_response(&mut self, now: Now, request: RequestId, status: u16, heard: bool) {
+        let Some((trunk, target)) = self.carriers.pings.remove(&request) else {
+            return;
+        };
+        let pong = if heard {
+            Pong::Answered(status)
+        } else {
+            Pong::Failed("the way to it broke")
+        };
+        self.on_pong(now, &trunk, target, &pong);
+    }
+
+    fn on_pong(&mut self, now: Now, trunk: &str, target: Target, pong: &Pong) {
+        let health = self.carriers.health.get_mut(trunk);
+        let change = health.and_then(|health| health.on_pong(now, target, pong));
+        self.tell_health(now, trunk, change);
+    }
+
+    /// A call's request was answered by that target.
+    pub(super) fn target_lives(&mut self, now: Now, trunk: &str, target: Target) {
+        let health = self.carriers.health.get_mut(trunk);
+        let change = health.and_then(|health| health.proven(now, target));
+        self.tell_health(now, trunk, change);
+    }
+
+    /// A call had no use of that target.
+    pub(super) fn target_fails(
+        &mut self,
+        now: Now,
+        trunk: &str,
+        target: Target,
+        (why, rest): (&str, Option<Duration>),
+    ) {
+        let health = self.carriers.health.get_mut(trunk);
+        let change = health.and_then(|health| health.setback(now, target, why, rest));
+        self.tell_health(now, trunk, change);
+    }
+
+    fn tell_health(&mut self, now: Now, trunk: &str, change: Option<HealthChange>) {
+        if let Some(change) = change {
+            let what = What::Target {
+                trunk: trunk.to_owned(),
+                target: change.target,
+                state: change.state,
+                why: change.reason,
+            };
+            self.tell(now, what);
+        }
+    }
+
+    /// Tells something that belongs to no call.
+    pub(super) fn tell(&mut self, now: Now, what: What) {
+        self.outputs.push_back(Output::Event(Event {
+            at: now,
+            call: None,
+            what,
+        }));
+    }
+}
