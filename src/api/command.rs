@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ApiError;
 use crate::call::{CallId, Cause, Direction};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
+use crate::control::{Probe, Refused, Rehearsal};
 use crate::store::EndpointRow;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
@@ -91,6 +92,24 @@ pub enum Command {
     Reload {
         /// What was read, or every mistake found: then nothing has changed.
         reply: Reply<Result<Reloaded, Vec<String>>>,
+    },
+    /// What would become of a call.
+    Explain {
+        /// Which.
+        probe: Box<Probe>,
+        /// The way that it takes, and where it ends.
+        reply: Reply<Rehearsal>,
+    },
+    /// What was refused lately.
+    Refusals {
+        /// In which call, by our id or the SIP Call-ID.
+        call: Option<String>,
+        /// By which id.
+        id: Option<String>,
+        /// How many at most.
+        limit: usize,
+        /// Each with how long ago.
+        reply: Reply<Vec<(Duration, Refused)>>,
     },
     /// How full every table is.
     Counts {

@@ -11,6 +11,7 @@ mod center;
 mod command;
 mod endpoints;
 mod error;
+mod explain;
 mod gauges;
 mod key;
 mod open;
@@ -37,6 +38,7 @@ pub use command::{
     EndpointSnapshot, NewEndpoint, Reloaded, Reply, SipCounts, WaitsFor,
 };
 pub use error::ApiError;
+pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, StepJson, WhyJson};
 pub use key::{Key, KeyFound};
 pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
@@ -87,6 +89,8 @@ impl Api {
             .routes(routes!(cdrs::list))
             .routes(routes!(cdrs::recording))
             .routes(routes!(center::reload))
+            .routes(routes!(explain::explain))
+            .routes(routes!(explain::refusals))
             .split_for_parts();
         let (open, open_document) = OpenApiRouter::new()
             .routes(routes!(open::healthz))

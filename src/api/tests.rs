@@ -16,6 +16,7 @@ use super::*;
 use crate::call::{CallId, Cause, Cdr, Direction, Handover, How};
 use crate::center::{Center, Input, QueueConfig, Wish};
 use crate::config::Secret;
+use crate::control::{Refused, Rehearsal, Step, Verdict};
 use crate::store::{Anchor, CdrRow, EndpointRow, Record, Writer};
 
 const KEY: &str = "a key that only the test knows";
@@ -200,6 +201,31 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
             }
             Command::Capture { call, reply } => give(reply, call == CallId(1)),
             Command::CaptureNext { reply, .. } => give(reply, ()),
+            Command::Explain { probe, reply } => {
+                let verdict = Verdict::Taken(format!("rings {}", probe.to));
+                let steps = vec![Step {
+                    name: "listener",
+                    text: probe.source.to_string(),
+                }];
+                give(reply, Rehearsal { steps, verdict });
+            }
+            Command::Refusals { call, reply, .. } => {
+                let refused = Refused {
+                    at: now,
+                    call: None,
+                    status: 404,
+                    why: crate::explain::Explanation {
+                        id: "no-entry",
+                        expected: "a".to_owned(),
+                        found: "b".to_owned(),
+                        fix: "c".to_owned(),
+                    },
+                    request: None,
+                };
+                let wanted = call.is_none_or(|call| call == "sip-1");
+                let kept = wanted.then_some((Duration::from_secs(1), refused));
+                give(reply, kept.into_iter().collect());
+            }
             Command::Reload { reply } => give(reply, Err(vec!["main.kdl:3:1: no".to_owned()])),
             Command::Counts { reply } => {
                 give(
@@ -270,6 +296,8 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("GET", "/v1/cdrs"),
         ("GET", "/v1/recordings/c0000000000000001"),
         ("POST", "/v1/reload"),
+        ("POST", "/v1/explain"),
+        ("GET", "/v1/refusals"),
     ];
     for (method, path) in guarded {
         for key in [None, Some("wrong"), Some("")] {
@@ -483,6 +511,36 @@ async fn a_control_that_is_gone_or_silent_makes_the_server_unready_but_not_stuck
 }
 
 #[tokio::test]
+async fn a_call_is_explained_and_what_was_refused_is_found_by_its_call() {
+    let world = World::new().await;
+    let ask = json!({"from": "+33142685300", "to": "100", "ip": "203.0.113.7:5070"}).to_string();
+    let (status, told) = world.ask("POST", "/v1/explain", &ask).await;
+    let steps = json!([{"step": "listener", "text": "203.0.113.7:5070"}]);
+    let want = json!({"taken": true, "outcome": "rings 100", "steps": steps});
+    assert_eq!((status, told), (200, want));
+    for wrong in [
+        json!({"from": "1", "to": "2", "ip": "here"}),
+        json!({"from": "1", "to": "2", "ip": "::1", "transport": "pigeon"}),
+        json!({"from": "1", "to": "2", "ip": "::1", "at": "noon"}),
+        json!({"from": "1\r\nX: y", "to": "2", "ip": "::1"}),
+        json!({"from": "1", "to": "2", "ip": "::1", "headers": [["X", "a\r\nb"]]}),
+        json!({"from": "1", "to": "2", "ip": "::1", "colour": "red"}),
+    ] {
+        let (status, error) = world.ask("POST", "/v1/explain", &wrong.to_string()).await;
+        assert_eq!(
+            (status, &error["error"]["id"]),
+            (400, &json!("bad-request")),
+            "{wrong}"
+        );
+    }
+    let (_, kept) = world.ask("GET", "/v1/refusals?call=sip-1", "").await;
+    assert_eq!(kept[0]["why"]["id"], "no-entry");
+    let (_, none) = world.ask("GET", "/v1/refusals?call=other", "").await;
+    assert_eq!(none, json!([]));
+    assert_eq!(world.ask("GET", "/v1/refusals?limit=0", "").await.0, 400);
+}
+
+#[tokio::test]
 async fn the_openapi_document_names_every_path_and_the_key() {
     let world = World::new().await;
     let (_, document) = world.ask("GET", "/openapi.json", "").await;
@@ -502,8 +560,10 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/cdrs",
         "/v1/endpoints",
         "/v1/endpoints/{name}",
+        "/v1/explain",
         "/v1/queues",
         "/v1/recordings/{call_id}",
+        "/v1/refusals",
         "/v1/reload",
         "/version",
     ];

@@ -426,7 +426,7 @@ pub(super) fn now_ms() -> i64 {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-fn timestamp(ms: i64) -> String {
+pub(super) fn timestamp(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms)
         .map(|t| format!("{t:.3}"))
         .unwrap_or_default()

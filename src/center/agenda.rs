@@ -16,7 +16,7 @@ pub(super) enum Who {
 }
 
 /// Timers in order of time. Every operation is O(log n).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
     by_time: BTreeSet<(Now, Who)>,
     times: BTreeMap<Who, Now>,

@@ -24,7 +24,7 @@ struct Standing {
 ///
 /// An input costs O(log n) for n calls and agents, plus the free agents looked at until one serves
 /// the queue; [`Input::Configure`] and position announcements cost O(n).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Center {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) agents: BTreeMap<AgentId, Agent>,

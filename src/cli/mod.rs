@@ -5,6 +5,7 @@
 
 mod calls;
 mod ladder;
+mod explain;
 mod plans;
 mod remote;
 #[cfg(test)]
@@ -46,6 +47,8 @@ enum Command {
     Pcap(trace::PcapArgs),
     /// Shows calls, queues, agents, trunks and media threads, live
     Top(top::TopArgs),
+    /// Says why a call was refused or would be, and what would mend it
+    Explain(Box<explain::ExplainArgs>),
     /// Runs an example contact centre on loopback, with callers and agents
     Demo(DemoArgs),
     /// Prints the version
@@ -193,6 +196,7 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Trace(args) => trace::run(&args, out),
         Command::Pcap(args) => trace::pcap(&args, out),
         Command::Top(args) => top::run(&args, out),
+        Command::Explain(args) => explain::run(&args, out),
         Command::Demo(args) => demo(&args, out),
         Command::Version => {
             writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))

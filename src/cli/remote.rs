@@ -33,6 +33,16 @@ pub(super) struct Remote {
 }
 
 impl RemoteArgs {
+    /// Whether the server is named, and so meant to be asked.
+    pub(super) fn names_url(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// The configuration that the server is found by.
+    pub(super) const fn config(&self) -> &ConfigArgs {
+        &self.config
+    }
+
     /// The server, not yet asked anything.
     pub(super) fn remote(&self) -> Result<Remote, Failure> {
         let config = self.config.load()?;
@@ -68,15 +78,25 @@ impl Remote {
         String::from_utf8(bytes).map_err(|error| Failure::Failed(error.into()))
     }
 
+    /// The body of a success after `body` was posted.
+    pub(super) fn post(&self, path: &str, body: &str) -> Result<String, Failure> {
+        let bytes = self.send("POST", path, body)?;
+        String::from_utf8(bytes).map_err(|error| Failure::Failed(error.into()))
+    }
+
     /// Sends one request; the body of a success.
     pub(super) fn ask(&self, method: &str, path: &str) -> Result<Vec<u8>, Failure> {
+        self.send(method, path, "")
+    }
+
+    fn send(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>, Failure> {
         let url = format!("{}{path}", self.url);
         let exchange = || -> anyhow::Result<(u16, Vec<u8>)> {
             let request = ureq::http::Request::builder()
                 .method(method)
                 .uri(&url)
                 .header("authorization", format!("Bearer {}", self.key))
-                .body(())?;
+                .body(body.to_owned())?;
             let mut response = self.agent.run(request)?;
             let body = response.body_mut().with_config().limit(BODY_MAX);
             let body = body.read_to_vec()?;

@@ -368,7 +368,7 @@ impl Control {
                     .header(Name::SessionExpires)
                     .unwrap_or_default()
                     .to_owned(),
-                least: self.ua.min_se().as_secs().to_string(),
+                least: self.ua.config().min_se.as_secs().to_string(),
             },
             None => Signalling::Merged,
         };

@@ -24,6 +24,7 @@ mod queues;
 mod random;
 mod refusal;
 mod refusals;
+mod rehearsal;
 mod replaced;
 mod resolve;
 mod transfers;
@@ -65,6 +66,7 @@ pub use event::{CallSnapshot, Event, What};
 pub use noting::{Captured, Note, Noted, PortFacts};
 pub use refusal::{Refusal, Signalling};
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused, RequestFacts};
+pub use rehearsal::{CalleeDoes, Probe, Rehearsal, Step, Verdict, dry_plane};
 pub use trouble::CarrierTrouble;
 pub use wall::WallClock;
 
@@ -128,6 +130,8 @@ pub struct Listener {
     pub transport: Transport,
     /// Whether its addresses are IPv6.
     pub v6: bool,
+    /// The address bound.
+    pub bound: SocketAddr,
     /// The address for audio that SDP names on its calls, if not the media plane's own.
     pub media: Option<IpAddr>,
 }

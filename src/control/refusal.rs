@@ -86,6 +86,37 @@ pub enum Refusal {
         /// The transport.
         transport: Transport,
     },
+    /// No listener of ours hears the caller.
+    NotHeard {
+        /// What he speaks.
+        transport: Transport,
+        /// Where he sends to, if that is known.
+        to: Option<SocketAddr>,
+        /// Whether he speaks IPv6.
+        v6: bool,
+        /// What is missing.
+        why: NotHeard,
+        /// Our listeners, for people.
+        listeners: String,
+    },
+    /// There is no trunk of that name.
+    NoSuchTrunk {
+        /// The name.
+        trunk: String,
+        /// The nearest that exists.
+        near: Option<String>,
+    },
+    /// The source belongs to another trunk than the one asked about.
+    OtherTrunk {
+        /// The trunk asked about.
+        wanted: String,
+        /// The source.
+        source: SocketAddr,
+        /// Whose it is.
+        owner: String,
+        /// By which entry.
+        entry: trunk::Source,
+    },
     /// Neither an endpoint nor a number for a trunk.
     NotDialable {
         /// The text.
@@ -115,6 +146,17 @@ pub enum Refusal {
         /// Flow and step.
         step: String,
     },
+}
+
+/// Why no listener hears a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotHeard {
+    /// None has his transport and family.
+    NoSuchListener,
+    /// None is at that address and port.
+    OtherPort,
+    /// Those that there are listen on loopback.
+    LoopbackOnly,
 }
 
 /// Why the SIP machine turned a request away.
@@ -184,6 +226,14 @@ impl Refusal {
         }
     }
 
+    /// A refusal because there is no trunk of that name among `names`.
+    pub(super) fn no_such_trunk<'n>(trunk: &str, names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self::NoSuchTrunk {
+            trunk: trunk.to_owned(),
+            near: nearest(trunk, names).map(str::to_owned),
+        }
+    }
+
     /// A name that never changes.
     pub fn id(&self) -> &'static str {
         match self {
@@ -214,6 +264,13 @@ impl Refusal {
             Self::NotRegistered { .. } => "endpoint-not-registered",
             Self::NoSuchEndpoint { .. } => "no-such-endpoint",
             Self::NoListener { .. } => "no-listener",
+            Self::NotHeard { why, .. } => match why {
+                NotHeard::NoSuchListener => "listener-none",
+                NotHeard::OtherPort => "listener-other-port",
+                NotHeard::LoopbackOnly => "listener-loopback-only",
+            },
+            Self::NoSuchTrunk { .. } => "no-such-trunk",
+            Self::OtherTrunk { .. } => "trunk-other",
             Self::NotDialable { .. } => "not-dialable",
             Self::Carrier(trouble) => trouble.id(),
             Self::NoInvite(_) => "invite-not-sent",
@@ -261,6 +318,28 @@ impl Refusal {
             | Self::NoSuchEndpoint { .. }
             | Self::NoListener { .. }
             | Self::NotDialable { .. } => self.unreachable(),
+            Self::NotHeard { .. } => self.not_heard(),
+            Self::NoSuchTrunk { trunk, near } => {
+                let name = printable(trunk);
+                let fix = match near {
+                    Some(near) => format!("write {near}, or add [trunks.{name}]"),
+                    None => format!("add [trunks.{name}]"),
+                };
+                parts("a configured trunk", &name, &fix)
+            }
+            Self::OtherTrunk {
+                wanted,
+                source,
+                owner,
+                entry,
+            } => (
+                format!("a source of trunk {wanted}"),
+                format!("{source}, which is trunk {owner}'s by {entry}"),
+                format!(
+                    "add \"{}\" to trunks.{wanted}.addresses: the narrowest entry names the owner",
+                    source.ip().to_canonical()
+                ),
+            ),
             Self::Queue { queue, why, agents } => queue_left(queue, *why, agents),
             Self::Flow { cause, step } => (
                 "a step that answers".to_owned(),
@@ -304,6 +383,43 @@ impl Refusal {
                 "raise rtp.workers, or add a server; see tandem_media_ticks_late_total",
             ),
         }
+    }
+
+    /// Why no listener hears a caller.
+    fn not_heard(&self) -> Parts {
+        let Self::NotHeard {
+            transport,
+            to,
+            v6,
+            why,
+            listeners,
+        } = self
+        else {
+            return Parts::default();
+        };
+        let key = key_of(*transport);
+        let any = if *v6 { "[::]" } else { "0.0.0.0" };
+        let family = if *v6 { "IPv6" } else { "IPv4" };
+        let port = to.map_or(transport.default_port(), |to| to.port());
+        let expected = match (why, to) {
+            (NotHeard::OtherPort, Some(to)) => format!("a {transport} listener at {to}"),
+            (NotHeard::LoopbackOnly, _) => {
+                format!("a {transport} listener that other machines reach")
+            }
+            _ => format!("a {transport} listener for {family}"),
+        };
+        let fix = match why {
+            NotHeard::LoopbackOnly => {
+                format!(
+                    "set sip.{key} = [\"{any}:{port}\"], and sip.advertised to the public address"
+                )
+            }
+            NotHeard::OtherPort => format!(
+                "add \"{any}:{port}\" to sip.{key}, or have the caller send to a port of ours"
+            ),
+            NotHeard::NoSuchListener => format!("add \"{any}:{port}\" to sip.{key}"),
+        };
+        (expected, listeners.clone(), fix)
     }
 
     /// Why nobody can be rung.

@@ -396,6 +396,17 @@ impl Plan {
         Some((node.step.verb(), &flow.name))
     }
 
+    /// What opening hours say at a time: `office: closed (Fri 19:02 Europe/Dublin)`.
+    pub fn hours_shown(&self, at: jiff::Timestamp) -> Vec<String> {
+        let shown = |(name, hours): (&String, &Hours)| {
+            let state = if hours.is_open(at) { "open" } else { "closed" };
+            let local = at.to_zoned(hours.zone.clone());
+            let local = local.strftime("%a %Y-%m-%d %H:%M %Z");
+            format!("{name}: {state} ({local})")
+        };
+        self.hours.iter().take(16).map(shown).collect()
+    }
+
     /// The names of its files.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.sources.iter().map(|source| &source.path)

@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::call::CallId;
 use crate::center::Obstacle;
-use crate::control::{CallSnapshot, Control};
+use crate::control::{CallSnapshot, Control, Refused};
 use crate::store::EndpointRow;
 use crate::trunk::{Digests, EndpointConfig, Handling, Secrets};
 
@@ -49,6 +49,27 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         }
         Command::RemoveEndpoint { name, reply } => {
             let _ = reply.send(remove_endpoint(control, now, &name));
+        }
+        Command::Explain { probe, reply } => drop(reply.send(control.rehearse(now, &probe))),
+        Command::Refusals {
+            call,
+            id,
+            limit,
+            reply,
+        } => {
+            let kept = control.refusals();
+            let of_id = |it: &&Refused| id.as_ref().is_none_or(|id| it.why.id == id);
+            let age = |it: &Refused| (now - it.at, it.clone());
+            let found = match &call {
+                Some(call) => kept
+                    .of_call(call)
+                    .filter(of_id)
+                    .take(limit)
+                    .map(age)
+                    .collect(),
+                None => kept.iter().filter(of_id).take(limit).map(age).collect(),
+            };
+            drop(reply.send(found));
         }
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {

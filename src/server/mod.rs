@@ -15,6 +15,7 @@ mod commands;
 mod edge;
 mod known;
 mod notify;
+mod offline;
 mod plans;
 mod reload;
 mod seeing;
@@ -44,6 +45,7 @@ use crate::store::Store;
 use reload::Reloader;
 use shard::ShardHandle;
 
+pub use offline::{Registered, offline};
 pub use plans::{PlanError, load as load_plan, prompt_names, read as read_plans};
 
 /// Runs a server until SIGTERM or SIGINT, then lets its calls end.

@@ -100,6 +100,7 @@ pub(super) fn faces(
             id,
             transport,
             v6: bound.local.is_ipv6(),
+            bound: bound.local,
             media: listener.media,
         };
         (presented, sending)

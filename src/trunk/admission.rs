@@ -18,7 +18,7 @@ use super::file::{EndpointConfig, TrunkConfig};
 use super::identity::{Identity, user_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
-use super::secrets::Digests;
+use super::secrets::{Digests, Secrets};
 use super::source::Source;
 
 /// What [`Trunks`] starts from.
@@ -108,7 +108,7 @@ pub struct Admitted {
 }
 
 /// Trunks and endpoints, the caps in use, and the digest server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Trunks {
     trunks: BTreeMap<String, Trunk>,
     endpoints: BTreeMap<String, Arc<EndpointConfig>>,
@@ -118,7 +118,7 @@ pub struct Trunks {
     emergency: Emergency,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Trunk {
     config: Arc<TrunkConfig>,
     /// Hosts of targets that are names: their calls are the trunk's too.
@@ -291,18 +291,46 @@ impl Trunks {
 
     /// The trunk whose access list contains the source: of several the narrowest entry's.
     fn owner(&self, remote: SocketAddr) -> Option<Arc<TrunkConfig>> {
+        self.owner_entry(remote).map(|(trunk, _)| trunk.clone())
+    }
+
+    /// The trunk that the source belongs to, and the entry of its access list that says so.
+    pub fn owner_entry(&self, remote: SocketAddr) -> Option<(&Arc<TrunkConfig>, Source)> {
         let entries = self.trunks.values().flat_map(|trunk| {
-            let matching = trunk
-                .config
-                .sources
-                .iter()
-                .chain(&trunk.learned)
-                .filter(|source| source.contains(remote));
-            matching.map(|source| (source.narrowness(), &trunk.config))
+            let sources = trunk.config.sources.iter().chain(&trunk.learned);
+            let matching = sources.filter(|source| source.contains(remote));
+            matching.map(|source| (&trunk.config, *source))
         });
-        entries
-            .max_by_key(|(narrowness, _)| *narrowness)
-            .map(|(_, config)| config.clone())
+        entries.max_by_key(|(_, source)| source.narrowness())
+    }
+
+    /// The trunk that must prove to be that user.
+    pub fn inbound_user(&self, user: &str) -> Option<&Arc<TrunkConfig>> {
+        inbound_of(&self.trunks, user)
+    }
+
+    /// What proves a user, endpoint or trunk.
+    pub fn secret_of(&self, user: &str) -> Option<&Secrets> {
+        match self.endpoints.get(user) {
+            Some(endpoint) => endpoint.secrets.as_ref(),
+            None => Some(&self.inbound_user(user)?.inbound.as_ref()?.1),
+        }
+    }
+
+    /// Why a source is not that of the trunk `wanted`.
+    pub fn not_of(&self, wanted: &str, source: SocketAddr) -> Refusal {
+        let trunk = self.trunk(wanted);
+        let entries = trunk.into_iter().flat_map(|trunk| &trunk.sources);
+        let near = |&entry: &Source| Some((entry.nearness(source)?, entry));
+        let nearest = entries.filter_map(near).max_by_key(|(bits, _)| *bits);
+        Refusal::UnknownSource {
+            source,
+            nearest: nearest.map(|(_, entry)| Nearest {
+                trunk: wanted.to_owned(),
+                entry,
+            }),
+            silent: false,
+        }
     }
 
     /// Whether some endpoint, or a trunk known by its credentials alone, may be at this address.
@@ -316,7 +344,8 @@ impl Trunks {
             || self.trunks.values().any(roaming)
     }
 
-    fn stranger(&self, flow: Flow) -> Refusal {
+    /// Why a source that nobody knows is refused.
+    pub fn stranger(&self, flow: Flow) -> Refusal {
         let policy = self
             .strangers
             .get(&flow.listener.0)

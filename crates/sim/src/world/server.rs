@@ -41,6 +41,7 @@ pub(super) fn control(
         id,
         transport,
         v6: false,
+        bound: SERVER,
         media: None,
     });
     let mut user_agent = UserAgentConfig::new(heard.to_vec(), "Tandem");

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
 /// Verifies digest credentials of one realm.
+#[derive(Clone)]
 pub struct DigestServer {
     secret: [u8; 32],
     realm: String,

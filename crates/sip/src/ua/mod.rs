@@ -263,9 +263,9 @@ impl UserAgent {
         self.on_respond(now, request, status, headers, body);
     }
 
-    /// The shortest session interval that it takes (RFC 4028 §5).
-    pub const fn min_se(&self) -> clock::Duration {
-        self.config.min_se
+    /// How it presents itself, and its bounds.
+    pub const fn config(&self) -> &UserAgentConfig {
+        &self.config
     }
 
     /// The SIP Call-ID of a session that stands, for whoever ties messages to calls.
