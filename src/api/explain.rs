@@ -10,7 +10,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use sip::transport::Transport;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::center::read;
 use super::wire::{ErrorJson, now_ms, timestamp};
@@ -218,7 +218,7 @@ pub(super) async fn explain(
 }
 
 /// Which refusals are wanted.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefusalsQuery {

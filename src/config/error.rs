@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::explain::Explanation;
+
 /// A configuration that is refused. The process ends with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -70,6 +72,72 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// A name that never changes.
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Value { .. } => "config-value",
+            Self::Missing { .. } => "config-missing",
+            Self::Unknown { .. } => "config-unknown-key",
+            Self::Twice { .. } => "config-twice",
+            Self::At { error, .. } => error.id(),
+            Self::Syntax { .. } => "config-syntax",
+            Self::Unreadable { .. } => "config-unreadable",
+        }
+    }
+
+    /// What was expected, what was found, and the fix.
+    pub fn explanation(&self) -> Explanation {
+        let (expected, found, fix) = match self {
+            Self::Value { key, rule, value } => (
+                rule.clone(),
+                format!("{key} = {value}"),
+                format!("correct {key}"),
+            ),
+            Self::Missing { key, rule } => {
+                (rule.clone(), format!("no {key}"), format!("set {key}"))
+            }
+            Self::Unknown { key, nearest } => (
+                "a key that there is".to_owned(),
+                key.clone(),
+                match nearest {
+                    Some(near) => format!("write {near} instead of {key}"),
+                    None => format!("remove {key}"),
+                },
+            ),
+            Self::Twice {
+                key,
+                what,
+                elsewhere,
+            } => (
+                format!("{what} in one place"),
+                format!("{key}, and {elsewhere}"),
+                "remove one of them".to_owned(),
+            ),
+            Self::At { file, line, error } => {
+                let mut inner = error.explanation();
+                inner.found = format!("{} ({}:{line})", inner.found, file.display());
+                return inner;
+            }
+            Self::Syntax { file, message } => (
+                "TOML".to_owned(),
+                format!("{}: {message}", file.display()),
+                "correct the line that is named".to_owned(),
+            ),
+            Self::Unreadable { file, message } => (
+                "a file that can be read".to_owned(),
+                format!("{}: {message}", file.display()),
+                "correct the path, or its permissions".to_owned(),
+            ),
+        };
+        let id = self.id();
+        Explanation {
+            id,
+            expected,
+            found,
+            fix,
+        }
+    }
+
     /// The path of the key that is wrong, if it stands in a file.
     pub(super) fn key(&self) -> Option<&str> {
         match self {

@@ -386,10 +386,20 @@ impl Control {
             Some(header.username.into_owned())
         });
         let user = user.unwrap_or_default();
-        let names = || self.trunks.endpoints().map(|it| it.name.as_str());
+        let endpoints = self.trunks.endpoints().map(|it| it.name.as_str());
+        let carriers = self.trunks.trunks();
+        let carriers = carriers.filter_map(|(it, _)| Some(it.inbound.as_ref()?.0.as_str()));
+        let names = endpoints.chain(carriers);
+        let key = match self.trunks.inbound_user(&user) {
+            _ if self.trunks.endpoint(&user).is_some() => {
+                Some(format!("endpoints.{user}.password"))
+            }
+            Some(trunk) => Some(format!("trunks.{}.inbound_password", trunk.name)),
+            None => None,
+        };
         let why = Refusal::Credentials {
-            known: names().any(|name| name == user),
-            near: nearest(&user, names()).map(str::to_owned),
+            near: nearest(&user, names).map(str::to_owned),
+            key,
             user,
             why: denied.why,
         };

@@ -44,8 +44,8 @@ pub enum Refusal {
         user: String,
         /// What was wrong.
         why: DenyReason,
-        /// Whether there is such a user.
-        known: bool,
+        /// The key of the user's password, if there is such a user.
+        key: Option<String>,
         /// The user that is nearest to the name, if there is none of it.
         near: Option<String>,
     },
@@ -247,13 +247,13 @@ impl Refusal {
                 NoPort::System => "media-no-socket",
                 _ => "media-ports-exhausted",
             },
-            Self::Credentials { why, known, .. } => match why {
+            Self::Credentials { why, key, .. } => match why {
                 DenyReason::OtherRealm => "digest-other-realm",
                 DenyReason::Unsupported => "digest-algorithm",
                 DenyReason::ForeignNonce | DenyReason::ExpiredNonce => "digest-old-nonce",
                 DenyReason::Replayed => "digest-replayed",
                 DenyReason::OtherTarget => "digest-other-target",
-                DenyReason::WrongProof if *known => "digest-wrong-password",
+                DenyReason::WrongProof if key.is_some() => "digest-wrong-password",
                 DenyReason::WrongProof => "digest-unknown-user",
             },
             Self::Register { status: 423, .. } => "register-too-brief",
@@ -278,9 +278,8 @@ impl Refusal {
             Self::Queue { why, .. } => match why {
                 Left::NoAgents => "queue-no-agents",
                 Left::Full => "queue-full",
-                Left::NoSuchQueue => "queue-closed",
+                Left::NoSuchQueue | Left::Gone => "queue-closed",
                 Left::MaxWait => "queue-max-wait",
-                Left::Gone => "queue-left",
             },
             Self::Flow { .. } => "flow-hangs-up",
         }
@@ -309,9 +308,9 @@ impl Refusal {
             Self::Credentials {
                 user,
                 why,
-                known,
+                key,
                 near,
-            } => credentials(user, *why, *known, near.as_deref()),
+            } => credentials(user, *why, key.as_deref(), near.as_deref()),
             Self::Register { status, why } => register(*status, why),
             Self::Signalling(signalling) => signalling.parts(),
             Self::NotRegistered { .. }
@@ -411,7 +410,8 @@ impl Refusal {
         let fix = match why {
             NotHeard::LoopbackOnly => {
                 format!(
-                    "set sip.{key} = [\"{any}:{port}\"], and sip.advertised to the public address"
+                    "set sip.{key} = [\"{any}:{port}\"], and sip.advertised and \
+                     rtp.advertised to the public address"
                 )
             }
             NotHeard::OtherPort => format!(
@@ -560,18 +560,15 @@ fn extension_fix(tags: &str) -> String {
     }
 }
 
-fn credentials(user: &str, why: DenyReason, known: bool, near: Option<&str>) -> Parts {
+fn credentials(user: &str, why: DenyReason, key: Option<&str>, near: Option<&str>) -> Parts {
     let user = printable(user);
-    match why {
-        DenyReason::WrongProof if known => parts(
+    match (why, key) {
+        (DenyReason::WrongProof, Some(key)) => parts(
             &format!("the password of {user}"),
             "another, or one hashed for another user or realm",
-            &format!(
-                "correct the phone's password or endpoints.{user}.password; ha1 hashes hold for \
-                 sip.realm alone"
-            ),
+            &format!("correct the phone's password or {key}; ha1 hashes hold for sip.realm alone"),
         ),
-        DenyReason::WrongProof => {
+        (DenyReason::WrongProof, None) => {
             let fix = match near {
                 Some(near) => format!("set the phone's authentication name to {near}"),
                 None => {
@@ -584,27 +581,27 @@ fn credentials(user: &str, why: DenyReason, known: bool, near: Option<&str>) -> 
                 &fix,
             )
         }
-        DenyReason::OtherRealm => parts(
+        (DenyReason::OtherRealm, _) => parts(
             "credentials for our realm",
             "another realm's",
             "set the phone's realm to sip.realm, or leave it empty",
         ),
-        DenyReason::Unsupported => parts(
+        (DenyReason::Unsupported, _) => parts(
             "the algorithm and quality of protection that were offered",
             "others",
             &format!("set endpoints.{user}.digest to what the phone speaks"),
         ),
-        DenyReason::ForeignNonce | DenyReason::ExpiredNonce => parts(
+        (DenyReason::ForeignNonce | DenyReason::ExpiredNonce, _) => parts(
             "a nonce of ours, given to that address a short time ago",
             "another",
             "nothing: the phone tries again by itself; else look for a NAT that changes its address",
         ),
-        DenyReason::Replayed => parts(
+        (DenyReason::Replayed, _) => parts(
             "a nonce count not used before",
             "a repeated one",
             "have the phone count nc up, or ask for a new nonce",
         ),
-        DenyReason::OtherTarget => parts(
+        (DenyReason::OtherTarget, _) => parts(
             "a proof for this request",
             "one made for another",
             "look for a proxy that changes the Request-URI on the way",

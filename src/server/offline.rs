@@ -43,20 +43,22 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
     let names: Vec<String> = known.endpoints.iter().map(|it| it.name.clone()).collect();
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&known.endpoints);
+    let mut trunks = Trunks::new(TrunksConfig {
+        trunks: known.trunks,
+        endpoints: known.endpoints,
+        realm: realm.clone(),
+        digests: Digests::default(),
+        nonce_secret: [0; 32],
+        nonce_life: Duration::from_secs(300),
+    });
+    trunks.set_emergency(known.emergency);
     let bound = config.rtp.bind.iter().map(|ip| IpFamily::of(*ip));
     let setup = Setup {
         shard: 0,
         seed: 1,
         user_agent,
         listeners,
-        trunks: Trunks::new(TrunksConfig {
-            trunks: known.trunks,
-            endpoints: known.endpoints,
-            realm: realm.clone(),
-            digests: Digests::default(),
-            nonce_secret: [0; 32],
-            nonce_life: Duration::from_secs(300),
-        }),
+        trunks,
         registrar,
         plan: Arc::new(plan),
         agents: known.agents,
@@ -65,6 +67,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
         codecs: sip::sdp::Codec::ALL.to_vec(),
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
+        transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
     };
     let mut control = Control::new(Now::ZERO, setup);
     for name in names {

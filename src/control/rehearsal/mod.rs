@@ -122,6 +122,7 @@ impl Control {
             codecs: self.codecs.clone(),
             inband_dtmf: false,
             calls_max: self.calls_max.saturating_sub(self.calls.len()),
+            transfers_max: self.transfers_max,
         };
         let mut shadow = Self::new(now, setup);
         shadow.center = self.center.clone();
@@ -268,7 +269,7 @@ impl Stage {
     }
 
     /// Whether the question is answered.
-    fn is_over(&mut self, probe: &Probe, caller: &Caller<'_>) -> bool {
+    fn is_over(&self, probe: &Probe, caller: &Caller<'_>) -> bool {
         let rung = !self.seen.rung.is_empty() && probe.callee.is_none();
         let bridged = |it: &What| matches!(it, What::Bridged { .. });
         let refused = caller

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use clock::Now;
-use sip::auth::{Challenge, Credentials, answer};
+use sip::auth::{Challenge, Credentials, Secret, answer};
 use sip::message::{Builder, Message, Method, Name};
 use sip::sdp::{Codec, LocalMedia, Negotiation};
 use sip::transport::{Flow, ListenerId};
@@ -16,8 +16,9 @@ use crate::trunk::Trunks;
 pub(super) struct Caller<'a> {
     probe: &'a Probe,
     uri: String,
-    /// What proves him, if he can prove anything.
-    credentials: Option<Box<dyn Fn(&[Challenge]) -> Credentials + 'a>>,
+    trunks: &'a Trunks,
+    /// The user that he gives if he is asked to prove himself; nobody's if he cannot.
+    user: Option<String>,
     cseq: u32,
     answered_challenge: bool,
     /// The final status that came.
@@ -31,22 +32,6 @@ impl<'a> Caller<'a> {
         let name = probe.user.clone().unwrap_or_else(|| probe.from.clone());
         let known = trunks.endpoint(&name).is_some() || trunks.inbound_user(&name).is_some();
         let tries = known || probe.user.is_some() || probe.register;
-        let prove = move |challenges: &[Challenge]| {
-            let hash = challenges
-                .iter()
-                .filter_map(|it| it.algorithm)
-                .find_map(|algorithm| trunks.secret_of(&name)?.hash(algorithm));
-            let secret = match (&probe.password, hash) {
-                (Some(password), _) => sip::auth::Secret::Password(password.clone()),
-                (None, Some(hash)) => sip::auth::Secret::Ha1(hash),
-                (None, None) => sip::auth::Secret::Password(String::new()),
-            };
-            Credentials {
-                user: name.clone(),
-                secret,
-                realm: None,
-            }
-        };
         let uri = match probe.register {
             true => format!("sip:{host}"),
             false => format!("sip:{}@{host}", sip::message::escape_user(&probe.to)),
@@ -54,7 +39,8 @@ impl<'a> Caller<'a> {
         Self {
             probe,
             uri,
-            credentials: tries.then(|| Box::new(prove) as _),
+            trunks,
+            user: tries.then_some(name),
             cseq: 1,
             answered_challenge: false,
             status: None,
@@ -125,7 +111,7 @@ impl<'a> Caller<'a> {
     }
 
     fn prove(&mut self, challenge: &Message) -> Option<Bytes> {
-        let Some(credentials) = &self.credentials else {
+        let Some(user) = &self.user else {
             self.cannot_prove = true;
             self.status = challenge.status();
             return None;
@@ -145,7 +131,7 @@ impl<'a> Caller<'a> {
         } else {
             offer.as_bytes()
         };
-        let by = credentials(&challenges);
+        let by = self.credentials(user, &challenges);
         let proof = answer(&challenges, &by, (method, &self.uri, body), "rehearsal", 1);
         self.answered_challenge = true;
         self.cseq += 1;
@@ -155,6 +141,23 @@ impl<'a> Caller<'a> {
                 self.status = challenge.status();
                 None
             }
+        }
+    }
+
+    /// The password of the question, else the one that is right.
+    fn credentials(&self, user: &str, challenges: &[Challenge]) -> Credentials {
+        let algorithms = challenges.iter().filter_map(|it| it.algorithm);
+        let secrets = self.trunks.secret_of(user);
+        let mut hashes = algorithms.filter_map(|algorithm| secrets?.hash(algorithm));
+        let secret = match (&self.probe.password, hashes.next()) {
+            (Some(password), _) => Secret::Password(password.clone()),
+            (None, Some(hash)) => Secret::Ha1(hash),
+            (None, None) => Secret::Password(String::new()),
+        };
+        Credentials {
+            user: user.to_owned(),
+            secret,
+            realm: None,
         }
     }
 

@@ -118,6 +118,7 @@ fn a_rehearsal_takes_nothing_and_sends_nothing() {
         let (Ok(mut shard), Ok(probe)) = (row.shard(), row.probe()) else {
             continue;
         };
+        while shard.poll_output().is_some() {}
         let before = (shard.holds(), shard.sip_counts(), shard.registrations());
         let first = shard.rehearse(Now::ZERO, &probe);
         let second = shard.rehearse(Now::ZERO, &probe);

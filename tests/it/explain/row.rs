@@ -78,7 +78,11 @@ impl Row {
         let config: Table = config
             .parse()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let plan = text("plan").unwrap_or_else(|| PLAN.to_owned());
+        let anna = config
+            .get("endpoints")
+            .is_some_and(|it| it.get("anna").is_some());
+        let usual = if anna { PLAN } else { PLAN_OF_NOBODY };
+        let plan = text("plan").unwrap_or_else(|| usual.to_owned());
         let (want, becomes) = (text("want").unwrap(), text("becomes"));
         let list = |it: Value| -> Vec<String> {
             let one = |it: &Value| it.as_str().unwrap().to_owned();
@@ -155,14 +159,12 @@ impl Row {
             None => {
                 // The checker's own sentence: file, line, code, message, fix.
                 let text = error.to_string();
-                let code = text
-                    .split_once('[')
-                    .and_then(|(_, rest)| rest.split_once(']'));
-                let id = format!("dialplan-check {}", code.map_or("", |(code, _)| code));
-                let fix = text
-                    .split_once("fix: ")
-                    .map_or("", |(_, fix)| fix)
-                    .to_owned();
+                let error = text.split_once("error[").map_or("", |(_, rest)| rest);
+                let code = error.split_once(']').map_or("", |(code, _)| code);
+                let id = format!("dialplan-check {code}");
+                let fixes = text.lines().filter_map(|it| it.split_once("fix: "));
+                let fixes: Vec<&str> = fixes.map(|(_, fix)| fix).collect();
+                let fix = fixes.join("; ");
                 Box::new(Told::Mistake { id, text, fix })
             }
         })?;
@@ -229,6 +231,10 @@ impl Drop for Folder {
 
 /// Friday 2026-11-20, noon UTC.
 const NOON: jiff::Timestamp = jiff::Timestamp::constant(1_795_176_000, 0);
+
+/// The dialplan of rows in which nobody is rung.
+const PLAN_OF_NOBODY: &str =
+    "dialplan version=1\nentry pattern=\"*\" flow=\"desk\"\nflow \"desk\" {\n  answer\n}\n";
 
 /// The dialplan of rows that are not about one.
 const PLAN: &str =

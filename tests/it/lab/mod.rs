@@ -71,6 +71,7 @@ impl Lab {
                 id: ListenerId(0),
                 transport: Transport::Udp,
                 v6: false,
+                bound: server,
                 media: None,
             }],
             trunks: known,
