@@ -4,8 +4,8 @@
 //! the exit code says which kind of wrong: 0 ok, 1 failed, 2 configuration or usage, 3 address in use.
 
 mod calls;
-mod ladder;
 mod explain;
+mod ladder;
 mod plans;
 mod remote;
 #[cfg(test)]
