@@ -55,7 +55,9 @@ pub(super) fn run(args: &TraceArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let mut ladder = Ladder::new(look(args));
     let trace = read(&remote, &path)?;
     let mut last = show(&mut ladder, &trace, out)?;
-    let (mut over, mut quiet) = (trace.ended, 0);
+    // A request that became no call has no end that is told.
+    let is_over = |trace: &TraceJson| trace.ended || trace.call_id.is_none();
+    let (mut over, mut quiet) = (is_over(&trace), 0);
     // `last` may become another call meanwhile: go on with the one that was found.
     let name = trace
         .call_id
@@ -71,7 +73,7 @@ pub(super) fn run(args: &TraceArgs, out: &mut dyn Write) -> Result<(), Failure> 
         } else {
             0
         };
-        over = trace.ended;
+        over = is_over(&trace);
         last = show(&mut ladder, &trace, out)?.or(last);
     }
     Ok(())

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Now;
@@ -59,6 +60,8 @@ pub struct Journal {
     loose: VecDeque<u64>,
     /// Calls that ended, the first first.
     finished: VecDeque<u64>,
+    /// When calls whose end nobody told were last looked for.
+    swept: Now,
     counts: Counts,
 }
 
@@ -74,6 +77,7 @@ impl Journal {
             by_sip: HashMap::new(),
             loose: VecDeque::new(),
             finished: VecDeque::new(),
+            swept: Now::ZERO,
             counts: Counts::default(),
         }
     }
@@ -225,6 +229,9 @@ impl Journal {
     /// Forgets what has been kept long enough.
     pub fn expire(&mut self, now: Now) {
         let keep = self.config.keep;
+        if now.since(self.swept) > SWEEP_EVERY {
+            self.sweep(now);
+        }
         while let Some(&first) = self.finished.front() {
             let ended = self.stories.get(&first).and_then(|story| story.ended);
             if ended.is_some_and(|at| at + keep > now) {
@@ -240,6 +247,18 @@ impl Journal {
             }
             self.loose.pop_front();
             self.forget_loose(first);
+        }
+    }
+
+    /// Calls of which nothing was told for hours are over: their end was told to a full queue.
+    fn sweep(&mut self, now: Now) {
+        self.swept = now;
+        for (number, story) in &mut self.stories {
+            let told = story.entries.back().map_or(story.begun, |entry| entry.at);
+            if story.call.is_some() && story.ended.is_none() && told + SILENT_MAX <= now {
+                story.ended = Some(now);
+                self.finished.push_back(*number);
+            }
         }
     }
 
@@ -434,6 +453,13 @@ fn mask_key(packet: &mut [u8], payload_type: Option<u8>) {
         *event = 255;
     }
 }
+
+/// Between two looks for calls whose end nobody told.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Longer than any session timer (RFC 4028) lets a call be silent; the few whose peers refresh nothing
+/// and talk on lose their trace.
+const SILENT_MAX: Duration = Duration::from_secs(6 * 3_600);
 
 /// Stories that are no call's: registrations, keep-alives, refused requests, junk.
 const LOOSE_MAX: usize = 4_096;

@@ -317,6 +317,28 @@ fn a_hostile_call_id_cannot_take_a_live_calls_story() {
     assert_eq!(journal.counts().stories, 0);
 }
 
+#[test]
+fn a_call_whose_end_was_never_told_does_not_stay_for_ever() {
+    let mut journal = journal("");
+    journal.ties(0, CALL, 0, "one");
+    journal.hears(1, false, "INVITE sip:100@h SIP/2.0", "one");
+    let hours = |n: u64| at(1) + Duration::from_secs(n * 3_600);
+    journal.expire(hours(5));
+    assert!(
+        journal
+            .find("one")
+            .is_some_and(|story| story.ended.is_none())
+    );
+    journal.expire(hours(6));
+    assert!(
+        journal
+            .find("one")
+            .is_some_and(|story| story.ended.is_some())
+    );
+    journal.expire(hours(7));
+    assert_eq!(journal.counts().stories, 0);
+}
+
 /// The blocks of a pcapng: kind and body.
 fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut blocks = Vec::new();
