@@ -268,6 +268,8 @@ fn caller(r: &mut Random, features: &Features, depth: Depth, span_ms: u64) -> Ca
         habits: Habits {
             codecs: codecs(r, features.one_codec),
             offers_late: features.late_offers && r.chance(400),
+            // Drawn aside, so that the worlds of old seeds stay what they are.
+            reliable: r.clone().fork().chance(250),
         },
         tcp: features.tcp && r.chance(400),
         gives_up,
@@ -350,6 +352,7 @@ fn callee(
         habits: Habits {
             codecs: codecs(r, features.one_codec),
             offers_late: features.late_offers && r.chance(300),
+            reliable: r.clone().fork().chance(250),
         },
         tcp: !carrier && features.tcp && r.chance(400),
         crashes: (features.crashes && r.chance(200)).then(|| start + r.millis(0, span_ms + 20_000)),

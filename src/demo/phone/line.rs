@@ -108,6 +108,7 @@ impl Phone {
         };
         // An offer in a provisional response would be a second kind of late offer: not this phone's.
         let reliable = match offer {
+            Some(_) if self.habits.reliable => Reliable::Required,
             Some(_) => Reliable::Supported,
             None => Reliable::No,
         };

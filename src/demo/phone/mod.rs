@@ -106,6 +106,7 @@ impl Phone {
     /// A phone with ways of its own.
     #[must_use]
     pub fn with_habits(mut self, habits: Habits) -> Self {
+        self.ua.set_reliable_progress(habits.reliable);
         self.habits = habits;
         self
     }

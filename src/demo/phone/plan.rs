@@ -38,6 +38,8 @@ pub struct Habits {
     pub codecs: Vec<Codec>,
     /// Whether its INVITE leaves the offer to the server (RFC 3261 §13.2.1).
     pub offers_late: bool,
+    /// Whether it requires reliable provisional responses of who it calls, and sends its own so (RFC 3262).
+    pub reliable: bool,
 }
 
 impl Default for Habits {
@@ -45,6 +47,7 @@ impl Default for Habits {
         Self {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             offers_late: false,
+            reliable: false,
         }
     }
 }

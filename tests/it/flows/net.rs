@@ -79,12 +79,13 @@ impl Net {
             reorder: what.reorder,
             duplicate: what.duplicate,
         };
-        let link = |seed| Link::new(impairment, false, Random::new(seed));
+        let mut random = Random::new(seed);
+        let mut link = || Link::new(impairment, false, random.fork());
         Self::Sockets(Sockets {
             start: Instant::now(),
             ends,
             doors: [open(), open()],
-            links: [link(seed * 2), link(seed * 2 + 1)],
+            links: [link(), link()],
             wire: BTreeMap::new(),
             sequence: 0,
             arrived: VecDeque::new(),

@@ -155,6 +155,11 @@ impl UserAgent {
         self.place(now, invite)
     }
 
+    /// Sets whether provisional responses to come are sent reliably to whoever supports it.
+    pub fn set_reliable_progress(&mut self, reliable: bool) {
+        self.config.reliable_progress = reliable;
+    }
+
     /// Sends a provisional response, 101 to 199, to an INVITE that came: reliably where the caller
     /// requires it or we want it so; then one after the other, each when that before it is acknowledged.
     /// `body` is the answer, or the offer if the INVITE had none.
