@@ -103,7 +103,13 @@ impl Control {
             SipCommand::Progress { status, body } => self.ua.progress(now, session, status, body),
             SipCommand::Accept(body) => self.ua.accept(now, session, body, &[]),
             SipCommand::End(_) if self.unpause(now, session) => {}
-            SipCommand::End(cause) => self.ua.end(now, session, ending(cause)),
+            SipCommand::End(cause) => {
+                let mut ending = ending(cause);
+                if leg == LegId::CALLER {
+                    ending.headers.extend(self.explain_call(call, cause));
+                }
+                self.ua.end(now, session, ending);
+            }
             SipCommand::Acknowledge(body) => self.ua.acknowledge(now, session, body),
             SipCommand::Reoffer(body) => self.ua.reinvite(now, session, Some(body)),
             SipCommand::AnswerOffer(body) => self.ua.answer_offer(now, session, body),

@@ -141,7 +141,6 @@ impl Control {
         offer: Option<Bytes>,
     ) {
         if self.draining || self.calls.len() >= self.calls_max {
-            let headers = vec![("Retry-After".to_owned(), "10".to_owned())];
             let why = match self.draining {
                 true => Refusal::Draining,
                 false => Refusal::TooManyCalls {
@@ -149,6 +148,9 @@ impl Control {
                 },
             };
             self.note_refusal(now, 503, &why, Some((request, flow)));
+            let retry = ("Retry-After".to_owned(), "10".to_owned());
+            let headers = std::iter::once(retry).chain(self.explain_to(flow, &why));
+            let headers = headers.collect();
             return self.ua.end(
                 now,
                 session,
@@ -224,12 +226,14 @@ impl Control {
     fn refusal(&mut self, now: Now, refusal: trunk::Refusal, request: (&Message, Flow)) -> Ending {
         let status = refusal.status().unwrap_or(403);
         let retry = refusal.retry_after_secs();
-        self.note_refusal(now, status, &refusal.into(), Some(request));
-        let headers = retry.map(|secs| ("Retry-After".to_owned(), secs.to_string()));
+        let refusal = refusal.into();
+        self.note_refusal(now, status, &refusal, Some(request));
+        let retry = retry.map(|secs| ("Retry-After".to_owned(), secs.to_string()));
+        let told = self.explain_to(request.1, &refusal);
         Ending {
             status,
             reason: None,
-            headers: headers.into_iter().collect(),
+            headers: retry.into_iter().chain(told).collect(),
         }
     }
 
@@ -262,6 +266,7 @@ impl Control {
                     session,
                     Ending {
                         status,
+                        headers: self.explain_to(flow, &why).into_iter().collect(),
                         ..Ending::default()
                     },
                 );
@@ -376,10 +381,32 @@ impl Control {
         self.note_refusal(now, status, &why, Some((request, flow)));
     }
 
+    /// An INVITE without credentials from nobody of ours by name: a carrier that is not listed is asked
+    /// for them like a phone, and never comes back. Kept, not told: a phone does the same at first.
+    fn note_stranger(
+        &mut self,
+        now: Now,
+        challenge: &Challenge,
+        (request, flow): (&Message, Flow),
+    ) {
+        let claimed = request
+            .from()
+            .ok()
+            .and_then(|from| from.uri.user_name().map(|it| it.into_owned()));
+        let ours = claimed.is_some_and(|name| {
+            self.trunks.endpoint(&name).is_some() || self.trunks.inbound_user(&name).is_some()
+        });
+        let first = challenge.denied.is_none() && request.method() == Some(Method::Invite);
+        if first && !ours && self.trunks.owner_entry(flow.remote).is_none() {
+            let why = self.trunks.stranger(flow).into();
+            self.keep_refusal(now, challenge.status, &why, (request, flow));
+        }
+    }
+
     /// Credentials that came and were no proof. A request without any is only asked for them.
     fn note_denial(&mut self, now: Now, challenge: &Challenge, request: (&Message, Flow)) {
         let Some(denied) = challenge.denied.filter(|denied| !denied.stale) else {
-            return;
+            return self.note_stranger(now, challenge, request);
         };
         let user = request.0.headers(Name::Authorization).find_map(|value| {
             let header = AuthorizationHeader::parse(value).ok()?;

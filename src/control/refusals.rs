@@ -14,7 +14,7 @@ use sip::transport::{Flow, Transport};
 use super::event::{Event, What};
 use super::refusal::Refusal;
 use super::{Control, Output};
-use crate::call::CallId;
+use crate::call::{CallId, Cause};
 use crate::explain::{Explanation, printable};
 
 /// What a refused request said of itself.
@@ -106,6 +106,25 @@ impl Refusals {
 }
 
 impl Control {
+    /// The header that tells the peer why, where its trunk is to be told. Whoever must still prove who
+    /// he is learns nothing.
+    pub(super) fn explain_to(&self, flow: Flow, refusal: &Refusal) -> Option<(String, String)> {
+        let (trunk, _) = self.trunks.owner_entry(flow.remote)?;
+        let told = trunk.explain_header && trunk.inbound.is_none();
+        told.then(|| explain_header(&refusal.explanation()))
+    }
+
+    /// The same for a call that was admitted by that trunk.
+    pub(super) fn explain_call(&self, call: CallId, cause: Cause) -> Option<(String, String)> {
+        let slot = self.calls.get(&call)?;
+        let told = self.trunks.trunk(slot.trunk.as_deref()?)?.explain_header;
+        let unanswered = slot.call.times().1.is_none();
+        let step = slot.step.clone();
+        let flow = || Some(Refusal::Flow { cause, step: step? }.explanation());
+        let why = slot.trouble.clone().or_else(flow)?;
+        (told && unanswered).then(|| explain_header(&why))
+    }
+
     /// What was refused lately.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
@@ -140,6 +159,23 @@ impl Control {
         }));
     }
 
+    /// Keeps why a request is refused, and does not tell it.
+    pub(super) fn keep_refusal(
+        &mut self,
+        now: Now,
+        status: u16,
+        refusal: &Refusal,
+        (request, flow): (&Message, Flow),
+    ) {
+        self.refusals.push(Refused {
+            at: now,
+            call: None,
+            status,
+            why: refusal.explanation(),
+            request: Some(Box::new(RequestFacts::of(request, flow))),
+        });
+    }
+
     /// Tells what went wrong in a call, and keeps it for its record.
     pub(super) fn trouble(&mut self, now: Now, call: CallId, refusal: &Refusal) {
         self.trouble_told(now, call, refusal.explanation());
@@ -160,6 +196,19 @@ impl Control {
         self.event(now, call, What::Trouble(why));
     }
 }
+
+/// One line of printable text, whatever strangers wrote.
+fn explain_header(why: &Explanation) -> (String, String) {
+    let text = why.to_string();
+    let text = text.chars().filter(|it| !it.is_control());
+    (
+        "X-Tandem-Explain".to_owned(),
+        text.take(HEADER_MAX).collect(),
+    )
+}
+
+/// Characters of the header that tells why.
+const HEADER_MAX: usize = 400;
 
 /// Kept of each kind: a bad hour of a large site, in about a megabyte.
 pub const REFUSALS_KEPT: usize = 1_000;

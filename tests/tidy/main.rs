@@ -10,6 +10,7 @@
 )]
 
 mod coverage;
+mod errors;
 mod layers;
 mod shape;
 mod source;
@@ -67,6 +68,16 @@ fn the_largest_files_and_functions_are_shown() {
 #[test]
 fn the_coverage_documents_are_what_the_tests_say() {
     none("`make bless` writes them", &coverage::check(&Tree::read()));
+}
+
+#[test]
+fn every_id_of_a_refusal_has_a_page_and_no_page_lacks_an_id() {
+    none(
+        "docs/errors and docs/explain.md",
+        &errors::breaches(&Tree::read(), source::root()),
+    );
+    let planted = "fn id(&self) -> &'static str { match self { Self::A => \"a-b\", _ => \"c\" } }";
+    assert_eq!(errors::finds(planted), 2);
 }
 
 #[test]

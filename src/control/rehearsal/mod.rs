@@ -126,6 +126,8 @@ impl Control {
         };
         let mut shadow = Self::new(now, setup);
         shadow.center = self.center.clone();
+        shadow.carriers.names = self.carriers.names.clone();
+        shadow.carriers.health = self.carriers.health.clone();
         shadow.draining = self.draining;
         (shadow, keys)
     }

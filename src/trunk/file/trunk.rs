@@ -44,6 +44,8 @@ pub struct TrunkConfig {
     pub calls_per_second: Option<u32>,
     /// Calls at once, both ways together.
     pub calls: Option<u32>,
+    /// Whether a refusal tells the peer why (`explain_header`).
+    pub explain_header: bool,
     /// How its numbers are read and written (`normalize`).
     pub numbers: Numbers,
     /// What it may do in a call that stands.
@@ -83,6 +85,7 @@ impl TrunkConfig {
             codec_order: CodecOrder::default(),
             calls_per_second: None,
             calls: None,
+            explain_header: false,
             numbers: Numbers::AS_IS,
             identity: IdentityPolicy::trusting(true),
             handling: Handling::TRUNK,
@@ -117,6 +120,7 @@ impl TrunkConfig {
             codec_order: file.one_of("codec_order", &ORDERS)?.unwrap_or_default(),
             calls_per_second: cap(&mut file, "calls_per_second", 10_000)?,
             calls: cap(&mut file, "calls", 100_000)?,
+            explain_header: file.boolean("explain_header")?.unwrap_or(false),
             numbers: numbers(file.section("normalize")?)?,
             identity: {
                 let old = file.boolean("trust_identity")?;

@@ -3,6 +3,7 @@
 
 mod mend;
 mod row;
+mod told;
 
 use std::path::Path;
 
