@@ -90,6 +90,16 @@ impl Call {
         }
     }
 
+    /// Nobody may be rung for an [`Output::Resolve`]: it is refused with that status.
+    pub fn unresolved(&mut self, now: Now, token: DialToken, status: u16) {
+        let theirs = |dialing: &Dialing| dialing.token == token;
+        if self.is_transfer(token) {
+            self.transfer_failed(now, status);
+        } else if self.dialing.as_ref().is_some_and(theirs) {
+            self.dial_ended(DialResult::Refused(status));
+        }
+    }
+
     /// The INVITE of that leg could not be sent.
     pub fn invite_failed(&mut self, now: Now, leg: LegId) {
         self.on_refused(now, leg, 503, None);

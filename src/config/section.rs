@@ -90,6 +90,11 @@ impl Section {
         self.nodes.is_empty()
     }
 
+    /// The keys that are set and not taken yet, in order: of a table whose keys are its content.
+    pub fn names(&self) -> Vec<String> {
+        self.nodes.keys().cloned().collect()
+    }
+
     /// Takes the table `key`; an empty one if it is not there.
     ///
     /// # Errors

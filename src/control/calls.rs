@@ -166,7 +166,7 @@ impl Control {
             Err(why) => {
                 slot.call.invite_failed(now, leg);
                 if let Some(dialled) = dialled {
-                    self.trunks.release(dialled.admitted);
+                    self.trunks.release(now, dialled.admitted);
                 }
                 self.trouble(now, call, &Refusal::NoInvite(why));
             }
@@ -471,7 +471,7 @@ impl Control {
         }
         let dialled = dialled.into_iter().map(|dialled| dialled.admitted);
         for admitted in admitted.into_values().chain(dialled) {
-            self.trunks.release(admitted);
+            self.trunks.release(now, admitted);
         }
         cdr.queue = queue;
         cdr.agent = agent;

@@ -117,6 +117,8 @@ pub enum What {
         /// What he does now.
         state: AgentState,
     },
+    /// So much of a day's minutes or money is used.
+    LimitNear(crate::trunk::Alarm),
     /// An endpoint's phone can be rung, or no longer.
     Reachable {
         /// The endpoint.

@@ -105,7 +105,10 @@ impl Control {
         } = pending;
         let targets = self.resolve(now, call, &to, caller_id.as_deref());
         if let Some(slot) = self.calls.get_mut(&call) {
-            slot.call.resolved(now, token, targets);
+            match slot.barred.take().filter(|_| targets.is_empty()) {
+                Some(status) => slot.call.unresolved(now, token, status),
+                None => slot.call.resolved(now, token, targets),
+            }
             self.dirty.push_back(call);
         }
     }

@@ -27,6 +27,7 @@ pub(super) struct Caller {
     pub(super) admitted: Option<Admitted>,
     identity: Identity,
     hops: u8,
+    turns: u8,
 }
 
 impl Control {
@@ -125,8 +126,13 @@ impl Control {
         if over {
             slot.sessions.remove(&leg);
             if let Some(admitted) = slot.admitted.remove(&leg) {
-                self.trunks.release(admitted);
+                self.trunks.release(now, admitted);
             }
+        }
+        if matches!(event, SipEvent::Answered { .. })
+            && let Some(admitted) = slot.admitted.get(&leg)
+        {
+            self.trunks.answered(now, admitted);
         }
         slot.call.on_sip(now, leg, event);
         self.dirty.push_back(call);
@@ -192,6 +198,7 @@ impl Control {
                 admitted: call.admitted,
                 identity: call.identity,
                 hops,
+                turns: call.turns,
             }),
             Admission::Endpoint(call) => {
                 let name = call.endpoint.name.clone();
@@ -206,9 +213,10 @@ impl Control {
                     to: call.called,
                     codecs: call.endpoint.codecs.clone(),
                     order: None,
-                    admitted: None,
+                    admitted: call.admitted,
                     identity: call.identity,
                     hops,
+                    turns: 0,
                 })
             }
             Admission::Challenge(challenge) => {
@@ -258,7 +266,7 @@ impl Control {
                     self.media.release(reserved.worker, reserved.port);
                 }
                 if let Some(admitted) = caller.admitted {
-                    self.trunks.release(admitted);
+                    self.trunks.release(now, admitted);
                 }
                 self.note_refusal(now, status, &why, Some((request, flow)));
                 return self.ua.end(
@@ -309,6 +317,7 @@ impl Control {
         let mut slot = Slot::new(machine, run, session);
         slot.identity = caller.identity;
         slot.hops = caller.hops;
+        slot.turns = caller.turns;
         slot.admitted
             .extend(caller.admitted.map(|admitted| (LegId::CALLER, admitted)));
         self.note_call(call, &from);

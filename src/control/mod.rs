@@ -17,6 +17,7 @@ mod attended;
 mod calls;
 mod carriers;
 mod event;
+mod fraud;
 mod hunting;
 mod inbound;
 mod noting;
@@ -169,6 +170,8 @@ pub enum Output {
     },
     /// Keep this call record.
     Cdr(Box<Cdr>),
+    /// Keep what a trunk or an endpoint has used of a day.
+    Usage(crate::trunk::UsageRow),
     /// Keep this change of registrations.
     Registered(crate::trunk::Change),
     /// Ask DNS; answer by [`Control::resolved`].
@@ -211,6 +214,10 @@ struct Slot {
     identity: Identity,
     /// Max-Forwards of its INVITE.
     hops: u8,
+    /// How often it has come back to us.
+    turns: u8,
+    /// The status of the limit that bars what is being dialled.
+    barred: Option<u16>,
 }
 
 impl Slot {
@@ -237,6 +244,8 @@ impl Slot {
             engaged: Vec::new(),
             identity: Identity::default(),
             hops: 0,
+            turns: 0,
+            barred: None,
         }
     }
 }
@@ -324,6 +333,7 @@ impl Control {
             refusals: Refusals::default(),
             outputs: VecDeque::new(),
         };
+        control.trunks.set_wall(now, control.wall.at(now));
         control.configure_center(now);
         control.walk_names(now);
         control.pump(now);
@@ -375,6 +385,9 @@ impl Control {
         if self.carriers.deadline().is_some_and(|at| at <= now) {
             self.keep_carriers(now);
         }
+        if self.trunks.deadline().is_some_and(|at| at <= now) {
+            self.trunks.handle_timeout(now);
+        }
         while let Some(call) = self.agenda.pop_due(now) {
             if let Some(slot) = self.calls.get_mut(&call) {
                 slot.call.handle_timeout(now);
@@ -393,6 +406,7 @@ impl Control {
             self.ua.deadline(),
             self.registrar.deadline(),
             self.center.deadline(),
+            self.trunks.deadline(),
             self.agenda.next(),
             self.carriers.deadline(),
         ];
@@ -446,7 +460,7 @@ impl Control {
         let made = made.filter_map(|name| self.trunks.endpoint(name));
         endpoints.extend(made.map(|endpoint| (**endpoint).clone()));
         self.registrar.configure(&endpoints);
-        self.trunks.configure(trunks, endpoints);
+        self.trunks.configure(now, trunks, endpoints);
         self.trunks.set_emergency(emergency);
         self.agents = agents;
         self.plan = plan;
@@ -558,6 +572,8 @@ impl Control {
                 self.drive(now, call);
             } else if let Some(output) = self.center.poll_output() {
                 self.on_center(now, output);
+            } else if let Some(word) = self.trunks.poll_word() {
+                self.on_ledger(now, word);
             } else if let Some(change) = self.registrar.poll_output() {
                 self.on_registered(now, change);
             } else {

@@ -39,7 +39,7 @@ impl Control {
             Ok(place) => place,
             Err(why) => {
                 if let Some(admitted) = caller.admitted {
-                    self.trunks.release(admitted);
+                    self.trunks.release(now, admitted);
                 }
                 let status = why.status();
                 let target = caller.label.address;

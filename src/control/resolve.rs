@@ -12,8 +12,8 @@ use super::trouble::CarrierTrouble;
 use super::{Control, Refusal, Slot};
 use crate::call::{self, CallId, Destination, Label};
 use crate::trunk::{
-    Contact, DiversionReason, Hunt, Identity, IdentityPolicy, Located, Shown, Target, TrunkConfig,
-    Way,
+    Contact, DiversionReason, Hunt, Identity, IdentityPolicy, Located, Outgoing, Shown, Target,
+    TrunkConfig, Way,
 };
 
 /// A place to ring before it has media.
@@ -53,7 +53,10 @@ impl Control {
                         targets.extend(self.equip(now, call, worker, place));
                     }
                 }
-                Err(why) => self.trouble(now, call, &why),
+                Err(why) => {
+                    self.note_bar(call, &why);
+                    self.trouble(now, call, &why);
+                }
             }
         }
         targets
@@ -131,12 +134,20 @@ impl Control {
         number: &str,
         shown: &Identity,
     ) -> Result<Place, Refusal> {
-        let (config, admitted) = self.trunks.dial(now, trunk)?;
+        let slot = self.calls.get(&call);
+        let out = Outgoing {
+            trunk,
+            number,
+            shown: &shown.number,
+            sponsors: &slot.map(Slot::sponsors).unwrap_or_default(),
+            depth: slot.map_or(0, |slot| slot.turns),
+        };
+        let (config, admitted) = self.trunks.dial(now, &out)?;
         let (ordered, found) = self.hops_of(now, &config);
         let hunt = Hunt::begin(&config, ordered.hops);
         let reached = hunt.and_then(|hunt| Some((self.flow_to(hunt.current.target)?, hunt)));
         let Some((flow, hunt)) = reached else {
-            self.trunks.release(admitted);
+            self.trunks.release(now, admitted);
             return Err(nowhere(&config, found));
         };
         if ordered.all_down {
@@ -226,6 +237,7 @@ impl Control {
             Ok(reserved) => reserved,
             Err(why) => {
                 self.trouble(now, call, &Refusal::NoMedia { why, family });
+                self.take_back(now, call, &place.label);
                 return None;
             }
         };

@@ -78,7 +78,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         tasks: tasks.clone(),
     };
     let media = Box::new(workers);
-    let setup = setup(
+    let mut setup = setup(
         &config,
         read.known,
         read.plan,
@@ -93,6 +93,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         commands,
         media: wake,
     };
+    read.stored.restore_usage(&mut setup.trunks, clock);
     let seeing = Seeing::prepare(trace, &config, &sockets.net, clock).await;
     if let Some(keeper) = seeing.keeper {
         tasks.spawn(keeper.run());
@@ -310,6 +311,7 @@ fn setup(
         nonce_life: NONCE_LIFE,
     });
     trunks.set_emergency(known.emergency);
+
     Setup {
         shard: 0,
         seed: seeds.control,

@@ -181,6 +181,7 @@ pub(super) fn endpoint_of(row: &EndpointRow, realm: &str) -> Option<EndpointConf
         contacts_max: CONTACTS_MAX,
         contact: None,
         caller_id: row.caller_id.clone(),
+        limits: crate::trunk::Limits::default(),
         handling: Handling::ENDPOINT,
     })
 }

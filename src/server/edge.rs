@@ -61,6 +61,7 @@ impl Edge {
                 self.write(Record::Cdr(Box::new(CdrRow::new(&cdr, self.anchor()))));
             }
             Output::Registered(change) => self.registered(change),
+            Output::Usage(row) => self.write(Record::Usage(row)),
             Output::Event(event) => self.tell(event),
             Output::Resolve(question) => self.resolve(question),
             Output::Transmit { .. }
@@ -224,6 +225,15 @@ fn log(event: &Event) {
         }
         What::HungUp { cause } => tracing::info!(call, %cause, "ended"),
         What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
+        What::LimitNear(alarm) => {
+            let (owner, percent, limit) = (&alarm.owner, alarm.percent, &alarm.limit);
+            let labels = [
+                ("kind", owner.kind.name()),
+                ("percent", if percent < 100 { "80" } else { "100" }),
+            ];
+            metrics::counter!("tandem_limit_alarms_total", &labels).increment(1);
+            tracing::warn!(%owner, percent, limit, "limit");
+        }
         What::Reachable { endpoint, yes } => tracing::info!(endpoint, yes, "reachable"),
     }
 }

@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
-use crate::trunk::{Emergency, EndpointConfig, Host, TrunkConfig};
+use crate::trunk::{Emergency, EndpointConfig, Host, TrunkConfig, Trunks, UsageRow};
 
 /// What the configuration's raw sections come to.
 pub(super) struct Configured {
@@ -87,6 +87,8 @@ pub(super) struct Stored {
     pub(super) endpoints: Vec<EndpointRow>,
     registrations: Vec<RegistrationRow>,
     away: Vec<String>,
+    /// What was used of this day and the one before.
+    usage: Vec<UsageRow>,
 }
 
 impl Stored {
@@ -95,7 +97,17 @@ impl Stored {
             endpoints: store.endpoints().await?,
             registrations: store.registrations(clock.wall().as_millisecond()).await?,
             away: store.agents_away().await?,
+            usage: store.usage(clock.wall().as_millisecond()).await?,
         })
+    }
+
+    /// Limits count on from where the last run stopped, before the first call comes.
+    pub(super) fn restore_usage(&self, trunks: &mut Trunks, clock: SystemClock) {
+        let now = clock.now();
+        trunks.set_wall(now, clock.wall());
+        for row in &self.usage {
+            trunks.restore_usage(now, row);
+        }
     }
 
     /// Gives it back to control. Registrations that no endpoint has any more are left out.

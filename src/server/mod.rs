@@ -253,7 +253,11 @@ impl Server {
             mut services,
             ..
         } = self;
-        shard.tell(|control, _| control.stop()).await;
+        let last = |control: &mut crate::control::Control, now| {
+            control.flush_usage(now);
+            control.stop();
+        };
+        shard.tell(last).await;
         drop((shard, reloader));
         tasks.wait().await;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -15,6 +15,7 @@ mod endpoint;
 mod row;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,9 @@ use std::time::Duration;
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::mpsc;
 
+use super::usage::put_usage;
 use super::{CdrRow, RegistrationRow, Store};
+use crate::trunk::UsageRow;
 
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Record {
         /// The Contact's URI; every contact if `None`.
         contact: Option<String>,
     },
+    /// What an owner has used of a day.
+    Usage(UsageRow),
     /// An agent says whether he wants calls.
     Agent {
         /// Who.
@@ -107,6 +111,7 @@ async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
         match record {
             Record::Cdr(row) => insert_cdr(&mut transaction, row).await?,
             Record::Registered(row) => put_registration(&mut transaction, row).await?,
+            Record::Usage(row) => put_usage(&mut transaction, row).await?,
             Record::Unregistered { endpoint, contact } => {
                 sqlx::query(
                     "DELETE FROM registrations WHERE endpoint = ?1 AND (?2 IS NULL OR contact = ?2)",

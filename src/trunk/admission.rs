@@ -13,8 +13,10 @@ use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError
 use sip::message::{Message, Method, Name, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
 
+use super::caps::{Admitted, EndpointUse};
 use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
+use super::fraud::{Ledger, Spirals};
 use super::identity::{Identity, user_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
@@ -76,6 +78,8 @@ pub struct TrunkCall {
     pub called: String,
     /// Who calls, as far as the trunk is believed.
     pub identity: Identity,
+    /// How often the call has come back to us already.
+    pub turns: u8,
 }
 
 /// A request of an endpoint.
@@ -87,6 +91,8 @@ pub struct EndpointCall {
     pub called: String,
     /// Who calls: what its calls show.
     pub identity: Identity,
+    /// The call that it takes of the endpoint's caps; `None` for anything but an INVITE.
+    pub admitted: Option<Admitted>,
 }
 
 /// A 401 with these headers.
@@ -100,31 +106,27 @@ pub struct Challenge {
     pub denied: Option<Denied>,
 }
 
-/// One call's place in its trunk's concurrency. Give it back with [`Trunks::release`].
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Admitted {
-    trunk: Arc<str>,
-}
-
 /// Trunks and endpoints, the caps in use, and the digest server.
 #[derive(Clone, Debug)]
 pub struct Trunks {
-    trunks: BTreeMap<String, Trunk>,
-    endpoints: BTreeMap<String, Arc<EndpointConfig>>,
+    pub(super) trunks: BTreeMap<String, Trunk>,
+    pub(super) endpoints: BTreeMap<String, Arc<EndpointConfig>>,
+    pub(super) endpoint_use: BTreeMap<String, EndpointUse>,
+    pub(super) ledger: Ledger,
+    pub(super) spirals: Spirals,
     strangers: BTreeMap<u16, Strangers>,
     digests: Digests,
     digest: DigestServer,
-    emergency: Emergency,
+    pub(super) emergency: Emergency,
 }
 
 #[derive(Clone, Debug)]
-struct Trunk {
-    config: Arc<TrunkConfig>,
+pub(super) struct Trunk {
+    pub(super) config: Arc<TrunkConfig>,
     /// Hosts of targets that are names: their calls are the trunk's too.
     learned: Vec<Source>,
-    rate: Option<Rate>,
-    calls: u32,
+    pub(super) rate: Option<Rate>,
+    pub(super) calls: u32,
 }
 
 /// Who proved to be there.
@@ -140,17 +142,25 @@ impl Trunks {
         let mut trunks = Self {
             trunks: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            endpoint_use: BTreeMap::new(),
+            ledger: Ledger::default(),
+            spirals: Spirals::default(),
             strangers: BTreeMap::new(),
             digests: config.digests,
             digest,
             emergency: Emergency::default(),
         };
-        trunks.configure(config.trunks, config.endpoints);
+        trunks.configure(Now::ZERO, config.trunks, config.endpoints);
         trunks
     }
 
     /// Puts another configuration in force. Calls and rates of trunks that stay go on counting.
-    pub fn configure(&mut self, trunks: Vec<TrunkConfig>, endpoints: Vec<EndpointConfig>) {
+    pub fn configure(
+        &mut self,
+        now: Now,
+        trunks: Vec<TrunkConfig>,
+        endpoints: Vec<EndpointConfig>,
+    ) {
         let mut before = std::mem::take(&mut self.trunks);
         for config in trunks {
             let old = before.remove(&config.name);
@@ -177,6 +187,7 @@ impl Trunks {
         for endpoint in endpoints {
             self.put_endpoint(endpoint);
         }
+        self.configure_ledger(now);
     }
 
     /// Adds an endpoint, or replaces the one of that name.
@@ -254,30 +265,6 @@ impl Trunks {
             None => Err(self.stranger(flow)),
         };
         result.unwrap_or_else(Admission::Refused)
-    }
-
-    /// Takes a call of a trunk's caps for a call of ours.
-    ///
-    /// # Errors
-    /// No such trunk, nowhere to send to, or a cap.
-    pub fn dial(&mut self, now: Now, trunk: &str) -> Result<(Arc<TrunkConfig>, Admitted), Refusal> {
-        let Some(config) = self.trunk(trunk).cloned() else {
-            let trunk = trunk.to_owned();
-            return Err(Refusal::NoSuchTrunk { trunk });
-        };
-        if config.targets.is_empty() {
-            let trunk = config.name.clone();
-            return Err(Refusal::NoTarget { trunk });
-        }
-        let admitted = self.take_call(now, &config)?;
-        Ok((config, admitted))
-    }
-
-    /// Gives a call's place back.
-    pub fn release(&mut self, admitted: Admitted) {
-        if let Some(trunk) = self.trunks.get_mut(&*admitted.trunk) {
-            trunk.calls = trunk.calls.saturating_sub(1);
-        }
     }
 
     /// Takes what a trunk's targets were looked up to be: without `addresses`, their hosts may call.
@@ -381,8 +368,9 @@ impl Trunks {
     ) -> Result<Admission, Refusal> {
         let called = trunk.numbers.received(&called(request)?);
         let identity = Identity::received(request, &trunk.identity, &trunk.numbers)?;
+        let turns = self.turns(&called, &identity.number)?;
         let admitted = match request.method() {
-            Some(Method::Invite) => Some(self.take_call(now, trunk)?),
+            Some(Method::Invite) => Some(self.take_call(now, trunk, &called)?),
             _ => None,
         };
         Ok(Admission::Trunk(TrunkCall {
@@ -391,33 +379,8 @@ impl Trunks {
             caller: identity.number.clone(),
             called,
             identity,
+            turns,
         }))
-    }
-
-    /// Both caps or none: a call refused for one takes nothing of the other.
-    fn take_call(&mut self, now: Now, config: &Arc<TrunkConfig>) -> Result<Admitted, Refusal> {
-        let trunk = || config.name.clone();
-        let Some(state) = self.trunks.get_mut(&config.name) else {
-            return Err(Refusal::NoSuchTrunk { trunk: trunk() });
-        };
-        if let Some(limit) = config.calls.filter(|&limit| state.calls >= limit) {
-            return Err(Refusal::CallLimit {
-                trunk: trunk(),
-                limit,
-            });
-        }
-        if let Some(rate) = &mut state.rate
-            && !rate.take(now)
-        {
-            let limit = rate.per_second();
-            return Err(Refusal::CallRate {
-                trunk: trunk(),
-                limit,
-            });
-        }
-        state.calls += 1;
-        let trunk = config.name.as_str().into();
-        Ok(Admitted { trunk })
     }
 
     fn proven_trunk_call(
@@ -468,10 +431,15 @@ impl Trunks {
         let called = called(request)?;
         let shown = endpoint.caller_id.as_deref().unwrap_or(&endpoint.name);
         let identity = Identity::of_endpoint(request, shown);
+        let admitted = match request.method() {
+            Some(Method::Invite) => Some(self.take_endpoint_call(now, &endpoint, &called)?),
+            _ => None,
+        };
         Ok(Admission::Endpoint(EndpointCall {
             endpoint,
             called,
             identity,
+            admitted,
         }))
     }
 

@@ -16,9 +16,11 @@
 //! an endpoint should therefore name its port too. REGISTER is always an endpoint's.
 
 mod admission;
+mod caps;
 mod contact;
 mod emergency;
 mod file;
+mod fraud;
 mod handling;
 mod health;
 mod hop;
@@ -37,11 +39,16 @@ mod source;
 mod tests;
 
 pub use admission::{
-    Admission, Admitted, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
+    Admission, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
+pub use caps::{Admitted, Outgoing};
 pub use contact::{Contact, Target, Way};
 pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
+pub use fraud::{
+    Alarm, Barred, ChargeId, Destinations, Forms, Limits, Money, Night, Owner, OwnerKind, Price,
+    Rates, Resource, UsageRow, Word,
+};
 pub use handling::Handling;
 pub use health::{
     Health, HealthChange, HealthConfig, Ordered, Pong, REST, TargetHealth, TargetState,

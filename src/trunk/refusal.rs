@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Source;
+use super::{Barred, Source};
 use crate::explain::{Explanation, printable};
 
 /// A request, or a call of ours, that is not admitted.
@@ -60,6 +60,8 @@ pub enum Refusal {
         /// The trunk.
         trunk: String,
     },
+    /// A limit on where calls go, how many there are and what they cost.
+    Barred(Box<Barred>),
     /// A header that admission needs cannot be read.
     Malformed {
         /// Which.
@@ -78,6 +80,12 @@ pub struct Nearest {
     pub entry: Source,
 }
 
+impl From<Barred> for Refusal {
+    fn from(barred: Barred) -> Self {
+        Self::Barred(Box::new(barred))
+    }
+}
+
 impl Refusal {
     /// A name that never changes: for logs, documents and searches.
     pub const fn id(&self) -> &'static str {
@@ -89,6 +97,7 @@ impl Refusal {
             Self::CallLimit { .. } => "trunk-call-limit",
             Self::NoSuchTrunk { .. } => "no-such-trunk",
             Self::NoTarget { .. } => "trunk-no-target",
+            Self::Barred(barred) => barred.id(),
             Self::Malformed { .. } => "malformed-header",
         }
     }
@@ -102,6 +111,7 @@ impl Refusal {
             | Self::NotYourAddress { .. } => Some(403),
             Self::CallRate { .. } | Self::CallLimit { .. } => Some(503),
             Self::NoSuchTrunk { .. } | Self::NoTarget { .. } => Some(404),
+            Self::Barred(barred) => Some(barred.status()),
             Self::Malformed { .. } => Some(400),
         }
     }
@@ -129,6 +139,7 @@ impl Refusal {
             Self::CallLimit { limit, .. } => format!("at most {limit} calls at once"),
             Self::NoSuchTrunk { .. } => "a configured trunk".to_owned(),
             Self::NoTarget { trunk, .. } => format!("an address in trunks.{trunk}.send_to"),
+            Self::Barred(barred) => barred.expected(),
             Self::Malformed { header, .. } => format!("a readable {header} header"),
         }
     }
@@ -146,6 +157,7 @@ impl Refusal {
             }
             Self::NoSuchTrunk { trunk } => printable(trunk),
             Self::NoTarget { .. } => "none".to_owned(),
+            Self::Barred(barred) => barred.found(),
             Self::Malformed { fault, .. } => fault.clone(),
         }
     }
@@ -188,6 +200,7 @@ impl Refusal {
             Self::CallLimit { trunk, .. } => format!("raise trunks.{trunk}.calls"),
             Self::NoSuchTrunk { trunk } => format!("add [trunks.{}]", printable(trunk)),
             Self::NoTarget { trunk } => format!("set trunks.{trunk}.send_to"),
+            Self::Barred(barred) => barred.fix(),
             Self::Malformed { .. } => "see RFC 7616 §3.4".to_owned(),
         }
     }

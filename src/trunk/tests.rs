@@ -3,6 +3,7 @@
 mod admitting;
 mod configuring;
 mod emergency;
+mod fraud;
 mod identity;
 mod locating;
 mod numbering;
@@ -14,7 +15,7 @@ use clock::{Duration, Now};
 use sip::message::Message;
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 
-use super::{Digests, EndpointConfig, Handling, Secrets, TrunkConfig};
+use super::{Digests, EndpointConfig, Handling, Limits, Secrets, TrunkConfig};
 
 const REALM: &str = "tandem";
 
@@ -82,6 +83,7 @@ fn endpoint(name: &str, digests: Digests) -> EndpointConfig {
         contacts_max: 3,
         contact: None,
         caller_id: None,
+        limits: Limits::default(),
         handling: Handling::ENDPOINT,
     }
 }

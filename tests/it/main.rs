@@ -3,6 +3,7 @@
 
 mod explain;
 mod flows;
+mod fraud;
 mod harness;
 mod identity;
 mod lab;

@@ -12,7 +12,9 @@ use sip::transport::Transport;
 use tandem::call::Prompt;
 use tandem::center::{AgentConfig, AgentId, Wish};
 use tandem::dialplan::{Facts, Plan, Speech};
-use tandem::trunk::{Digests, EndpointConfig, Handling, Secrets, SendTo, Source, TrunkConfig};
+use tandem::trunk::{
+    Digests, EndpointConfig, Handling, Limits, Secrets, SendTo, Source, TrunkConfig,
+};
 
 /// What the world is made of before a seed is drawn.
 pub struct Stage {
@@ -141,6 +143,7 @@ fn endpoints() -> Vec<EndpointConfig> {
         contacts_max: 3,
         contact: None,
         caller_id: None,
+        limits: Limits::default(),
         handling: Handling::ENDPOINT,
     };
     names.map(endpoint).collect()

@@ -6,6 +6,7 @@ use sip::message::Uri;
 use sip::sdp::Codec;
 
 use super::super::contact::Target;
+use super::super::fraud::{Limits, OwnerKind};
 use super::super::handling::Handling;
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
@@ -29,6 +30,8 @@ pub struct EndpointConfig {
     pub contact: Option<(String, Target)>,
     /// The number that its calls show; its name if `None` (`caller_id`).
     pub caller_id: Option<String>,
+    /// Where its calls may go, how many there may be, and what they may cost (`limits`).
+    pub limits: Limits,
     /// What it may do in a call that stands.
     pub handling: Handling,
 }
@@ -63,6 +66,7 @@ impl EndpointConfig {
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or(CONTACTS_DEFAULT),
             caller_id: caller_id(&mut file)?,
+            limits: Limits::read(file.section("limits")?, OwnerKind::Endpoint)?,
             handling: Handling::read(&mut file, Handling::ENDPOINT)?,
             name,
             secrets,

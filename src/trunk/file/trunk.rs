@@ -6,6 +6,7 @@ use sip::auth::Credentials;
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
+use super::super::fraud::{Limits, OwnerKind};
 use super::super::handling::Handling;
 use super::super::health::HealthConfig;
 use super::super::hop::{Host, SendTo};
@@ -50,6 +51,8 @@ pub struct TrunkConfig {
     pub numbers: Numbers,
     /// What it may do in a call that stands.
     pub handling: Handling,
+    /// Where its calls may go, and what they may cost (`limits`).
+    pub limits: Limits,
     /// What is believed of it, and what it is shown, of who calls (`identity`, `trust_identity`).
     pub identity: IdentityPolicy,
     /// Whether the hosts that its targets are looked up to be may call by it: where `addresses` is not
@@ -87,6 +90,7 @@ impl TrunkConfig {
             calls: None,
             explain_header: false,
             numbers: Numbers::AS_IS,
+            limits: Limits::default(),
             identity: IdentityPolicy::trusting(true),
             handling: Handling::TRUNK,
             learns: false,
@@ -122,6 +126,7 @@ impl TrunkConfig {
             calls: cap(&mut file, "calls", 100_000)?,
             explain_header: file.boolean("explain_header")?.unwrap_or(false),
             numbers: numbers(file.section("normalize")?)?,
+            limits: Limits::read(file.section("limits")?, OwnerKind::Trunk)?,
             identity: {
                 let old = file.boolean("trust_identity")?;
                 IdentityPolicy::read(file.section("identity")?, old)?

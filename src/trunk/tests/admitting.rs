@@ -6,8 +6,8 @@ use sip::message::Message;
 use sip::transport::{Flow, ListenerId};
 
 use super::super::{
-    Admission, Admitted, Digests, IdentityPolicy, Numbers, Refusal, Secrets, SendForm, Strangers,
-    TrunkConfig, Trunks, TrunksConfig,
+    Admission, Admitted, Digests, IdentityPolicy, Numbers, Outgoing, Refusal, Secrets, SendForm,
+    Strangers, TrunkConfig, Trunks, TrunksConfig,
 };
 use super::{REALM, at_ms, endpoint, invite, request, tcp, trunk, udp};
 
@@ -23,6 +23,17 @@ fn world(trunks: Vec<TrunkConfig>, endpoints: &[(&str, Digests)]) -> Trunks {
         nonce_secret: [7; 32],
         nonce_life: Duration::from_secs(60),
     })
+}
+
+/// A call of ours by a trunk.
+fn to(trunk: &str) -> Outgoing<'_> {
+    Outgoing {
+        trunk,
+        number: "+33142685300",
+        shown: "",
+        sponsors: &[],
+        depth: 0,
+    }
 }
 
 /// What became of a request, in a word or two.
@@ -375,7 +386,7 @@ fn the_concurrency_cap_is_exact_and_a_released_call_makes_room_for_one() {
     let mut world = world(vec![capped], &[]);
     let mut live: Vec<Admitted> = (0..3).map(|_| call(&mut world, 0).unwrap()).collect();
     assert_eq!(call(&mut world, 0), Err("trunk-call-limit"));
-    world.release(live.pop().unwrap());
+    world.release(at_ms(0), live.pop().unwrap());
     live.push(call(&mut world, 0).unwrap());
     assert_eq!(call(&mut world, 0), Err("trunk-call-limit"));
     let options = request(
@@ -389,7 +400,7 @@ fn the_concurrency_cap_is_exact_and_a_released_call_makes_room_for_one() {
         "trunk acme y>x"
     );
     live.into_iter()
-        .for_each(|admitted| world.release(admitted));
+        .for_each(|admitted| world.release(at_ms(0), admitted));
     assert_eq!(
         world.trunks().map(|(_, calls)| calls).collect::<Vec<_>>(),
         [0]
@@ -409,22 +420,22 @@ fn the_rate_cap_counts_both_ways_and_a_call_refused_for_the_other_cap_costs_no_t
     };
     let mut world = world(vec![capped], &[]);
     let first = call(&mut world, 0).unwrap();
-    let (_, second) = world.dial(at_ms(0), "acme").unwrap();
+    let (_, second) = world.dial(at_ms(0), &to("acme")).unwrap();
     for _ in 0..10 {
         assert_eq!(call(&mut world, 0), Err("trunk-call-limit"));
     }
-    world.release(first);
-    world.release(second);
+    world.release(at_ms(0), first);
+    world.release(at_ms(0), second);
     let next = call(&mut world, 0).unwrap();
-    world.release(next);
+    world.release(at_ms(0), next);
     assert_eq!(call(&mut world, 0), Err("trunk-call-rate"));
     assert!(
         world
-            .dial(at_ms(333), "acme")
+            .dial(at_ms(333), &to("acme"))
             .is_err_and(|refusal| refusal.retry_after_secs() == Some(1))
     );
     let next = call(&mut world, 334).unwrap();
-    world.release(next);
+    world.release(at_ms(0), next);
 }
 
 #[test]
@@ -435,11 +446,11 @@ fn calls_go_on_counting_across_a_reload() {
     };
     let mut world = world(vec![capped(2)], &[]);
     let one = call(&mut world, 0).unwrap();
-    world.configure(vec![capped(1)], Vec::new());
+    world.configure(at_ms(0), vec![capped(1)], Vec::new());
     assert_eq!(call(&mut world, 0), Err("trunk-call-limit"));
-    world.release(one);
+    world.release(at_ms(0), one);
     assert!(call(&mut world, 0).is_ok());
-    world.configure(Vec::new(), Vec::new());
+    world.configure(at_ms(0), Vec::new(), Vec::new());
     assert_eq!(call(&mut world, 0), Err("trunk-unknown-source"));
 }
 
@@ -447,11 +458,11 @@ fn calls_go_on_counting_across_a_reload() {
 fn an_outbound_call_needs_a_trunk_with_somewhere_to_send_to() {
     let mut world = world(vec![trunk("acme", &["203.0.113.7"])], &[]);
     assert_eq!(
-        world.dial(at_ms(0), "acmee").unwrap_err().id(),
+        world.dial(at_ms(0), &to("acmee")).unwrap_err().id(),
         "no-such-trunk"
     );
     assert_eq!(
-        world.dial(at_ms(0), "acme").unwrap_err().to_string(),
+        world.dial(at_ms(0), &to("acme")).unwrap_err().to_string(),
         "trunk-no-target: want an address in trunks.acme.send_to, have none; set trunks.acme.send_to"
     );
 }

@@ -3,6 +3,7 @@
 
 mod plane;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use tandem::config::Config;
 use tandem::control::{Control, Event, Listener, Output, Setup, WallClock, What};
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
-    Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks,
-    TrunksConfig,
+    Alarm, Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks,
+    TrunksConfig, UsageRow,
 };
 
 use plane::Quiet;
@@ -34,7 +35,10 @@ pub(crate) struct Lab {
     pub(crate) now: Now,
     pub(crate) events: Vec<What>,
     pub(crate) records: Vec<Cdr>,
+    pub(crate) usage: Vec<UsageRow>,
     sent: Vec<(SocketAddr, Bytes)>,
+    seen: HashSet<String>,
+    acks: Vec<(SocketAddr, String)>,
     serial: u32,
 }
 
@@ -90,7 +94,10 @@ impl Lab {
             now: Now::ZERO,
             events: Vec::new(),
             records: Vec::new(),
+            usage: Vec::new(),
             sent: Vec::new(),
+            seen: HashSet::new(),
+            acks: Vec::new(),
             serial: 0,
         }
     }
@@ -261,23 +268,57 @@ impl Lab {
         told.collect::<Vec<_>>().join("\n")
     }
 
+    /// The alarms of limits.
+    pub(crate) fn alarms(&self) -> Vec<&Alarm> {
+        let told = self.events.iter().filter_map(|event| match event {
+            What::LimitNear(alarm) => Some(alarm),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// Keeps what is sent, INVITEs once; acknowledges a 200 to an INVITE as a caller does.
+    fn carry(&mut self, remote: SocketAddr, bytes: Bytes) {
+        let message = Message::parse(bytes.clone()).unwrap();
+        let via = message.header(Name::Via).unwrap().to_owned();
+        if message.method() == Some(Method::Invite) && !self.seen.insert(via.clone()) {
+            return;
+        }
+        let cseq = message.cseq().unwrap();
+        if message.status() == Some(200) && cseq.method == Method::Invite {
+            let to = message.contact().unwrap().unwrap().uri;
+            let header = |name| message.header(name).unwrap();
+            let (from, call_id) = (header(Name::From), header(Name::CallId));
+            self.acks.push((remote, format!(
+                "ACK {to} SIP/2.0\r\nVia: {via}ack\r\nFrom: {from}\r\nTo: {}\r\n\
+                 Call-ID: {call_id}\r\nCSeq: {} ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+                header(Name::To), cseq.number
+            )));
+        }
+        self.sent.push((remote, bytes));
+    }
+
     fn drain(&mut self) {
         loop {
+            self.control.poll_media(self.now);
+            let mut quiet = true;
             while let Some(output) = self.control.poll_output() {
+                quiet = false;
                 match output {
-                    Output::Transmit { flow, bytes } => self.sent.push((flow.remote, bytes)),
+                    Output::Transmit { flow, bytes } => self.carry(flow.remote, bytes),
                     Output::Cdr(record) => self.records.push(*record),
                     Output::Event(Event { what, .. }) => self.events.push(what),
+                    Output::Usage(row) => self.usage.push(row),
                     _ => {}
                 }
             }
-            self.control.poll_media(self.now);
-            match self.control.poll_output() {
-                None => return,
-                Some(Output::Transmit { flow, bytes }) => self.sent.push((flow.remote, bytes)),
-                Some(Output::Cdr(record)) => self.records.push(*record),
-                Some(Output::Event(event)) => self.events.push(event.what),
-                Some(_) => {}
+            for (remote, ack) in std::mem::take(&mut self.acks) {
+                quiet = false;
+                self.control
+                    .receive(self.now, flow(&remote.to_string()), ack.into());
+            }
+            if quiet {
+                return;
             }
         }
     }
@@ -293,8 +334,8 @@ pub(crate) fn invite_text(remote: &str, to: &str, lines: &str, serial: u32) -> S
     } else {
         "Max-Forwards: 70\r\n"
     };
-    let lines = lines.replace('|', "\r\n");
-    let lines = lines.trim_matches(['\r', '\n']);
+    let set: Vec<&str> = lines.split('|').filter(|line| !line.is_empty()).collect();
+    let lines = set.join("\r\n");
     let gap = if lines.is_empty() { "" } else { "\r\n" };
     let body = sdp(remote);
     format!(
