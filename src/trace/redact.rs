@@ -60,7 +60,7 @@ impl Redaction {
         if text.get(1) == Some(&b'=') {
             return sdp(message, line);
         }
-        let Some(colon) = text.iter().position(|&byte| byte == b':') else {
+        let Some(colon) = memchr::memchr(b':', text) else {
             return;
         };
         let name = text.get(..colon).unwrap_or_default().trim_ascii();
@@ -84,10 +84,7 @@ fn logical_lines(message: &[u8]) -> Vec<Range<usize>> {
     let mut start = 0;
     while start < message.len() {
         let rest = message.get(start..).unwrap_or_default();
-        let end = rest
-            .iter()
-            .position(|&byte| matches!(byte, b'\n' | b'\r'))
-            .map_or(message.len(), |at| start + at);
+        let end = memchr::memchr2(b'\n', b'\r', rest).map_or(message.len(), |at| start + at);
         let folded = rest
             .first()
             .is_some_and(|byte| matches!(byte, b' ' | b'\t'));
@@ -187,40 +184,58 @@ fn value_len(value: &[u8]) -> usize {
 
 /// What follows `user:` in a SIP URI's user part (RFC 3261 §19.1.1 discourages it; phones do it).
 fn uri_passwords(message: &mut [u8], line: Range<usize>) {
-    let mut at = line.start;
-    while at < line.end {
-        let rest = message.get(at..line.end).unwrap_or_default();
-        let starts = |scheme: &[u8]| {
-            rest.get(..scheme.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-        };
-        let Some(scheme) = [&b"sip:"[..], b"sips:"].into_iter().find(|it| starts(it)) else {
-            at += 1;
+    let text = message.get(line.clone()).unwrap_or_default();
+    // Most lines have no user part.
+    let Some(last) = memchr::memrchr(b'@', text) else {
+        return;
+    };
+    let mut from = line.start;
+    let end = line.start + last;
+    while let Some(colon) = message
+        .get(from..end)
+        .and_then(|rest| memchr::memchr(b':', rest))
+    {
+        let begin = from + colon + 1;
+        from = begin;
+        let before = message.get(line.start..begin - 1).unwrap_or_default();
+        if !is_scheme(before) {
             continue;
-        };
-        let begin = at + scheme.len();
-        let body = message.get(begin..line.end).unwrap_or_default();
-        let stop = |byte: &u8| matches!(byte, b'@' | b'<' | b'>' | b'"') || is_blank(*byte);
-        let end = body.iter().position(stop).unwrap_or(body.len());
-        let colon = body
-            .get(..end)
-            .and_then(|user| user.iter().position(|&b| b == b':'));
-        if let (Some(colon), Some(b'@')) = (colon, body.get(end)) {
-            mask(message, begin + colon + 1..begin + end);
         }
-        at = begin + end.max(1);
+        let body = message.get(begin..=end).unwrap_or_default();
+        let stop = |byte: &u8| matches!(byte, b'@' | b'<' | b'>' | b'"') || is_blank(*byte);
+        let stopped = body.iter().position(stop).unwrap_or(body.len());
+        let user = body.get(..stopped).unwrap_or_default();
+        if let (Some(colon), Some(b'@')) = (memchr::memchr(b':', user), body.get(stopped)) {
+            mask(message, begin + colon + 1..begin + stopped);
+        }
+        from = begin + stopped;
     }
+}
+
+/// Whether what stands before a colon ends in `sip` or `sips`.
+fn is_scheme(before: &[u8]) -> bool {
+    [&b"sip"[..], b"sips"].into_iter().any(|scheme| {
+        let start = before.len().checked_sub(scheme.len());
+        start.is_some_and(|at| {
+            before
+                .get(at..)
+                .is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+        })
+    })
 }
 
 /// Keys of SDES (RFC 4568), of `k=` (RFC 4566 §5.12) and of ICE (RFC 8839).
 fn sdp(message: &mut [u8], line: Range<usize>) {
     let text = message.get(line.clone()).unwrap_or_default();
-    let lower = text.to_ascii_lowercase();
-    if lower.starts_with(b"k=") || lower.starts_with(b"a=ice-pwd") {
-        if let Some(colon) = lower.iter().position(|&byte| byte == b':') {
+    let starts = |prefix: &[u8]| {
+        text.get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    };
+    if starts(b"k=") || starts(b"a=ice-pwd") {
+        if let Some(colon) = memchr::memchr(b':', text) {
             mask(message, line.start + colon + 1..line.end);
         }
-    } else if lower.starts_with(b"a=crypto") {
+    } else if starts(b"a=crypto") {
         inline_keys(message, line);
     }
 }
@@ -291,7 +306,7 @@ fn body_of(message: &[u8]) -> Option<usize> {
 }
 
 pub(super) fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(text, what)
 }
 
 /// Blanks, quotes and line ends stay, so that the shape does.

@@ -49,13 +49,19 @@ pub fn header<'a>(text: &'a str, names: &[&str]) -> Option<&'a str> {
 
 /// The SIP Call-ID of a message, well-formed or not; its first 128 characters.
 pub fn sip_call_id(message: &[u8]) -> Option<&str> {
-    let head = message
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap_or(message.len());
-    let head = message.get(..head)?;
-    for line in head.split(|&byte| byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+    let mut start = memchr::memchr(b'\n', message)? + 1;
+    while let Some(rest) = message.get(start..) {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..end)?.trim_ascii_end();
+        if line.is_empty() {
+            return None;
+        }
+        start += end + 1;
+        // `i` or `Call-ID`, whatever its case.
+        if !matches!(line.first(), Some(b'i' | b'I' | b'c' | b'C')) {
+            continue;
+        }
+        let Some(colon) = memchr::memchr(b':', line) else {
             continue;
         };
         let name = line.get(..colon)?.trim_ascii_end();

@@ -39,7 +39,8 @@ pub(crate) fn seeing(lab: &Lab) -> Result<String> {
     setup.config += "[endpoints.bob]\npassword = \"secret-bob\"\n";
     setup.config += &trace;
     let mut talk = Talk::begin(lab, &setup)?;
-    let mut second = Baresip::start(lab, &talk.server, "bob", Over::Udp, SECOND, true)?;
+    // Under TLS: only the server itself can show what was said.
+    let mut second = Baresip::start(lab, &talk.server, "bob", Over::Tls, SECOND, true)?;
     let top = talk
         .server
         .tandem(lab, &["top", "--once", "--width", "140"])?;
@@ -56,23 +57,23 @@ pub(crate) fn seeing(lab: &Lab) -> Result<String> {
     let call = cdr["call_id"].as_str().context("a call id")?.to_owned();
     // The last answers, and what Homer gets of them.
     pause(500);
-    let ladder = check_trace(lab, &talk.server, &call)?;
+    let (messages, ladder) = check_trace(lab, &talk.server, &call)?;
     let file = lab.path("call.pcapng");
     let path = file.display().to_string();
     talk.server.tandem(lab, &["pcap", &call, "-o", &path])?;
     let traffic = talk.capture.finish()?;
-    let captured = check_capture(&file)?;
+    let captured = check_capture(&file, messages)?;
     let heard = check_homer(lab, &call)?;
     check_top(&top, &call)?;
     check_stranger(lab, &talk.server)?;
-    let messages = traffic
+    let copies = traffic
         .0
         .iter()
         .filter(|it| is_of(&it.payload, &call))
         .count();
     talk.server.stop()?;
     Ok(format!(
-        "{ladder}; {captured}; {heard}; {messages} datagrams at the Homer carry the call's name"
+        "{ladder}; {captured}; {heard}; {copies} datagrams at the Homer carry the call's name"
     ))
 }
 
@@ -81,7 +82,7 @@ fn is_of(payload: &[u8], call: &str) -> bool {
 }
 
 /// Messages, steps and sound, in order and on one axis.
-fn check_trace(lab: &Lab, server: &Server, call: &str) -> Result<String> {
+fn check_trace(lab: &Lab, server: &Server, call: &str) -> Result<(usize, String)> {
     let text = server.tandem(lab, &["trace", "last", "--json"])?;
     std::fs::write(lab.path("trace.json"), &text)?;
     let trace: Value = serde_json::from_str(&text)?;
@@ -168,10 +169,11 @@ fn check_trace(lab: &Lab, server: &Server, call: &str) -> Result<String> {
     let widest = drawn.lines().map(|line| line.chars().count()).max();
     ensure!(widest <= Some(150), "a line of {widest:?} columns");
     let messages = entries.iter().filter(|it| it["kind"] == "message").count();
-    Ok(format!(
+    let said = format!(
         "trace: {messages} messages, {} steps and words of sound",
         entries.len() - messages
-    ))
+    );
+    Ok((messages, said))
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -179,7 +181,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 /// tshark has no word against it, and finds every stream whole.
-fn check_capture(file: &Path) -> Result<String> {
+fn check_capture(file: &Path, messages: usize) -> Result<String> {
     let complaints = complaints(&[], file)?;
     ensure!(complaints.is_empty(), "tshark complains: {complaints}");
     // Checksums are looked at only where that is asked for.
@@ -196,6 +198,11 @@ fn check_capture(file: &Path) -> Result<String> {
         file,
         &["-Y", "sip", "-T", "fields", "-e", "sip.CSeq.method"],
     )?;
+    ensure!(
+        sip.lines().count() == messages,
+        "tshark reads {} SIP messages, want the trace's {messages}",
+        sip.lines().count()
+    );
     let streams = tshark(&[], file, &["-q", "-z", "rtp,streams"])?;
     let rows: Vec<&str> = streams.lines().filter(|line| line.contains("0x")).collect();
     ensure!(
