@@ -8,6 +8,7 @@ use media::worker::PortCommand;
 use sip::sdp::Agreed;
 
 use super::action::Prompt;
+use super::digits::Dtmf;
 use super::leg::{Leg, PortState};
 use super::machine::{Call, SipCommand};
 use super::sound::Purpose;
@@ -90,35 +91,24 @@ impl Call {
             self.stop_purpose(other, Purpose::Hold);
         }
     }
-
-    pub(super) fn send_digits(&mut self, leg: LegId, digits: &str) {
-        let Some(port) = self.open_port_of(leg) else {
-            return;
-        };
-        let digits: Box<[media::Digit]> =
-            digits.chars().filter_map(media::Digit::from_char).collect();
-        self.port(PortCommand::SendDigits {
-            port,
-            digits,
-            duration_ms: 100,
-        });
-    }
 }
 
 impl Leg {
     /// What the worker needs to open the port.
     pub(super) fn port_plan(&self) -> PortPlan {
-        port_plan(
-            self.port.id,
-            self.port.local,
-            self.port.random,
-            self.agreed(),
-        )
+        let (id, local, random) = (self.port.id, self.port.local, self.port.random);
+        PortPlan {
+            keys_elsewhere: self.keys.mode() == Dtmf::Info,
+            ..port_plan(id, local, random, self.agreed())
+        }
     }
 
     /// What the worker needs to follow what was agreed last.
     pub(super) fn port_update(&self) -> PortUpdate {
-        port_update(self.port.id, self.agreed())
+        PortUpdate {
+            keys_elsewhere: self.keys.mode() == Dtmf::Info,
+            ..port_update(self.port.id, self.agreed())
+        }
     }
 }
 
@@ -154,6 +144,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             codec: media::Codec::Pcmu,
             payload_type: 0,
             dtmf_payload_type: None,
+            keys_elsewhere: false,
             cn_payload_type: None,
             send: true,
             receive: true,
@@ -170,6 +161,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
         codec: media_codec(agreed.codec),
         payload_type: agreed.payload_type,
         dtmf_payload_type: agreed.dtmf_payload_type,
+        keys_elsewhere: false,
         cn_payload_type: agreed.cn,
         send: agreed.send,
         receive: agreed.receive,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use media::port::PortId;
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
+use super::digits::{Dtmf, Keys};
 use super::sound::Playing;
 use super::{Cause, LegId, Trouble};
 
@@ -55,6 +56,8 @@ pub(super) struct Leg {
     pub(super) playing: Option<Playing>,
     /// Whether the peer has put us on hold.
     pub(super) held_by_peer: bool,
+    /// How its keys come and go.
+    pub(super) keys: Keys,
 }
 
 /// A leg's port, from reservation to the worker's word that it is closed.
@@ -113,7 +116,12 @@ impl Leg {
     /// one that sends both would press every key twice.
     pub(super) fn wants_detection(&self) -> bool {
         let without_events = |agreed: &Agreed| agreed.dtmf_payload_type.is_none();
-        self.port.inband_dtmf && self.agreed().is_some_and(without_events)
+        let wanted = match self.keys.mode() {
+            Dtmf::Auto => self.port.inband_dtmf,
+            Dtmf::InBand => true,
+            Dtmf::Rfc4733 | Dtmf::Info => false,
+        };
+        wanted && self.agreed().is_some_and(without_events)
     }
 
     /// Takes the answer to our offer.

@@ -24,6 +24,7 @@ use sip::sdp::{LocalMedia, Negotiation};
 use sip::ua::{Event, RequestId};
 
 use super::dialing::Dialing;
+use super::digits::{Dtmf, Keys};
 use super::ending::Ending;
 use super::leg::{Label, Leg, LegPort, LegState, PortState, offer_cause};
 use super::lending::Lending;
@@ -57,7 +58,9 @@ pub struct LegMedia {
     pub reserved: Reserved,
     /// Random: SSRC, first sequence number, first timestamp and the SDP session id.
     pub random: u64,
-    /// Whether tones in the audio are keys where no telephone-event is agreed.
+    /// How keys come and go.
+    pub dtmf: Dtmf,
+    /// Whether tones in the audio are keys where no telephone-event is agreed and `dtmf` leaves it open.
     pub inband_dtmf: bool,
 }
 
@@ -94,6 +97,13 @@ pub enum SipCommand {
     AnswerOffer(Option<Bytes>),
     /// A refusal of their re-INVITE or UPDATE.
     RefuseOffer(u16),
+    /// An INFO with a key (`application/dtmf-relay`).
+    Key {
+        /// Which.
+        digit: char,
+        /// How long it was held.
+        duration_ms: u16,
+    },
     /// The answer to a request within the dialog.
     Respond(RequestId, u16),
     /// A NOTIFY of a transfer's progress (RFC 3515 §2.4.4).
@@ -262,7 +272,11 @@ impl Call {
             Action::Dial(dial) => self.dial(now, dial),
             Action::CancelDial(token) => self.cancel_dial(token),
             Action::Record(on) => self.record(on),
-            Action::SendDigits(digits) => self.send_digits(self.caller, &digits),
+            Action::SendDigits(digits) => {
+                for digit in digits.chars() {
+                    self.send_key(self.caller, digit, super::digits::USUAL_MS);
+                }
+            }
             Action::Hangup(cause) => self.hang_up(now, cause),
         }
     }
@@ -292,14 +306,14 @@ impl Call {
                 request,
                 ..
             } => {
-                self.on_request(leg, request_id, &request);
+                self.on_request(now, leg, request_id, &request);
             }
             Event::Ended {
                 by, status, q850, ..
             } => self.on_ended(now, leg, by, status, q850),
             Event::OfferAnswered { result, .. } => self.on_offer_answered(now, leg, result),
-            Event::InDialogResponse { .. }
-            | Event::Invited { .. }
+            Event::InDialogResponse { response, .. } => self.on_response(leg, response.as_ref()),
+            Event::Invited { .. }
             | Event::Requested { .. }
             | Event::TurnedAway { .. }
             | Event::Response { .. } => {}
@@ -310,17 +324,17 @@ impl Call {
     pub fn on_media(&mut self, now: Now, event: PortEvent) {
         match event {
             PortEvent::Digit {
-                port, digit, how, ..
+                port,
+                digit,
+                how,
+                duration_ms,
             } => {
                 let via = match how {
                     media::worker::DtmfVia::Rfc4733 => super::DtmfVia::Rfc4733,
                     media::worker::DtmfVia::InBand => super::DtmfVia::InBand,
                 };
-                if self.leg_of(port) == Some(self.caller) {
-                    self.tell(Notice::Digit {
-                        digit: digit.as_char(),
-                        via,
-                    });
+                if let Some(leg) = self.leg_of(port) {
+                    self.on_key(now, leg, (digit.as_char(), duration_ms), via);
                 }
             }
             PortEvent::Played { port, play, .. } => {
@@ -651,6 +665,7 @@ impl Leg {
                 inband_dtmf: media.inband_dtmf,
                 detects: false,
             },
+            keys: Keys::new(media.dtmf),
             label,
             playing: None,
             held_by_peer: false,

@@ -27,6 +27,7 @@ pub use action::{
 pub use bridging::{port_plan, port_update};
 pub use cause::Cause;
 pub use cdr::{Cdr, Direction};
+pub use digits::{Dtmf, info_body, info_key};
 pub use leg::Label;
 pub use lending::Lent;
 pub use machine::{Call, Incoming, LegMedia, Output, SipCommand, Target};

@@ -37,6 +37,7 @@ fn media(port: u16) -> LegMedia {
             advertised: address,
         },
         random: u64::from(port),
+        dtmf: Dtmf::Auto,
         inband_dtmf: false,
     }
 }

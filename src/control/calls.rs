@@ -114,6 +114,9 @@ impl Control {
             SipCommand::Reoffer(body) => self.ua.reinvite(now, session, Some(body)),
             SipCommand::AnswerOffer(body) => self.ua.answer_offer(now, session, body),
             SipCommand::RefuseOffer(status) => self.ua.refuse_offer(now, session, status),
+            SipCommand::Key { digit, duration_ms } => {
+                self.send_info(now, (call, leg, session), (digit, duration_ms));
+            }
             SipCommand::Respond(request, status) => {
                 self.ua.respond_in(now, request, status, &[], None);
             }

@@ -10,7 +10,7 @@ use sip::transport::{Flow, FrameError, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
 use super::{Control, Event, Output, Refusal, Signalling, Slot, What};
-use crate::call::{Call, CallId, Incoming, Label, LegId, LegMedia, Party};
+use crate::call::{Call, CallId, Dtmf, Incoming, Label, LegId, LegMedia, Party};
 use crate::center;
 use crate::dialplan::{CallFacts, CalledBy, EntryId, Run, RunInput};
 use crate::explain::nearest;
@@ -292,6 +292,7 @@ impl Control {
         };
         self.ports.insert((reserved.worker, reserved.port), call);
         let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
+        let media = self.with_keys(&caller.label, media);
         let from = caller.from.clone();
         self.event(
             now,
@@ -356,6 +357,7 @@ impl Control {
             local,
             reserved,
             random: self.random.next(),
+            dtmf: Dtmf::Auto,
             inband_dtmf: self.inband_dtmf,
         }
     }

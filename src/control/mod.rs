@@ -20,6 +20,7 @@ mod event;
 mod fraud;
 mod hunting;
 mod inbound;
+mod keys;
 mod noting;
 mod queues;
 mod random;

@@ -3,6 +3,7 @@
 
 use clock::{Duration, Now};
 use sip::sdp::Codec;
+use tandem::call::Dtmf;
 use tandem::demo::phone::{Act, Answering, Habits};
 
 use crate::Random;
@@ -88,6 +89,7 @@ impl Swarm {
             kills: Vec::new(),
             callers: Vec::new(),
             callees: Vec::new(),
+            dtmf: (Dtmf::Auto, Dtmf::Auto),
             mixes: Vec::new(),
             random: random.fork(),
         };
@@ -132,6 +134,19 @@ impl Swarm {
             gives_up: Duration::from_secs(60),
             crashes: None,
         });
+        self
+    }
+
+    /// How keys go on the trunk and on the endpoints, as server and phones have it.
+    #[must_use]
+    pub fn keys(mut self, trunk: Dtmf, endpoints: Dtmf) -> Self {
+        self.dtmf = (trunk, endpoints);
+        for caller in &mut self.callers {
+            caller.habits.dtmf = trunk;
+        }
+        for callee in &mut self.callees {
+            callee.habits.dtmf = endpoints;
+        }
         self
     }
 

@@ -113,7 +113,10 @@ impl Stage {
             targets: vec![SendTo::at(Transport::Udp, CARRIER)],
             calls_per_second: per_second,
             calls,
-            handling: Handling { refer: true },
+            handling: Handling {
+                refer: true,
+                ..Handling::TRUNK
+            },
             ..TrunkConfig::bare("carrier")
         }
     }

@@ -5,6 +5,7 @@
 
 use clock::{Duration, Now};
 use sip::sdp::Codec;
+use tandem::call::Dtmf;
 use tandem::demo::phone::{Act, Answering, Habits};
 
 use crate::Random;
@@ -91,6 +92,8 @@ pub struct Swarm {
     pub(crate) kills: Vec<Now>,
     pub(crate) callers: Vec<Caller>,
     pub(crate) callees: Vec<Callee>,
+    /// How keys go on the trunk, and on the endpoints.
+    pub(crate) dtmf: (Dtmf, Dtmf),
     /// What happens between calls.
     pub(crate) mixes: Vec<(Now, Mix)>,
     pub(crate) random: Random,
@@ -175,6 +178,7 @@ impl Swarm {
             kills: (0..kills).map(|_| at(r)).collect(),
             callers,
             callees: callees(r, &features, depth, span_ms),
+            dtmf: (Dtmf::Auto, Dtmf::Auto),
             mixes: crate::mix::draw(seed, span_ms),
             random: random.fork(),
         }
@@ -270,6 +274,7 @@ fn caller(r: &mut Random, features: &Features, depth: Depth, span_ms: u64) -> Ca
             offers_late: features.late_offers && r.chance(400),
             // Drawn aside, so that the worlds of old seeds stay what they are.
             reliable: r.clone().fork().chance(250),
+            dtmf: Dtmf::Auto,
         },
         tcp: features.tcp && r.chance(400),
         gives_up,
@@ -353,6 +358,7 @@ fn callee(
             codecs: codecs(r, features.one_codec),
             offers_late: features.late_offers && r.chance(300),
             reliable: r.clone().fork().chance(250),
+            dtmf: Dtmf::Auto,
         },
         tcp: !carrier && features.tcp && r.chance(400),
         crashes: (features.crashes && r.chance(200)).then(|| start + r.millis(0, span_ms + 20_000)),

@@ -15,7 +15,7 @@ use sip::sdp::{LocalMedia, Negotiation};
 use sip::ua::{Ending, Event as SipEvent, Invite, Reliable, SessionId};
 
 use super::{Answering, Event, Heard, Phone};
-use crate::call::{port_plan, port_update};
+use crate::call::{Dtmf, port_plan, port_update};
 
 /// Whether the phone is in a call.
 pub(super) enum Line {
@@ -82,6 +82,10 @@ impl Line {
             }),
             Self::Idle | Self::Closing(_) => None,
         }
+    }
+
+    pub(super) fn has_port(&self, port: PortId) -> bool {
+        matches!(self, Self::Live(live) if live.reserved.port == port)
     }
 
     pub(super) fn port_closed(&mut self, port: PortId) {
@@ -303,7 +307,8 @@ impl Phone {
         let family = IpFamily::of(self.plan.server.remote.ip());
         let reserved = media.reserve(family).ok()?;
         let codecs = self.habits.codecs.clone();
-        let local = LocalMedia::new(reserved.advertised, reserved.rtp.port(), codecs);
+        let mut local = LocalMedia::new(reserved.advertised, reserved.rtp.port(), codecs);
+        local.dtmf = self.habits.dtmf.has_events();
         Some((reserved, Negotiation::new(local, self.random() >> 2)))
     }
 
@@ -319,6 +324,10 @@ impl Phone {
         let (tap, ear) = Tap::new(EAR_FRAMES);
         let _ = media.command(reserved.worker, PortCommand::Open(Box::new(plan)));
         let _ = media.command(reserved.worker, PortCommand::Tap { port, tap });
+        if self.habits.dtmf != Dtmf::Auto {
+            // It hears tones too, to tell whether any reach it.
+            let _ = media.command(reserved.worker, PortCommand::DetectTones { port, on: true });
+        }
         self.line = Line::Live(Box::new(Live {
             session,
             reserved,

@@ -30,9 +30,10 @@ use sip::ua::{
     UserAgentConfig,
 };
 
+use crate::call::DtmfVia;
 use line::Line;
 
-pub use plan::{Act, Answering, Habits, PhonePlan};
+pub use plan::{Act, Answering, Habits, KeyHeard, PhonePlan};
 
 /// What a phone wants done, and what happened to it.
 #[derive(Clone, Debug)]
@@ -83,6 +84,7 @@ pub struct Phone {
     registering: Option<RequestId>,
     renew_at: Option<Now>,
     random: u64,
+    keys: Vec<KeyHeard>,
     outputs: VecDeque<Output>,
 }
 
@@ -97,6 +99,7 @@ impl Phone {
             registering: None,
             renew_at: None,
             random: plan.seed,
+            keys: Vec::new(),
             outputs: VecDeque::new(),
             habits: Habits::default(),
             plan,
@@ -229,8 +232,21 @@ impl Phone {
 
     /// Takes an event of a port; one that is not its own is nothing to it.
     pub fn on_media(&mut self, event: &PortEvent) {
-        if let PortEvent::Closed { port, .. } = event {
-            self.line.port_closed(*port);
+        match event {
+            PortEvent::Closed { port, .. } => self.line.port_closed(*port),
+            PortEvent::Digit {
+                port,
+                digit,
+                how,
+                duration_ms,
+            } if self.line.has_port(*port) => {
+                let via = match how {
+                    media::worker::DtmfVia::Rfc4733 => DtmfVia::Rfc4733,
+                    media::worker::DtmfVia::InBand => DtmfVia::InBand,
+                };
+                self.heard_key(digit.as_char(), via, *duration_ms);
+            }
+            _ => {}
         }
     }
 
@@ -262,6 +278,21 @@ impl Phone {
     /// Whether it is in no call and holds no port.
     pub fn is_idle(&self) -> bool {
         matches!(self.line, Line::Idle)
+    }
+
+    /// The keys it was sent, whatever the call; at most 64.
+    pub fn keys(&self) -> &[KeyHeard] {
+        &self.keys
+    }
+
+    fn heard_key(&mut self, digit: char, via: DtmfVia, held_ms: u16) {
+        if self.keys.len() < KEYS_MAX {
+            self.keys.push(KeyHeard {
+                digit,
+                via,
+                held_ms,
+            });
+        }
     }
 
     /// What it has heard so far in the call it is in.
@@ -320,7 +351,17 @@ impl Phone {
             SipEvent::Requested { request_id, .. } => {
                 self.ua.respond(now, request_id, 405, &[], None);
             }
-            SipEvent::InDialog { request_id, .. } => {
+            SipEvent::InDialog {
+                request_id,
+                request,
+                ..
+            } => {
+                let key = crate::call::info_key(&request);
+                if let Some((digit, held_ms)) =
+                    key.filter(|_| request.method() == Some(Method::Info))
+                {
+                    self.heard_key(digit, DtmfVia::Info, held_ms);
+                }
                 self.ua.respond_in(now, request_id, 200, &[], None);
             }
             event => self.on_session(now, media, event),
@@ -341,6 +382,9 @@ impl Phone {
 
 /// The registration's time, renewed at half of it.
 const EXPIRES: Duration = Duration::from_secs(600);
+
+/// Keys that are remembered.
+const KEYS_MAX: usize = 64;
 
 /// After a refused registration.
 const RETRY: Duration = Duration::from_secs(5);

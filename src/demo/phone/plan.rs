@@ -6,6 +6,8 @@ use sip::sdp::Codec;
 use sip::transport::Flow;
 use sip::ua::Listener;
 
+use crate::call::{Dtmf, DtmfVia};
+
 /// A phone as its owner wants it.
 #[derive(Clone, Debug)]
 pub struct PhonePlan {
@@ -40,6 +42,19 @@ pub struct Habits {
     pub offers_late: bool,
     /// Whether it requires reliable provisional responses of who it calls, and sends its own so (RFC 3262).
     pub reliable: bool,
+    /// How its keys go, and which it understands.
+    pub dtmf: Dtmf,
+}
+
+/// A key that a phone was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHeard {
+    /// Which.
+    pub digit: char,
+    /// By which way.
+    pub via: DtmfVia,
+    /// For how long, in ms.
+    pub held_ms: u16,
 }
 
 impl Default for Habits {
@@ -48,6 +63,7 @@ impl Default for Habits {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             offers_late: false,
             reliable: false,
+            dtmf: Dtmf::Auto,
         }
     }
 }
@@ -68,7 +84,7 @@ pub enum Answering {
 pub enum Act {
     /// Lets that much time pass.
     Wait(Duration),
-    /// Presses keys, by RFC 4733 where agreed.
+    /// Presses keys: by INFO if that is its habit, else by RFC 4733 where agreed, else as tones.
     Press(String),
     /// Waits until a tone is heard, for that long at most.
     Hear(f32, Duration),

@@ -3,11 +3,13 @@
 use clock::Now;
 use media::Digit;
 use media::worker::{MediaPlane, PortCommand};
+use sip::message::Method;
 use sip::sdp::Direction;
 use sip::ua::Ending;
 
 use super::line::{Line, Live};
 use super::{Act, Phone};
+use crate::call::{Dtmf, info_body};
 
 impl Phone {
     /// Does every act whose time has come.
@@ -55,6 +57,12 @@ impl Phone {
                 live.wanted = Some(hz);
                 live.act_at = Some(now + within);
             }
+            Act::Press(keys) if self.habits.dtmf == Dtmf::Info => {
+                for key in keys.chars() {
+                    let body = Some(info_body(key, HELD_MS));
+                    let _ = self.ua.request_in(now, session, Method::Info, &[], body);
+                }
+            }
             Act::Press(keys) => press(live, media, &keys),
             Act::Hold(on) => {
                 let direction = if on {
@@ -75,13 +83,16 @@ impl Phone {
     }
 }
 
+/// How long it holds a key.
+const HELD_MS: u16 = 100;
+
 fn press(live: &Live, media: &mut dyn MediaPlane, keys: &str) {
     let digits: Box<[Digit]> = keys.chars().filter_map(Digit::from_char).collect();
     let reserved = &live.reserved;
     let command = PortCommand::SendDigits {
         port: reserved.port,
         digits,
-        duration_ms: 100,
+        duration_ms: HELD_MS,
     };
     // A ring that is full means a worker that is stuck: the call's checks will tell.
     let _ = media.command(reserved.worker, command);

@@ -140,6 +140,11 @@ impl DtmfDetector {
         }
     }
 
+    /// Whether a key sounds.
+    pub fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
     /// Listens to the next 20 ms.
     pub fn listen(&mut self, frame: &Frame) -> Heard {
         self.samples.copy_within(FRAME.., 0);

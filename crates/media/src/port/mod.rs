@@ -58,6 +58,8 @@ pub struct PortPlan {
     pub payload_type: u8,
     /// The payload type of telephone-event (RFC 4733) at 8 kHz, if agreed.
     pub dtmf_payload_type: Option<u8>,
+    /// Whether the peer's keys go by signalling: none is sent to it here.
+    pub keys_elsewhere: bool,
     /// The payload type of comfort noise (RFC 3389), if agreed.
     pub cn_payload_type: Option<u8>,
     /// Whether we may send (`sendrecv` or `sendonly` of our side).
@@ -93,6 +95,7 @@ impl PortPlan {
             codec,
             payload_type: codec.static_payload_type().unwrap_or(FIRST_DYNAMIC),
             dtmf_payload_type: None,
+            keys_elsewhere: false,
             cn_payload_type: None,
             send: true,
             receive: true,
@@ -124,6 +127,8 @@ pub struct PortUpdate {
     pub payload_type: u8,
     /// The payload type of telephone-event, if agreed.
     pub dtmf_payload_type: Option<u8>,
+    /// Whether the peer's keys go by signalling: none is sent to it here.
+    pub keys_elsewhere: bool,
     /// The payload type of comfort noise, if agreed.
     pub cn_payload_type: Option<u8>,
     /// Whether we may send.

@@ -112,6 +112,7 @@ impl Worker {
         }
         if let Some(port) = self.port_mut(at) {
             port.bridge = Some(bridge);
+            port.converts = false;
         }
         self.settle_bridge(bridge);
         Ok(())
@@ -347,12 +348,30 @@ impl Worker {
         if let Some(held) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
             held.mode = mode;
         }
+        self.settle_keys(bridge);
         for member in 0..members {
             let held = self
                 .bridge_at(bridge)
                 .and_then(|held| held.members().get(member).copied());
             if let Some(at) = held {
                 self.listen(at as usize, (mode == Mode::Mix && members > 1) || tapped);
+            }
+        }
+    }
+
+    /// Decides anew whose tones are taken out of a bridge of two.
+    fn settle_keys(&mut self, bridge: usize) {
+        let pair = match self.bridge_at(bridge).map(Bridge::members) {
+            Some(&[a, b]) => [(a as usize, b as usize), (b as usize, a as usize)],
+            _ => return,
+        };
+        for (at, other) in pair {
+            let converts = match (self.port(at), self.port(other)) {
+                (Some(port), Some(partner)) => port.must_convert_for(partner),
+                _ => false,
+            };
+            if let Some(port) = self.port_mut(at) {
+                port.converts = converts;
             }
         }
     }
@@ -366,7 +385,8 @@ impl Worker {
             && a.plan.ptime_ms == b.plan.ptime_ms
             // Telephone-events that the other side did not agree to must become tones.
             && a.plan.dtmf_payload_type.is_some() == b.plan.dtmf_payload_type.is_some();
-        same && a.may_be_relayed() && b.may_be_relayed()
+        let converted = a.must_convert_for(b) || b.must_convert_for(a);
+        same && !converted && a.may_be_relayed() && b.may_be_relayed()
     }
 
     /// Starts or ends decoding what a port's peer says. A recording or a detector of a relayed

@@ -55,6 +55,8 @@ pub(super) struct Port {
     pub(super) bridge: Option<usize>,
     /// Whether what the peer says is decoded.
     pub(super) listens: bool,
+    /// Whether keys found in its sound go on by other means, and not as sound.
+    pub(super) converts: bool,
     /// What the peer said in this frame.
     pub(super) said: Frame,
     /// How the peer's silence sounds.
@@ -97,6 +99,7 @@ impl Port {
             capture: None,
             bridge: None,
             listens: false,
+            converts: false,
             said: SILENCE,
             background: Background::new(plan.ssrc),
             reception: None,
@@ -130,6 +133,7 @@ impl Port {
         plan.codec = update.codec;
         plan.payload_type = update.payload_type;
         plan.dtmf_payload_type = update.dtmf_payload_type;
+        plan.keys_elsewhere = update.keys_elsewhere;
         plan.cn_payload_type = update.cn_payload_type;
         plan.send = update.send;
         plan.receive = update.receive;
@@ -145,6 +149,16 @@ impl Port {
     }
 
     /// Whether nothing but its partner speaks through this port, and both directions are open.
+    /// Whether its peer gets keys otherwise than as tones.
+    pub(super) fn wants_no_tones(&self) -> bool {
+        self.plan.keys_elsewhere || self.plan.dtmf_payload_type.is_some()
+    }
+
+    /// Whether keys in its sound must be turned into something else for that partner.
+    pub(super) fn must_convert_for(&self, partner: &Self) -> bool {
+        self.detector.is_some() && partner.wants_no_tones()
+    }
+
     pub(super) fn may_be_relayed(&self) -> bool {
         self.plan.send
             && self.plan.receive

@@ -77,6 +77,8 @@ impl Worker {
     }
 
     /// Tells of a digit, and passes it on in a mixed bridge of two: there nobody relays its packets.
+    /// A tone goes on as sound, unless the partner gets keys otherwise; one whose keys go by signalling
+    /// gets none here.
     pub(super) fn pressed(&mut self, at: usize, digit: Digit, how: DtmfVia, duration_ms: u16) {
         let Some(port) = self.port(at) else { return };
         let (id, bridge) = (
@@ -84,7 +86,7 @@ impl Worker {
             port.bridge.and_then(|bridge| self.bridge_at(bridge)),
         );
         let partner = bridge
-            .filter(|bridge| bridge.mode == Mode::Mix && how == DtmfVia::Rfc4733)
+            .filter(|bridge| bridge.mode == Mode::Mix)
             .and_then(|bridge| bridge.partner(at as u32));
         self.events.news(PortEvent::Digit {
             port: id,
@@ -92,7 +94,10 @@ impl Worker {
             how,
             duration_ms,
         });
-        if let Some(partner) = partner.and_then(|partner| self.port_mut(partner as usize)) {
+        if let Some(partner) = partner.and_then(|partner| self.port_mut(partner as usize))
+            && !partner.plan.keys_elsewhere
+            && (how == DtmfVia::Rfc4733 || partner.plan.dtmf_payload_type.is_some())
+        {
             partner.dialer.push(digit, duration_ms);
         }
     }

@@ -161,11 +161,12 @@ impl Slot {
                 port.background.add_to(&mut port.said);
             }
         }
-        port.detector
-            .as_mut()?
-            .listen(&port.said)
-            .released
-            .map(held_ms)
+        let detector = port.detector.as_mut()?;
+        let heard = detector.listen(&port.said);
+        if port.converts && (detector.is_down() || heard.released.is_some()) {
+            port.said = SILENCE;
+        }
+        heard.released.map(held_ms)
     }
 }
 

@@ -19,6 +19,7 @@ use rtrb::Consumer;
 use tandem::call::{CallId, Cause, LegId};
 use tandem::center::{AgentId, Wish};
 use tandem::control::Control;
+use tandem::demo::phone::KeyHeard;
 
 use crate::Random;
 use crate::check::{Checks, Seen, Side, Violation};
@@ -65,6 +66,8 @@ pub struct Report {
     pub lasted: Duration,
     /// How often two parties were found to hear each other.
     pub heard: usize,
+    /// The keys each host was sent.
+    pub keys: Vec<Vec<KeyHeard>>,
     /// Steps the world took.
     pub steps: u64,
     /// What was put out: messages, packets, events, records.
@@ -192,6 +195,11 @@ impl<'a> World<'a> {
             bridged,
             lasted: self.checks.calls.lasted(),
             heard: self.heard,
+            keys: self
+                .hosts
+                .iter()
+                .map(|it| it.phone.keys().to_vec())
+                .collect(),
             steps: self.checks.step,
             outputs: self.checks.outputs(),
             violations: self.checks.violations().to_vec(),

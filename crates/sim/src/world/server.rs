@@ -46,7 +46,12 @@ pub(super) fn control(
     });
     let mut user_agent = UserAgentConfig::new(heard.to_vec(), "Tandem");
     user_agent.session_expires = swarm.session_expires;
-    let endpoints = stage.endpoints();
+    let mut endpoints = stage.endpoints();
+    for endpoint in &mut endpoints {
+        endpoint.handling.dtmf = swarm.dtmf.1;
+    }
+    let mut trunk = Stage::trunk(swarm.trunk_calls, swarm.trunk_rate);
+    trunk.handling.dtmf = swarm.dtmf.0;
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&endpoints);
     let plan = stage.plans.get(swarm.plan).cloned().unwrap_or_default();
@@ -56,7 +61,7 @@ pub(super) fn control(
         user_agent,
         listeners: listeners.to_vec(),
         trunks: Trunks::new(TrunksConfig {
-            trunks: vec![Stage::trunk(swarm.trunk_calls, swarm.trunk_rate)],
+            trunks: vec![trunk],
             endpoints,
             realm: REALM.to_owned(),
             digests: Digests::Md5,

@@ -169,7 +169,7 @@ impl World<'_> {
     }
 
     fn on_phones_port(&mut self, event: &PortEvent) {
-        if !matches!(event, PortEvent::Closed { .. }) {
+        if !matches!(event, PortEvent::Closed { .. } | PortEvent::Digit { .. }) {
             return;
         }
         for host in 0..self.hosts.len() {

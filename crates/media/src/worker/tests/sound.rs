@@ -279,6 +279,7 @@ fn hold_silences_one_direction_and_resume_brings_it_back() {
         remote: Some(Remote::of(world.phones[1].address, false)),
         codec: Codec::Pcma,
         payload_type: 8,
+        keys_elsewhere: false,
         dtmf_payload_type: Some(102),
         cn_payload_type: None,
         send,
