@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use clock::Now;
+use sip::message::{Message, Name};
 
 use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
 use super::bridging::port_update;
@@ -163,6 +164,25 @@ impl Call {
         }
     }
 
+    /// An answer that came reliably before the call was answered is binding: its sender may offer anew from
+    /// now on (RFC 3311 §5.1), and its 200 need not repeat it. A bad one is left for the 200 to mend.
+    pub(super) fn on_reliable_answer(
+        &mut self,
+        leg: LegId,
+        response: &Message,
+        body: Option<&Bytes>,
+    ) {
+        let is_reliable = response.lists(Name::Require, "100rel");
+        let Some(it) = self.legs.get_mut(&leg).filter(|_| is_reliable) else {
+            return;
+        };
+        let mut settled = it.negotiation.clone();
+        let is_good = body.is_some_and(|answer| settled.take_answer(answer).is_ok());
+        if is_good && matches!(it.state, LegState::Outgoing { .. }) {
+            it.negotiation = settled;
+        }
+    }
+
     /// A callee rings, or sends early media.
     pub(super) fn on_progress(&mut self, leg: LegId, status: u16, body: Option<Bytes>) {
         if self.is_transfer_leg(leg) {
@@ -214,6 +234,8 @@ impl Call {
         it.state = LegState::Up;
         let taken = match body {
             Some(answer) if !needs_answer => it.take_answer(&answer),
+            // It was given reliably, and something else was agreed on since.
+            None if it.agreed().is_some() && !it.negotiation.awaits_answer() => Ok(()),
             _ => Err(Trouble::NoAnswerInIt { message: "200" }),
         };
         if needs_answer {

@@ -284,7 +284,15 @@ impl Call {
     /// Takes one event of a leg's SIP session.
     pub fn on_sip(&mut self, now: Now, leg: LegId, event: Event) {
         match event {
-            Event::Progressed { status, body, .. } => self.on_progress(leg, status, body),
+            Event::Progressed {
+                status,
+                body,
+                response,
+                ..
+            } => {
+                self.on_reliable_answer(leg, &response, body.as_ref());
+                self.on_progress(leg, status, body);
+            }
             Event::Answered {
                 body, needs_answer, ..
             } => {

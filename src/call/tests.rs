@@ -87,8 +87,15 @@ fn response(status: u16) -> Message {
         .header("CSeq", "1 INVITE")
         .build()
         .unwrap();
-    Builder::response(&request, status, "x").build().unwrap()
+    let mut response = Builder::response(&request, status, "x");
+    if status == RELIABLE {
+        response = response.header("Require", "100rel");
+    }
+    response.build().unwrap()
 }
+
+/// The status of responses that come reliably here.
+const RELIABLE: u16 = 184;
 
 const SESSION: fn() -> SessionId = || {
     // The call never looks at it.
@@ -489,6 +496,49 @@ fn bad_answers_of_two_forks_and_a_bad_one_in_the_200_end_that_leg_alone_and_once
     assert!(rig.told().contains(&Notice::DialEnded { token, result }));
     rig.ended(LegId(1), EndedBy::Us);
     assert!(!rig.call.is_ending(), "the caller's plan goes on");
+}
+
+// covers: RFC 3262 §5, RFC 3311 §5.1
+#[test]
+fn a_callee_who_answered_reliably_may_offer_anew_before_the_200_which_says_nothing() {
+    let mut rig = Rig::waiting();
+    rig.dial(&[20_002], Ringback::Keep);
+    let mut callee = phone(5_000);
+    let answer = callee.answer(&rig.offer_to(LegId(1))).unwrap();
+    let progressed = Event::Progressed {
+        session: SESSION(),
+        status: 183,
+        body: Some(answer),
+        fork: 0,
+        needs_answer: false,
+        response: response(RELIABLE),
+    };
+    rig.sip(LegId(1), progressed);
+    let offered = Event::Offered {
+        session: SESSION(),
+        body: Some(callee.offer().unwrap()),
+    };
+    rig.sip(LegId(1), offered);
+    let said = rig.said(LegId(1));
+    let [SipCommand::AnswerOffer(Some(answer))] = said.as_slice() else {
+        panic!("{said:?}")
+    };
+    callee.take_answer(answer).unwrap();
+    let answered = |body| Event::Answered {
+        session: SESSION(),
+        body,
+        needs_answer: false,
+        fork: 0,
+        response: response(200),
+    };
+    rig.sip(LegId(1), answered(None));
+    assert!(rig.told().contains(&Notice::Bridged(DialToken(9))));
+    assert_eq!(rig.bridged_ports(), [20_000, 20_002]);
+    // Without an exchange before it, such a 200 ends the leg.
+    let mut rig = Rig::waiting();
+    rig.dial(&[20_002], Ringback::Keep);
+    rig.sip(LegId(1), answered(None));
+    assert!(!rig.told().contains(&Notice::Bridged(DialToken(9))));
 }
 
 #[test]
