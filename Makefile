@@ -8,16 +8,19 @@
 #   make e2e     the whole part against real phones
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
+#   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
 #   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench strace fuzz deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench bench-load strace fuzz deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
 FUZZ_SECONDS ?= 30
+SECONDS ?=
+RATE ?=
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +53,15 @@ sim: rust
 
 bench: rust
 	$(CARGO) bench --workspace $(if $(BENCH),-- $(BENCH))
+
+# Twenty minutes; the machine should have nothing else to do.
+bench-load: rust
+	$(call need,taskset,util-linux)
+	$(CARGO) build --release --bin tandem
+	$(CARGO) build --release -p load
+	@for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000" overload junk; do \
+	 echo "load $$mode seconds=$(SECONDS) rate=$(RATE)"; \
+	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 target/release/load $$mode || exit 1; done
 
 strace: rust
 	$(call need,strace,strace)

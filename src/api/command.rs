@@ -240,6 +240,8 @@ pub struct Counts {
     pub trunk_caps: Vec<(String, u32)>,
     /// What the SIP machine has done since the start.
     pub sip: SipCounts,
+    /// How far control is behind, and what it has refused for that.
+    pub overload: crate::control::OverloadCounts,
     /// What the transports have done, by name; all but `connections` only grow.
     pub net: Vec<(&'static str, u64)>,
 }

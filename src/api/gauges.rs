@@ -43,6 +43,26 @@ pub(super) fn counts(counts: &Counts) {
     ] {
         metrics::counter!("tandem_sip_events_total", "event" => event).absolute(count);
     }
+    let overload = counts.overload;
+    gauge(
+        "tandem_queueing_delay_seconds",
+        overload.delay.as_secs_f64(),
+    );
+    gauge(
+        "tandem_queueing_delay_max_seconds",
+        overload.delay_max.as_secs_f64(),
+    );
+    gauge("tandem_messages_waiting", overload.waiting as f64);
+    gauge("tandem_overloaded", f64::from(u8::from(overload.is_over)));
+    for (event, count) in [
+        ("episode", overload.episodes),
+        ("refused", overload.refused),
+        ("unanswered", overload.dropped),
+        ("rest-dropped", overload.rest_dropped),
+        ("in-progress-dropped", overload.going_dropped),
+    ] {
+        metrics::counter!("tandem_overload_total", "event" => event).absolute(count);
+    }
     for &(event, count) in &counts.net {
         match event {
             "connections" => gauge("tandem_sip_connections", count as f64),

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use super::{Failure, PlanArgs, TestArgs};
 use crate::center::AgentConfig;
 use crate::config::Config;
+use crate::control::OverloadConfig;
 use crate::dialplan::cli::{TestOptions, check as check_plan, count, is_keys, test as test_plan};
 use crate::dialplan::{Facts, Speech};
 use crate::server::prompt_names;
@@ -99,6 +100,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
     let endpoints = EndpointConfig::read_all(config.endpoints.clone(), realm)?;
     let agents = AgentConfig::read_all(config.agents.clone())?;
     Emergency::read(config.emergency.clone(), &trunks)?;
+    OverloadConfig::read(config.overload.clone())?;
     Ok(Facts {
         prompts: prompt_names(&config.paths.prompts),
         speech: speech(&config.speech.program),

@@ -61,6 +61,8 @@ pub struct Config {
     pub acme: Option<Acme>,
     /// `trace`, parsed by the trace module.
     pub trace: Section,
+    /// `overload`, parsed by control.
+    pub overload: Section,
     /// Variables named `TANDEM_…` that set nothing here: worth a line in the log.
     pub ignored_variables: Vec<String>,
     /// Where it was read, to read it again; `None` if it was put together otherwise.
@@ -170,7 +172,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 19] = [
+const ROOT_KEYS: [&str; 20] = [
     "dialplans",
     "prompts",
     "data",
@@ -190,6 +192,7 @@ const ROOT_KEYS: [&str; 19] = [
     "acme",
     "process",
     "trace",
+    "overload",
 ];
 
 impl Config {
@@ -297,6 +300,7 @@ impl Config {
             emergency: root.section("emergency")?,
             user: user(root.section("process")?)?,
             acme: Acme::read(root.section("acme")?)?,
+            overload: root.section("overload")?,
             ignored_variables,
             source: None,
             bare: false,

@@ -119,6 +119,18 @@ pub enum What {
     },
     /// So much of a day's minutes or money is used.
     LimitNear(crate::trunk::Alarm),
+    /// Control is behind: from now on new calls are refused.
+    Overloaded {
+        /// How long the oldest new call waits.
+        delay: Duration,
+    },
+    /// Control is behind no more.
+    Relieved {
+        /// How long calls were refused.
+        lasted: Duration,
+        /// How many.
+        refused: u64,
+    },
     /// An endpoint's phone can be rung, or no longer.
     Reachable {
         /// The endpoint.

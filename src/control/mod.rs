@@ -18,10 +18,12 @@ mod calls;
 mod carriers;
 mod event;
 mod fraud;
+mod gate;
 mod hunting;
 mod inbound;
 mod keys;
 mod noting;
+mod overload;
 mod queues;
 mod random;
 mod refusal;
@@ -65,7 +67,9 @@ use random::Random;
 use waiting::Waiting;
 
 pub use event::{CallSnapshot, Event, What};
+pub use gate::{Gate, Pass};
 pub use noting::{Captured, Note, Noted, PortFacts};
+pub use overload::{OverloadConfig, OverloadCounts};
 pub use refusal::{Refusal, Signalling};
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused, RequestFacts};
 pub use rehearsal::{CalleeDoes, Probe, Rehearsal, Step, Verdict, dry_plane};
@@ -116,6 +120,8 @@ pub struct Reconfiguration {
     pub agents: Vec<AgentConfig>,
     /// Emergency numbers.
     pub emergency: Emergency,
+    /// What is refused when control is behind.
+    pub overload: OverloadConfig,
 }
 
 /// An endpoint of the configuration has the name of one made at run time.
@@ -183,6 +189,8 @@ pub enum Output {
     Note(Note),
     /// Packets of sound that a trace wants to keep.
     Captured(Captured),
+    /// Have the system drop a share of what comes before it is read.
+    Gate(Gate),
 }
 
 /// One call and what drives it.
@@ -287,6 +295,8 @@ pub struct Control {
     draining: bool,
     stopped: bool,
     refusals: Refusals,
+    /// What was received and waits to be served.
+    intake: overload::Intake,
     outputs: VecDeque<Output>,
 }
 
@@ -332,6 +342,7 @@ impl Control {
             draining: false,
             stopped: false,
             refusals: Refusals::default(),
+            intake: overload::Intake::new(OverloadConfig::default(), now, setup.seed),
             outputs: VecDeque::new(),
         };
         control.trunks.set_wall(now, control.wall.at(now));
@@ -374,6 +385,7 @@ impl Control {
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.look_after_load(now);
         if self.ua.deadline().is_some_and(|at| at <= now) {
             self.ua.handle_timeout(now);
         }
@@ -410,6 +422,7 @@ impl Control {
             self.trunks.deadline(),
             self.agenda.next(),
             self.carriers.deadline(),
+            self.load_deadline(),
         ];
         machines.into_iter().flatten().min()
     }
@@ -453,6 +466,7 @@ impl Control {
             mut endpoints,
             agents,
             emergency,
+            overload,
         } = new;
         if let Some(taken) = endpoints.iter().find(|it| self.is_run_time(&it.name)) {
             return Err(NameTaken(taken.name.clone()));
@@ -463,6 +477,7 @@ impl Control {
         self.registrar.configure(&endpoints);
         self.trunks.configure(now, trunks, endpoints);
         self.trunks.set_emergency(emergency);
+        self.set_overload(overload);
         self.agents = agents;
         self.plan = plan;
         self.configure_center(now);

@@ -78,6 +78,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         tasks: tasks.clone(),
     };
     let media = Box::new(workers);
+    let overload = read.known.overload;
     let mut setup = setup(
         &config,
         read.known,
@@ -99,6 +100,8 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         tasks.spawn(keeper.run());
     }
     let thread = control_thread(setup, edge, seeing.watch, sockets.net.sender(), inputs)?;
+    let bound = move |control: &mut Control, _| control.set_overload(overload);
+    handle.tell(bound).await;
     read.stored.restore(&handle, clock, &config.sip.realm).await;
 
     let api = api_of(

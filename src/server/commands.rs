@@ -79,7 +79,8 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
     }
 }
 
-fn counts(control: &Control, net: Vec<(&'static str, u64)>) -> Counts {
+fn counts(control: &mut Control, net: Vec<(&'static str, u64)>) -> Counts {
+    let overload = control.overload_counts();
     let sip = control.sip_counts();
     let (calls, ports) = control.holds();
     let caps = control.trunks().trunks();
@@ -102,6 +103,7 @@ fn counts(control: &Control, net: Vec<(&'static str, u64)>) -> Counts {
             refused_full: sip.refused_full,
             retransmissions: sip.retransmissions,
         },
+        overload,
         net,
     }
 }

@@ -66,6 +66,7 @@ impl Edge {
             Output::Resolve(question) => self.resolve(question),
             Output::Transmit { .. }
             | Output::RecordEnded { .. }
+            | Output::Gate(_)
             | Output::Note(_)
             | Output::Captured(_) => {}
         }
@@ -235,5 +236,16 @@ fn log(event: &Event) {
             tracing::warn!(%owner, percent, limit, "limit");
         }
         What::Reachable { endpoint, yes } => tracing::info!(endpoint, yes, "reachable"),
+        What::Overloaded { delay } => tracing::warn!(
+            waited_ms = delay.as_millis(),
+            "overloaded: new calls are refused with 503 until the queueing delay falls"
+        ),
+        What::Relieved { lasted, refused } => {
+            tracing::warn!(
+                lasted_ms = lasted.as_millis(),
+                refused,
+                "no longer overloaded"
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::plans;
 use super::shard::ShardHandle;
 use crate::center::{AgentConfig, AgentId, Wish};
 use crate::config::{Config, ConfigError};
+use crate::control::OverloadConfig;
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
@@ -19,6 +20,7 @@ pub(super) struct Configured {
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) emergency: Emergency,
+    pub(super) overload: OverloadConfig,
 }
 
 impl Configured {
@@ -31,6 +33,7 @@ impl Configured {
         let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
         Ok(Self {
             emergency: Emergency::read(config.emergency.clone(), &trunks)?,
+            overload: OverloadConfig::read(config.overload.clone())?,
             trunks,
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), realm)?,
             agents: AgentConfig::read_all(config.agents.clone())?,

@@ -100,6 +100,7 @@ impl Reloader {
             endpoints: known.endpoints,
             agents: known.agents,
             emergency: known.emergency,
+            overload: known.overload,
         })
         .await?;
         for key in self.config.fixed_differences(&fresh) {

@@ -14,12 +14,16 @@ use super::commands;
 use super::edge::Edge;
 use super::seeing::{Seen, Watch};
 use crate::api;
-use crate::control::{Control, Output};
+use crate::control::{Control, Gate, Output};
 use crate::io::clock::SystemClock;
-use crate::io::net::{Inbox, NetInput, NetSender};
+use crate::io::net::{GatePolicy, Inbox, NetInput, NetSender};
 
-/// Messages taken in one go before outputs are carried out.
-const BATCH: usize = 64;
+/// Messages read in one go: what a millisecond of a flood brings. What waits is served in between.
+const READ_MAX: usize = 256;
+/// Messages served between two looks at what has come: about half a millisecond's.
+const SERVE_MAX: usize = 8;
+/// Rounds of both before everybody else has a turn.
+const ROUNDS_MAX: usize = 4;
 
 /// Words from the edge that may wait.
 const ASKS_MAX: usize = 4_096;
@@ -95,7 +99,7 @@ impl Shard {
                     None => self.control.stop(),
                 },
                 // Once the transports have stopped, nothing comes any more.
-                true = packets.ready() => self.take_waiting(&mut packets),
+                true = packets.ready() => {}
                 ready = media.readable() => {
                     let mut count = [0; 8];
                     // Another wake-up may have been read already: nothing is lost by that.
@@ -108,7 +112,9 @@ impl Shard {
                 }
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.take_waiting(&mut packets);
             let now = self.clock.now();
+            self.control.look_after_load(now);
             self.control.poll_media(now);
             if self.control.deadline().is_some_and(|at| at <= now) {
                 self.control.handle_timeout(now);
@@ -116,29 +122,62 @@ impl Shard {
         }
     }
 
+    /// Reads what has come and serves it in control's order, so that nothing good is lost in a socket's
+    /// buffer while control is behind.
     fn take_waiting(&mut self, packets: &mut Inbox) {
-        for _ in 0..BATCH {
-            let Some(input) = packets.take() else {
-                return;
-            };
-            self.on_net(input);
+        for _ in 0..ROUNDS_MAX {
+            let now = self.clock.now();
+            let read = (0..READ_MAX).map_while(|_| packets.take());
+            let read = read.map(|input| self.on_net(now, input)).count();
             self.carry_out();
+            let mut served = 0;
+            while served < SERVE_MAX && self.serve() {
+                served += 1;
+            }
+            if read == 0 && served == 0 {
+                return;
+            }
+        }
+    }
+
+    fn set_gate(&self, gate: Gate) {
+        let policy = GatePolicy {
+            calls: gate.pass.calls,
+            rest: gate.pass.rest,
+            emergency: gate.emergency,
+            known: gate.known,
+        };
+        if let Err(error) = self.net.set_gate(&policy) {
+            tracing::debug!(%error, "the system takes no filter: all that comes is read");
         }
     }
 
     fn wake_at(&self) -> tokio::time::Instant {
+        // Somebody waits to be served: only a look at the others, then on.
+        if self.control.has_waiting() {
+            return tokio::time::Instant::now();
+        }
         let idle = self.clock.now() + Duration::from_secs(3_600);
         let due = self.control.deadline().unwrap_or(idle);
         tokio::time::Instant::from_std(self.clock.instant(due.min(idle)))
     }
 
-    fn on_net(&mut self, input: NetInput) {
+    /// Serves the message whose turn it is; `false` if none waits. A trace sees what is served, not what a
+    /// flood is refused.
+    fn serve(&mut self) -> bool {
         let now = self.clock.now();
+        let Some((flow, bytes)) = self.control.next(now) else {
+            return false;
+        };
+        self.watch.message(now, false, flow, &bytes);
+        self.control.receive(now, flow, bytes);
+        self.carry_out();
+        true
+    }
+
+    fn on_net(&mut self, now: Now, input: NetInput) {
         match input {
-            NetInput::Packet { flow, bytes } => {
-                self.watch.message(now, false, flow, &bytes);
-                self.control.receive(now, flow, bytes);
-            }
+            NetInput::Packet { flow, bytes } => self.control.offer(now, flow, bytes),
             NetInput::Unframeable { flow, error } => {
                 self.control.unframeable(now, flow, &error);
             }
@@ -154,6 +193,7 @@ impl Shard {
                     // Full means that the network is far behind: SIP's own timers send it again.
                     let _ = self.net.send(flow, bytes);
                 }
+                Output::Gate(gate) => self.set_gate(gate),
                 Output::Note(note) => self.watch.see(Seen::Note(note)),
                 Output::Captured(captured) => self.watch.see(Seen::Captured(captured)),
                 Output::Event(event) => {

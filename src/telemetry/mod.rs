@@ -62,7 +62,7 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 17] = [
+const GAUGES: [(&str, &str); 21] = [
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",
@@ -110,13 +110,33 @@ const GAUGES: [(&str, &str); 17] = [
         "tandem_draining",
         "1 while new calls are refused because the server goes down",
     ),
+    (
+        "tandem_queueing_delay_seconds",
+        "How long the message served last had waited for control",
+    ),
+    (
+        "tandem_queueing_delay_max_seconds",
+        "The longest that a message waited for control since the last scrape",
+    ),
+    (
+        "tandem_messages_waiting",
+        "SIP messages that wait for control",
+    ),
+    (
+        "tandem_overloaded",
+        "1 while new calls are refused because control is behind",
+    ),
 ];
 
-const COUNTERS: [(&str, &str); 27] = [
+const COUNTERS: [(&str, &str); 28] = [
     ("tandem_calls_ended_total", "Calls that are over"),
     (
         "tandem_trunk_rerouted_total",
         "Legs that a target had no use for and that went on to another, by trunk",
+    ),
+    (
+        "tandem_overload_total",
+        "Episodes of overload; in them new calls refused with 503, left unanswered, and what was dropped",
     ),
     (
         "tandem_sip_rejected_total",

@@ -17,6 +17,7 @@ use super::caps::{Admitted, EndpointUse};
 use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
 use super::fraud::{Ledger, Spirals};
+use super::hop::Host;
 use super::identity::{Identity, user_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
@@ -214,6 +215,41 @@ impl Trunks {
     /// Which numbers are emergency numbers, and where their calls go.
     pub fn emergency(&self) -> &Emergency {
         &self.emergency
+    }
+
+    /// Whether a source is on the access list of some trunk.
+    pub fn is_of_trunk(&self, remote: SocketAddr) -> bool {
+        let mut trunks = self.trunks.values();
+        trunks.any(|trunk| {
+            let mut sources = trunk.config.sources.iter().chain(&trunk.learned);
+            sources.any(|source| source.contains(remote))
+        })
+    }
+
+    /// The networks of everybody who may speak to us, as addresses and lengths of their prefixes;
+    /// `None` if that may be anybody.
+    pub fn known_networks(&self) -> Option<Vec<(IpAddr, u8)>> {
+        let roams = |trunk: &Trunk| trunk.config.is_roaming() && trunk.config.inbound.is_some();
+        let anywhere = |it: &Arc<EndpointConfig>| it.secrets.is_some() && it.sources.is_empty();
+        if self.trunks.values().any(roams) || self.endpoints.values().any(anywhere) {
+            return None;
+        }
+        let mut known = Vec::new();
+        for trunk in self.trunks.values() {
+            let sources = trunk.config.sources.iter().chain(&trunk.learned);
+            known.extend(sources.map(Source::network));
+            for target in &trunk.config.targets {
+                match &target.hop.host {
+                    Host::Ip(ip) => known.push(Source::host(*ip).network()),
+                    // Its addresses are among the learned ones.
+                    Host::Name(_) if trunk.config.learns => {}
+                    Host::Name(_) => return None,
+                }
+            }
+        }
+        let endpoints = self.endpoints.values();
+        known.extend(endpoints.flat_map(|it| it.sources.iter().map(Source::network)));
+        Some(known)
     }
 
     /// Whether a request calls an emergency number: such an INVITE goes before all others.

@@ -42,6 +42,11 @@ impl Source {
         }
     }
 
+    /// The network without its port: address and length of the prefix.
+    pub fn network(&self) -> (IpAddr, u8) {
+        (self.network, self.prefix)
+    }
+
     /// Whether `remote` is of this entry.
     pub fn contains(&self, remote: SocketAddr) -> bool {
         let ip = remote.ip().to_canonical();

@@ -7,6 +7,7 @@ mod fraud;
 mod harness;
 mod identity;
 mod lab;
+mod overload;
 mod regressions;
 mod rfc_3665;
 mod rfc_5407;

@@ -17,6 +17,7 @@
 //! leaves from the socket of its listener, so a peer behind a NAT sees one address (RFC 3581).
 
 pub mod certs;
+mod gate;
 mod inbox;
 mod router;
 mod stream;
@@ -40,6 +41,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use gate::GatePolicy;
 pub use inbox::Inbox;
 
 /// One address that SIP is spoken at.
@@ -255,6 +257,17 @@ impl NetSender {
                 limit: self.outputs.max_capacity(),
             }
         })
+    }
+}
+
+impl NetSender {
+    /// Has the system drop a share of what comes to the UDP sockets before it is read.
+    ///
+    /// # Errors
+    /// The system's, for the first socket that it refuses a filter for.
+    pub fn set_gate(&self, policy: &GatePolicy) -> io::Result<()> {
+        let mut sockets = self.sockets.values();
+        sockets.try_for_each(|socket| gate::set(socket, policy))
     }
 }
 

@@ -17,7 +17,9 @@ use sip::transport::{Flow, ListenerId, Transport};
 use sip::ua::UserAgentConfig;
 use tandem::call::Cdr;
 use tandem::config::Config;
-use tandem::control::{Control, Event, Listener, Output, Setup, WallClock, What};
+use tandem::control::{
+    Control, Event, Gate, Listener, Output, OverloadConfig, OverloadCounts, Setup, WallClock, What,
+};
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
     Alarm, Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks,
@@ -36,6 +38,8 @@ pub(crate) struct Lab {
     pub(crate) events: Vec<What>,
     pub(crate) records: Vec<Cdr>,
     pub(crate) usage: Vec<UsageRow>,
+    /// What the system was asked to drop unread.
+    pub(crate) gates: Vec<Gate>,
     sent: Vec<(SocketAddr, Bytes)>,
     seen: HashSet<String>,
     acks: Vec<(SocketAddr, String)>,
@@ -89,12 +93,15 @@ impl Lab {
             calls_max: usize::try_from(config.limits.calls).unwrap(),
             transfers_max: 16,
         };
+        let mut control = Control::new(Now::ZERO, setup);
+        control.set_overload(OverloadConfig::read(config.overload).unwrap());
         Self {
-            control: Control::new(Now::ZERO, setup),
+            control,
             now: Now::ZERO,
             events: Vec::new(),
             records: Vec::new(),
             usage: Vec::new(),
+            gates: Vec::new(),
             sent: Vec::new(),
             seen: HashSet::new(),
             acks: Vec::new(),
@@ -105,6 +112,40 @@ impl Lab {
     /// Bytes from `remote` reach the shard.
     pub(crate) fn receive(&mut self, remote: &str, bytes: impl Into<Bytes>) {
         self.control.receive(self.now, flow(remote), bytes.into());
+        self.drain();
+    }
+
+    /// Bytes from `remote` are read; they wait until [`Lab::work`].
+    pub(crate) fn offer(&mut self, remote: &str, bytes: impl Into<Bytes>) {
+        self.control.offer(self.now, flow(remote), bytes.into());
+        self.drain();
+    }
+
+    /// Serves one message that waits; whether a call began, `None` if nothing waits.
+    pub(crate) fn work(&mut self) -> Option<bool> {
+        let before = self.control.holds().0;
+        let (flow, bytes) = self.control.next(self.now)?;
+        self.control.receive(self.now, flow, bytes);
+        self.drain();
+        Some(self.control.holds().0 > before)
+    }
+
+    /// Whether something waits to be served.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.control.has_waiting()
+    }
+
+    /// What overload control has done.
+    pub(crate) fn counts(&mut self) -> OverloadCounts {
+        self.control.overload_counts()
+    }
+
+    /// Fires what is due now.
+    pub(crate) fn tick(&mut self) {
+        self.control.look_after_load(self.now);
+        if self.control.deadline().is_some_and(|due| due <= self.now) {
+            self.control.handle_timeout(self.now);
+        }
         self.drain();
     }
 
@@ -309,6 +350,7 @@ impl Lab {
                     Output::Cdr(record) => self.records.push(*record),
                     Output::Event(Event { what, .. }) => self.events.push(what),
                     Output::Usage(row) => self.usage.push(row),
+                    Output::Gate(gate) => self.gates.push(gate),
                     _ => {}
                 }
             }

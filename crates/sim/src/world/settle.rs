@@ -85,9 +85,11 @@ impl World<'_> {
                 self.on_record(&cdr);
                 true
             }
-            Output::Registered(_) | Output::Usage(_) | Output::Note(_) | Output::Captured(_) => {
-                false
-            }
+            Output::Registered(_)
+            | Output::Usage(_)
+            | Output::Note(_)
+            | Output::Captured(_)
+            | Output::Gate(_) => false,
             Output::Resolve(question) => {
                 let nobody = Answer::Failed("this world has no names".to_owned());
                 self.control.resolved(self.now, &question, nobody);

@@ -109,6 +109,14 @@ impl<'a> Glance<'a> {
         user.split([';', ':']).next().unwrap_or_default()
     }
 
+    /// Whether there is a header of this name.
+    pub fn has(&self, name: Name) -> bool {
+        let mut lines = Lines::of(self.bytes)
+            .skip(1)
+            .take(super::limits::HEADERS_MAX);
+        lines.any(|line| split(line).is_some_and(|(found, _)| found == name))
+    }
+
     /// The topmost Via, if it can be read.
     pub fn via(&self) -> Option<Via<'a>> {
         let first = super::scan::split_values(self.via).next()?.1;
