@@ -253,6 +253,7 @@ impl Control {
     }
 
     fn on_notice(&mut self, now: Now, call: CallId, notice: Notice) {
+        self.on_rescue(now, call, &notice);
         match &notice {
             Notice::Answered => self.event(now, call, What::Answered),
             Notice::Digit { digit, .. } => self.event(now, call, What::Digit(*digit)),

@@ -117,6 +117,13 @@ pub enum What {
         /// What he does now.
         state: AgentState,
     },
+    /// Somebody calls an emergency number.
+    Emergency {
+        /// The caller.
+        from: String,
+        /// The number.
+        to: String,
+    },
     /// So much of a day's minutes or money is used.
     LimitNear(crate::trunk::Alarm),
     /// Control is behind: from now on new calls are refused.

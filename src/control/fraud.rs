@@ -1,13 +1,16 @@
 //! What limits on money and minutes mean for calls that are up.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use clock::Now;
+use sip::message::{Uri, unescape};
+use sip::ua::SessionId;
 
 use super::refusal::Refusal;
 use super::{Control, Event, Output, Slot, What};
 use crate::call::{Action, CallId, Cause, Label, LegId};
-use crate::trunk::{self, Barred, ChargeId, Money, Owner, UsageRow, Word};
+use crate::trunk::{self, Barred, ChargeId, Money, Outgoing, Owner, UsageRow, Word};
 
 impl Control {
     /// Takes back what a run before has used of this day.
@@ -55,6 +58,31 @@ impl Control {
         let slot = self.calls.get_mut(&call).filter(|_| label.trunk.is_some());
         if let Some(dialled) = slot.and_then(|slot| slot.dialled.pop_back()) {
             self.trunks.release(now, dialled.admitted);
+        }
+    }
+
+    /// Whether a carrier may redirect a call of ours there: to where its limits would let it be
+    /// dialled, and for no more money.
+    pub(super) fn may_redirect(&mut self, now: Now, session: SessionId, uri: &str) -> bool {
+        let user = |uri: Uri<'_>| uri.user_name().map(Cow::into_owned);
+        let number = Uri::parse(uri).ok().and_then(user).unwrap_or_default();
+        let Some((call, trunk, before)) = self.carriers.hunts.dialled(session) else {
+            return false;
+        };
+        let slot = self.calls.get(&call);
+        let out = Outgoing {
+            trunk: &trunk,
+            number: &number,
+            shown: "",
+            sponsors: &slot.map(Slot::sponsors).unwrap_or_default(),
+            depth: 0,
+        };
+        match self.trunks.may_redirect(now, &out, &unescape(&before)) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.trouble(now, call, &Refusal::from(refusal));
+                false
+            }
         }
     }
 

@@ -85,6 +85,12 @@ impl Hunts {
             self.patience.remove(&(at, session));
         }
     }
+
+    /// Whose leg a session is, its trunk, and the number that was dialled, escaped.
+    pub(super) fn dialled(&self, session: SessionId) -> Option<(CallId, String, String)> {
+        let hunting = self.by_session.get(&session)?;
+        Some((hunting.call, hunting.trunk.clone(), hunting.user.clone()))
+    }
 }
 
 impl Control {
@@ -245,6 +251,9 @@ impl Control {
     fn follow(&mut self, now: Now, session: SessionId, paused: Paused) {
         let (mut found, mut asking) = (Vec::new(), false);
         for uri in &paused.uris {
+            if !self.may_redirect(now, session, uri) {
+                continue;
+            }
             let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
             let random = &mut || self.random.next();
             let (hops, asks) = redirected_hops(now, uri, speaks, names, random);

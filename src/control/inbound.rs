@@ -146,7 +146,8 @@ impl Control {
         flow: Flow,
         offer: Option<Bytes>,
     ) {
-        if self.draining || self.calls.len() >= self.calls_max {
+        let urgent = self.trunks.is_emergency(request);
+        if !urgent && (self.draining || self.calls.len() >= self.calls_max) {
             let why = match self.draining {
                 true => Refusal::Draining,
                 false => Refusal::TooManyCalls {
@@ -255,11 +256,12 @@ impl Control {
     ) {
         let family = IpFamily::of(flow.remote.ip().to_canonical());
         let reserved = self.media.reserve(family);
+        let rescue = self.rescue_of(&caller.to, caller.entry.is_some());
         let (entry, reserved) = match (caller.entry, reserved) {
-            (Some(entry), Ok(reserved)) => (entry, reserved),
+            (entry, Ok(reserved)) if entry.is_some() || rescue.is_some() => (entry, reserved),
             (entry, reserved) => {
                 let (status, why) = match (entry, reserved) {
-                    (Some(_), Err(why)) => (503, Refusal::NoMedia { why, family }),
+                    (_, Err(why)) => (503, Refusal::NoMedia { why, family }),
                     _ => (404, self.no_entry(&caller)),
                 };
                 if let Ok(reserved) = reserved {
@@ -311,8 +313,9 @@ impl Control {
         };
         let machine = Call::incoming(call, BridgeId(self.next_bridge), now, incoming);
         self.sessions.insert(session, (call, LegId::CALLER));
-        let mut run = Run::start(self.plan.clone(), entry, facts);
-        if !machine.is_ending() {
+        let entry = entry.filter(|_| rescue.is_none());
+        let mut run = entry.map(|entry| Run::start(self.plan.clone(), entry, facts));
+        if let Some(run) = run.as_mut().filter(|_| !machine.is_ending()) {
             run.handle(now, RunInput::Start);
         }
         let mut slot = Slot::new(machine, run, session);
@@ -326,6 +329,9 @@ impl Control {
         self.note_leg(now, (call, LegId::CALLER), session, flow.remote);
         self.engage(now, call, Party::Caller, endpoint.as_deref());
         self.dirty.push_back(call);
+        if let Some(rescue) = rescue {
+            self.begin_rescue(now, call, rescue);
+        }
     }
 
     /// Our side of a leg's media.

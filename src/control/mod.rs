@@ -16,6 +16,7 @@ mod agenda;
 mod attended;
 mod calls;
 mod carriers;
+mod emergency;
 mod event;
 mod fraud;
 mod gate;
@@ -225,18 +226,21 @@ struct Slot {
     hops: u8,
     /// How often it has come back to us.
     turns: u8,
+    /// The trunks that an emergency call may yet go by.
+    rescue: Option<emergency::Rescue>,
     /// The status of the limit that bars what is being dialled.
     barred: Option<u16>,
 }
 
 impl Slot {
-    fn new(call: Call, run: Run, session: SessionId) -> Self {
+    fn new(call: Call, run: Option<Run>, session: SessionId) -> Self {
         let trunk = call
             .label(LegId::CALLER)
             .and_then(|label| label.trunk.clone());
         Self {
             call,
-            run: Some(run),
+            run,
+            rescue: None,
             waiting: None,
             sessions: BTreeMap::from([(LegId::CALLER, session)]),
             admitted: BTreeMap::new(),

@@ -226,6 +226,10 @@ fn log(event: &Event) {
         }
         What::HungUp { cause } => tracing::info!(call, %cause, "ended"),
         What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
+        What::Emergency { from, to } => {
+            metrics::counter!("tandem_emergency_calls_total").increment(1);
+            tracing::warn!(call, from, to, "emergency call");
+        }
         What::LimitNear(alarm) => {
             let (owner, percent, limit) = (&alarm.owner, alarm.percent, &alarm.limit);
             let labels = [

@@ -158,6 +158,34 @@ impl Trunks {
         Ok(lines)
     }
 
+    /// Whether a call of ours to the number `before` may be redirected to another one.
+    ///
+    /// # Errors
+    /// [`Refusal::Barred`]: a limit bars it, or it costs more where money is counted.
+    pub fn may_redirect(&self, now: Now, out: &Outgoing<'_>, before: &str) -> Result<(), Refusal> {
+        let Some(config) = self.trunk(out.trunk) else {
+            return Ok(());
+        };
+        if self.emergency.is_emergency(before) {
+            return Ok(());
+        }
+        let lines = self.permit(now, config, out)?;
+        let number = before;
+        let agreed = self.permit(now, config, &Outgoing { number, ..*out })?;
+        for (line, agreed) in lines.into_iter().zip(agreed) {
+            let owner = line.owner;
+            let price = agreed.price.unwrap_or_default();
+            let dearer = match line.price {
+                Some(new) => new.minute > price.minute || new.call > price.call,
+                None => true,
+            };
+            if dearer && self.ledger.counts_money(&owner) {
+                return Err(Barred::Unrated { owner }.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a call that comes by a trunk: both caps or none.
     pub(super) fn take_call(
         &mut self,

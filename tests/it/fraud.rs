@@ -37,7 +37,7 @@ fn lab(trunk: &str, anna: &str) -> Lab {
     let anna = anna.replace('|', "\n");
     Lab::new(
         &format!(
-            "[limits]\ncalls = 5000\n[trunks.far]\nsend_to = [\"{FAR}\"]\nrefer = true\n{trunk}\n{country}\
+            "[limits]\ncalls = 5000\n[trunks.far]\nredirect = \"any\"\nsend_to = [\"{FAR}\"]\nrefer = true\n{trunk}\n{country}\
              [endpoints.anna]\npassword = \"secret\"\n{anna}\n"
         ),
         PLAN,
@@ -631,4 +631,31 @@ fn what_was_used_is_told_to_the_store_and_counts_on() {
             .iter()
             .any(|it| it.header(Name::Reason).is_some())
     );
+}
+
+#[test]
+fn a_redirection_leads_only_to_where_the_limits_would_let_the_call_be_dialled() {
+    let dear = "spend_per_day = \"9\"|rates.\"+49\" = \"0.1\"|rates.\"+882\" = ";
+    let table = [
+        ("", true),
+        ("deny = [\"+882\"]", false),
+        (&format!("{dear}\"5\""), false),
+        (&format!("{dear}\"0.1\""), true),
+    ];
+    for (limits, goes) in table {
+        let mut lab = lab(&format!("{TRUNK}{limits}"), "");
+        lab.invite_as("anna", ANNA, "+4930123456", "");
+        let sent = lab
+            .invited(FAR)
+            .unwrap_or_else(|| panic!("{}", lab.troubles()));
+        let moved = format!("Contact: <sip:+882123456@{FAR}>");
+        lab.reply(FAR, &sent, 302, &moved);
+        lab.pass(Duration::from_millis(10));
+        assert_eq!(
+            lab.invited(FAR).is_some(),
+            goes,
+            "{limits}: {}",
+            lab.troubles()
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: the simulated world at two depths, and what it once found.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod emergency;
 mod explain;
 mod flows;
 mod fraud;

@@ -243,6 +243,12 @@ impl Ledger {
         }
     }
 
+    /// Whether an owner has a cap on money.
+    pub(in crate::trunk) fn counts_money(&self, owner: &Owner) -> bool {
+        let account = self.accounts.get(owner);
+        account.is_some_and(|account| account.spend.is_some())
+    }
+
     /// When [`Ledger::handle_timeout`] is next due.
     pub(in crate::trunk) fn deadline(&self) -> Option<Now> {
         let (at, _) = self.due.first()?;
