@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ApiError;
 use crate::call::{CallId, Cause, Direction};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
-use crate::control::{Probe, Refused, Rehearsal};
+use crate::control::{Probe, Refused, Rehearsal, TrunkSnapshot};
 use crate::store::EndpointRow;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
@@ -87,6 +87,18 @@ pub enum Command {
         name: String,
         /// Refused if it is configured in the file.
         reply: Reply<Result<(), EndpointRefused>>,
+    },
+    /// The trunks with their targets and our registrations.
+    Trunks {
+        /// By name.
+        reply: Reply<Vec<TrunkSnapshot>>,
+    },
+    /// Send an OPTIONS to each target of a trunk.
+    PingTrunk {
+        /// Its name.
+        name: String,
+        /// Whether there is such a trunk.
+        reply: Reply<bool>,
     },
     /// Read the dialplans and the configuration again; live calls keep their plan.
     Reload {

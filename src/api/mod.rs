@@ -19,6 +19,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod trunks;
 mod wire;
 
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub use key::{Key, KeyFound};
 pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
 pub use wire::{
-    CallJson, CdrPageJson, TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson,
+    CallJson, CdrPageJson, TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson, TrunkJson,
 };
 
 use crate::store::Store;
@@ -86,6 +87,8 @@ impl Api {
             .routes(routes!(center::set_agent))
             .routes(routes!(endpoints::list, endpoints::add))
             .routes(routes!(endpoints::remove))
+            .routes(routes!(trunks::list))
+            .routes(routes!(trunks::ping))
             .routes(routes!(cdrs::list))
             .routes(routes!(cdrs::recording))
             .routes(routes!(center::reload))

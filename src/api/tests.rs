@@ -172,6 +172,8 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
                 give(reply, known);
             }
             Command::Endpoints { reply } => give(reply, Vec::new()),
+            Command::Trunks { reply } => give(reply, Vec::new()),
+            Command::PingTrunk { name, reply } => give(reply, name == "acme"),
             Command::AddEndpoint { new, reply } => give(
                 reply,
                 match new.name.as_str() {
@@ -295,6 +297,8 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("DELETE", "/v1/endpoints/x"),
         ("GET", "/v1/cdrs"),
         ("GET", "/v1/recordings/c0000000000000001"),
+        ("GET", "/v1/trunks"),
+        ("POST", "/v1/trunks/acme/ping"),
         ("POST", "/v1/reload"),
         ("POST", "/v1/explain"),
         ("GET", "/v1/refusals"),
@@ -565,6 +569,8 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/recordings/{call_id}",
         "/v1/refusals",
         "/v1/reload",
+        "/v1/trunks",
+        "/v1/trunks/{name}/ping",
         "/version",
     ];
     assert_eq!(paths, want);

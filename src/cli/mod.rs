@@ -12,6 +12,7 @@ mod remote;
 mod tests;
 mod top;
 mod trace;
+mod trunk;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -41,6 +42,8 @@ enum Command {
     Test(TestArgs),
     /// Shows the calls in progress on a running server
     Calls(calls::CallsArgs),
+    /// Shows what a trunk would send, and where
+    Trunk(trunk::TrunkArgs),
     /// Shows what happened to a call: messages, steps and sound on one time axis
     Trace(trace::TraceArgs),
     /// Writes a call as pcapng: SIP, decrypted, and its captured sound
@@ -193,6 +196,7 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check(args) => plans::check(&args, out),
         Command::Test(args) => plans::test(&args, out),
         Command::Calls(args) => calls::run(&args, out),
+        Command::Trunk(args) => trunk::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Pcap(args) => trace::pcap(&args, out),
         Command::Top(args) => top::run(&args, out),

@@ -5,7 +5,7 @@ use media::worker::{PortCommand, PortEvent};
 use sip::message::Method;
 use sip::ua::Ending;
 
-use super::hunting::{NAMES_WAIT, Pending};
+use super::hunting::{NAMES_WAIT, Pending, route_by};
 use super::waiting::Waiting;
 use super::{Control, Output, Refusal, Slot, What};
 use crate::call::{
@@ -14,6 +14,7 @@ use crate::call::{
 use crate::center::{AgentConfig, AgentId, Input};
 use crate::dialplan::{QueueNotice, QueueRequest, Run, RunInput, RunOutput};
 use crate::explain::Explanation;
+use crate::trunk::HeaderRule;
 
 impl Control {
     /// Asks something of a call; `false` if there is none.
@@ -155,6 +156,13 @@ impl Control {
             None
         };
         let remote = invite.flow.remote;
+        let mut invite = invite;
+        if let Some(dialled) = &dialled {
+            route_by(&mut invite, &dialled.hunt.current);
+            if let Some(trunk) = self.trunks.trunk(&dialled.trunk) {
+                HeaderRule::apply(&trunk.headers, &mut invite.headers);
+            }
+        }
         match self.ua.invite(now, invite.clone()) {
             Ok(session) => {
                 self.sessions.insert(session, (call, leg));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use clock::Now;
-use sip::message::Method;
+use sip::message::{Message, Method};
 use sip::transport::Flow;
 use sip::ua::{OutOfDialog, RequestId};
 
@@ -12,8 +12,24 @@ use super::hunting::{Hunts, Pending};
 use super::trouble::CarrierTrouble;
 use super::{Control, Event, Output, What};
 use crate::trunk::{
-    Answer, Health, HealthChange, Hop, NameCache, Ordered, Pong, Question, Speaks, Target, hops,
+    Answer, Health, HealthChange, Hop, NameCache, Ordered, Pong, Question, Registration,
+    RegistrationState, Speaks, Target, TargetHealth, TrunkConfig, hops, locate,
 };
+
+/// A trunk as the API and the operator see it.
+#[derive(Clone, Debug)]
+pub struct TrunkSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Its calls now, both ways.
+    pub calls: u32,
+    /// When this was so.
+    pub at: Now,
+    /// Its targets.
+    pub targets: Vec<TargetHealth>,
+    /// Our registration with it: where it stands, for how long, why.
+    pub registration: Option<(RegistrationState, Duration, String)>,
+}
 
 /// Everything about carriers that outlives a call.
 pub(super) struct Carriers {
@@ -29,6 +45,11 @@ pub(super) struct Carriers {
     pub(super) pending: Vec<Pending>,
     /// OPTIONS under way.
     pings: HashMap<RequestId, (String, Target)>,
+    /// Our registrations, by trunk, and their REGISTERs under way.
+    pub(super) registrations: BTreeMap<String, Registration>,
+    pub(super) registers: HashMap<RequestId, String>,
+    /// Registrations are to be taken back: the server goes down.
+    pub(super) leaving: bool,
     /// When names were walked last, and when they are to be walked again.
     walked: Now,
     walk_at: Option<Now>,
@@ -43,6 +64,9 @@ impl Carriers {
             hunts: Hunts::default(),
             pending: Vec::new(),
             pings: HashMap::new(),
+            registrations: BTreeMap::new(),
+            registers: HashMap::new(),
+            leaving: false,
             walked: now,
             walk_at: Some(now),
         }
@@ -51,15 +75,49 @@ impl Carriers {
     /// When [`Control::keep_carriers`] is next due.
     pub(super) fn deadline(&self) -> Option<Now> {
         let health = self.health.values().filter_map(Health::deadline).min();
+        let registrations = self.registrations.values();
+        let registrations = registrations.filter_map(Registration::deadline).min();
+        let leaving = self.leaving.then_some(self.walked);
         let pending = self.pending.iter().map(|pending| pending.until).min();
-        [self.walk_at, health, pending, self.hunts.deadline()]
-            .into_iter()
+        let own = [self.walk_at, health, pending, registrations, leaving];
+        own.into_iter()
+            .chain([self.hunts.deadline()])
             .flatten()
             .min()
     }
 }
 
 impl Control {
+    /// Every trunk with its targets and our registration.
+    pub fn trunk_snapshots(&self, now: Now) -> Vec<TrunkSnapshot> {
+        let snapshot = |(trunk, calls): (&std::sync::Arc<TrunkConfig>, u32)| {
+            let health = self.carriers.health.get(&trunk.name);
+            let registration = self.carriers.registrations.get(&trunk.name);
+            TrunkSnapshot {
+                name: trunk.name.clone(),
+                calls,
+                at: now,
+                targets: health.map(|it| it.targets().to_vec()).unwrap_or_default(),
+                registration: registration.map(|it| {
+                    let (state, since, why) = it.state();
+                    (state, now - since, why.to_owned())
+                }),
+            }
+        };
+        self.trunks.trunks().map(snapshot).collect()
+    }
+
+    /// Sends an OPTIONS to each target of a trunk now; `false` if there is no such trunk.
+    pub fn ping_trunk(&mut self, now: Now, trunk: &str) -> bool {
+        let Some(health) = self.carriers.health.get_mut(trunk) else {
+            return false;
+        };
+        health.ask_now(now);
+        self.keep_carriers(now);
+        self.pump(now);
+        true
+    }
+
     /// Takes the answer to an [`Output::Resolve`].
     pub fn resolved(&mut self, now: Now, question: &Question, answer: Answer) {
         if let Answer::Failed(why) = &answer {
@@ -80,6 +138,7 @@ impl Control {
         }
         self.take_up(now);
         self.lose_patience(now);
+        self.keep_registrations(now);
         let trunks: Vec<String> = self.carriers.health.keys().cloned().collect();
         for trunk in trunks {
             self.overdue_pings(now, &trunk);
@@ -98,7 +157,15 @@ impl Control {
             let random = &mut || self.random.next();
             let (found, _) = hops(now, trunk, speaks, names, random);
             let addresses = found.iter().map(|hop| hop.target.address.ip()).collect();
-            self.trunks.learn(&trunk.name, addresses);
+            let registrar = trunk.registration.as_ref().map(|it| {
+                let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
+                locate(now, &it.registrar, speaks, names, &mut || {
+                    self.random.next()
+                })
+            });
+            let registrar = registrar.map(|it| it.targets).unwrap_or_default();
+            let registrar = registrar.iter().map(|it| it.address.ip()).collect();
+            self.trunks.learn(&trunk.name, addresses, registrar);
             let health = self.carriers.health.entry(trunk.name.clone()).or_default();
             health.configure(trunk.health);
             health.set_targets(now, &found, || self.random.next());
@@ -122,7 +189,7 @@ impl Control {
     pub(super) fn hops_of(
         &mut self,
         now: Now,
-        trunk: &crate::trunk::TrunkConfig,
+        trunk: &TrunkConfig,
     ) -> (Ordered, crate::trunk::Located) {
         let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
         let (found, sum) = hops(now, trunk, speaks, names, &mut || self.random.next());
@@ -178,6 +245,11 @@ impl Control {
     /// Sends one OPTIONS (RFC 3261 §11).
     fn ping(&mut self, now: Now, flow: Flow, hop: &Hop) -> Option<RequestId> {
         let uri = format!("sip:{}", hop.host_tail());
+        let route = hop
+            .route
+            .iter()
+            .map(|route| ("Route".to_owned(), route.clone()));
+        let accept = ("Accept".to_owned(), "application/sdp".to_owned());
         let host = self.host_of(flow).to_owned();
         let options = OutOfDialog {
             method: Method::Options,
@@ -186,7 +258,7 @@ impl Control {
             flow,
             from: format!("<sip:tandem@{host}>"),
             contact_user: Some("tandem".to_owned()),
-            headers: vec![("Accept".to_owned(), "application/sdp".to_owned())],
+            headers: route.chain([accept]).collect(),
             body: None,
             credentials: None,
         };
@@ -194,11 +266,20 @@ impl Control {
     }
 
     /// A request of ours outside any dialog came to its end.
-    pub(super) fn on_response(&mut self, now: Now, request: RequestId, status: u16, heard: bool) {
+    pub(super) fn on_response(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        status: u16,
+        response: Option<&Message>,
+    ) {
+        if self.on_register_response(now, request, status, response) {
+            return;
+        }
         let Some((trunk, target)) = self.carriers.pings.remove(&request) else {
             return;
         };
-        let pong = if heard {
+        let pong = if response.is_some() {
             Pong::Answered(status)
         } else {
             Pong::Failed("the way to it broke")

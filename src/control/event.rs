@@ -9,7 +9,7 @@ use super::refusals::RequestFacts;
 use crate::call::{CallId, Cause, How};
 use crate::center::AgentState;
 use crate::explain::Explanation;
-use crate::trunk::{Target, TargetState};
+use crate::trunk::{RegistrationState, Target, TargetState};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,15 @@ pub enum What {
         from: Target,
         /// To which.
         to: Target,
+        /// Why.
+        why: String,
+    },
+    /// Our registration with a carrier.
+    Registration {
+        /// By which trunk.
+        trunk: String,
+        /// Where it stands now.
+        state: RegistrationState,
         /// Why.
         why: String,
     },

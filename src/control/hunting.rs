@@ -308,6 +308,7 @@ impl Control {
         };
         hunting.invite.flow = flow;
         hunting.invite.request_uri = hop.request_uri(&hunting.user);
+        route_by(&mut hunting.invite, &hop);
         hunting.hunt.addressed(&hunting.invite.request_uri);
         let Ok(next) = self.ua.invite(now, hunting.invite.clone()) else {
             return false;
@@ -370,6 +371,15 @@ impl Control {
             };
             !hunting.hunt.has_next(fits)
         })
+    }
+}
+
+/// Leads an INVITE by a hop's proxy, or by none.
+pub(super) fn route_by(invite: &mut Invite, hop: &Hop) {
+    invite.headers.retain(|(name, _)| name != "Route");
+    if let Some(route) = &hop.route {
+        let route = ("Route".to_owned(), route.clone());
+        invite.headers.insert(0, route);
     }
 }
 

@@ -92,7 +92,7 @@ impl Control {
                 request_id,
                 status,
                 response,
-            }) => self.on_response(now, request_id, status, response.is_some()),
+            }) => self.on_response(now, request_id, status, response.as_ref()),
             ua::Output::Event(event) => self.on_session(now, event),
         }
     }

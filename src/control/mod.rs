@@ -29,6 +29,7 @@ mod queues;
 mod random;
 mod refusal;
 mod refusals;
+mod registering;
 mod rehearsal;
 mod replaced;
 mod resolve;
@@ -67,6 +68,7 @@ use hunting::Dialled;
 use random::Random;
 use waiting::Waiting;
 
+pub use carriers::TrunkSnapshot;
 pub use event::{CallSnapshot, Event, What};
 pub use gate::{Gate, Pass};
 pub use noting::{Captured, Note, Noted, PortFacts};
@@ -351,6 +353,7 @@ impl Control {
         };
         control.trunks.set_wall(now, control.wall.at(now));
         control.configure_center(now);
+        control.configure_registrations(now);
         control.walk_names(now);
         control.pump(now);
         control
@@ -446,6 +449,7 @@ impl Control {
     /// Takes no new calls from now on: 503 with Retry-After. Live calls go on.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.carriers.leaving = true;
     }
 
     /// The server is going: its owner drops the control shard at the next occasion.
@@ -485,6 +489,7 @@ impl Control {
         self.agents = agents;
         self.plan = plan;
         self.configure_center(now);
+        self.configure_registrations(now);
         self.walk_names(now);
         self.pump(now);
         Ok(())

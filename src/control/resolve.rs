@@ -143,6 +143,11 @@ impl Control {
             depth: slot.map_or(0, |slot| slot.turns),
         };
         let (config, admitted) = self.trunks.dial(now, &out)?;
+        if self.lacks_registration(now, trunk) {
+            self.trunks.release(now, admitted);
+            let trunk = trunk.to_owned();
+            return Err(CarrierTrouble::Unregistered { trunk }.into());
+        }
         let (ordered, found) = self.hops_of(now, &config);
         let hunt = Hunt::begin(&config, ordered.hops);
         let reached = hunt.and_then(|hunt| Some((self.flow_to(hunt.current.target)?, hunt)));
@@ -154,7 +159,7 @@ impl Control {
             let trunk = config.name.clone();
             self.trouble(now, call, &CarrierTrouble::AllDown { trunk }.into());
         }
-        let number = config.numbers.sent(number);
+        let number = config.sent_number(number);
         let user = escape_user(&number);
         let uri = hunt.current.request_uri(&user);
         if let Some(slot) = self.calls.get_mut(&call) {
@@ -301,9 +306,9 @@ impl Control {
         if let Some(slot) = slot.filter(|it| it.trunk.is_some() && it.call.transferor().is_none()) {
             sent.divert(slot.call.parties().1, DiversionReason::Unconditional);
         }
-        sent.number = config.numbers.sent(&sent.number);
+        sent.number = config.sent_number(&sent.number);
         for one in &mut sent.diversions {
-            one.number = config.numbers.sent(&one.number);
+            one.number = config.sent_number(&one.number);
         }
         sent
     }

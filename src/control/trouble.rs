@@ -20,6 +20,11 @@ pub enum CarrierTrouble {
         /// The trunk.
         trunk: String,
     },
+    /// We are not registered with the carrier, and the trunk wants that.
+    Unregistered {
+        /// The trunk.
+        trunk: String,
+    },
     /// DNS does not answer.
     NameDead {
         /// The question.
@@ -35,6 +40,7 @@ impl CarrierTrouble {
         match self {
             Self::NotLocated { .. } => "trunk-not-located",
             Self::AllDown { .. } => "trunk-all-down",
+            Self::Unregistered { .. } => "trunk-unregistered",
             Self::NameDead { .. } => "dns-no-answer",
         }
     }
@@ -58,6 +64,14 @@ impl CarrierTrouble {
                 format!("a target of trunk {trunk} that is up"),
                 "none; the least bad is tried".to_owned(),
                 format!("see GET /v1/trunks for each target's reason, and trunks.{trunk}.health"),
+            ),
+            Self::Unregistered { trunk } => (
+                format!("a registration with trunk {trunk}"),
+                "none that stands".to_owned(),
+                format!(
+                    "see GET /v1/trunks for the registrar's answer; set trunks.{trunk}.unregistered = \
+                     \"dial\" to call nevertheless"
+                ),
             ),
             Self::NameDead { question, why } => (
                 format!("an answer to {question}"),

@@ -71,6 +71,10 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
             };
             drop(reply.send(found));
         }
+        Command::Trunks { reply } => drop(reply.send(control.trunk_snapshots(now))),
+        Command::PingTrunk { name, reply } => {
+            let _ = reply.send(control.ping_trunk(now, &name));
+        }
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {
             let net = edge.net_counts.named().to_vec();

@@ -211,6 +211,9 @@ fn log(event: &Event) {
             metrics::counter!("tandem_trunk_rerouted_total", "trunk" => trunk.clone()).increment(1);
             tracing::warn!(call, trunk, %from, %to, why, "rerouted");
         }
+        What::Registration { trunk, state, why } => {
+            tracing::warn!(trunk, state = state.name(), why, "registration");
+        }
         What::Target {
             trunk,
             target,

@@ -303,12 +303,12 @@ impl Trunks {
         result.unwrap_or_else(Admission::Refused)
     }
 
-    /// Takes what a trunk's targets were looked up to be: without `addresses`, their hosts may call.
-    pub fn learn(&mut self, trunk: &str, addresses: Vec<IpAddr>) {
-        if let Some(trunk) = self.trunks.get_mut(trunk)
-            && trunk.config.learns
-        {
-            trunk.learned = addresses.into_iter().map(Source::host).collect();
+    /// Takes what a trunk's targets and its registrar were looked up to be. Without `addresses` the
+    /// targets' hosts may call; the registrar's always may: calls come from where we are registered.
+    pub fn learn(&mut self, trunk: &str, targets: Vec<IpAddr>, registrar: Vec<IpAddr>) {
+        if let Some(trunk) = self.trunks.get_mut(trunk) {
+            let targets = targets.into_iter().filter(|_| trunk.config.learns);
+            trunk.learned = targets.chain(registrar).map(Source::host).collect();
         }
     }
 
@@ -402,7 +402,7 @@ impl Trunks {
         trunk: &Arc<TrunkConfig>,
         request: &Message,
     ) -> Result<Admission, Refusal> {
-        let called = trunk.numbers.received(&called(request)?);
+        let called = trunk.received_number(&called(request)?);
         let identity = Identity::received(request, &trunk.identity, &trunk.numbers)?;
         let turns = self.turns(&called, &identity.number)?;
         let admitted = match request.method() {

@@ -57,8 +57,14 @@ pub struct TargetHealth {
     pub round_trip: Option<Duration>,
     /// New calls are for others until then (Retry-After, or a failure).
     pub rests_until: Option<Now>,
+    /// What the latest OPTIONS came to; `None` while there is none.
+    pub answer: Option<String>,
+    /// Whether that was an answer at all.
+    pub answered: bool,
     failures: u32,
     answers: u32,
+    /// Somebody wants to know now.
+    asked: bool,
     next_ping: Now,
     pinged: Option<Now>,
 }
@@ -100,6 +106,14 @@ pub struct Ordered {
 }
 
 impl HealthConfig {
+    /// What holds for keys that are not given.
+    pub const USUAL: Self = Self {
+        interval: Duration::from_secs(30),
+        timeout: Duration::from_secs(2),
+        down_after: 3,
+        up_after: 2,
+    };
+
     /// Reads `[trunks.NAME.health]`; `None` without it.
     ///
     /// # Errors
@@ -160,8 +174,11 @@ impl Health {
                     reason: "not heard of yet".to_owned(),
                     round_trip: None,
                     rests_until: None,
+                    answer: None,
+                    answered: false,
                     failures: 0,
                     answers: 0,
+                    asked: false,
                     next_ping: now + Duration::from_millis(lot() % 1_000),
                     pinged: None,
                 },
@@ -174,16 +191,26 @@ impl Health {
         &self.targets
     }
 
+    /// Has every target asked now, watched or not.
+    pub fn ask_now(&mut self, now: Now) {
+        for it in &mut self.targets {
+            it.asked = true;
+            it.answer = None;
+            it.next_ping = now;
+        }
+    }
+
     /// Targets to which an OPTIONS is to be sent now.
     pub fn due(&mut self, now: Now) -> Vec<Hop> {
-        let Some(config) = self.config else {
-            return Vec::new();
+        let (watched, interval) = (self.config.is_some(), self.policy().interval);
+        let is_due = |it: &&mut TargetHealth| {
+            (watched || it.asked) && it.pinged.is_none() && it.next_ping <= now
         };
-        let is_due = |it: &&mut TargetHealth| it.pinged.is_none() && it.next_ping <= now;
         let due = self.targets.iter_mut().filter(is_due);
         let ping = |it: &mut TargetHealth| {
             it.pinged = Some(now);
-            it.next_ping = now + config.interval;
+            it.next_ping = now + interval;
+            it.asked = false;
             it.hop.clone()
         };
         due.map(ping).collect()
@@ -191,32 +218,44 @@ impl Health {
 
     /// Targets whose OPTIONS was not answered in time.
     pub fn overdue(&self, now: Now) -> Vec<Target> {
-        let Some(config) = self.config else {
-            return Vec::new();
-        };
-        let late = |it: &&TargetHealth| it.pinged.is_some_and(|at| at + config.timeout <= now);
+        let timeout = self.policy().timeout;
+        let late = |it: &&TargetHealth| it.pinged.is_some_and(|at| at + timeout <= now);
         let targets = self.targets.iter().filter(late);
         targets.map(|it| it.hop.target).collect()
     }
 
     /// When [`Health::due`] or [`Health::overdue`] has something next.
     pub fn deadline(&self) -> Option<Now> {
-        let config = self.config?;
+        let (watched, timeout) = (self.config.is_some(), self.policy().timeout);
         let next = |it: &TargetHealth| match it.pinged {
-            Some(at) => at + config.timeout,
-            None => it.next_ping,
+            Some(at) => Some(at + timeout),
+            None => (watched || it.asked).then_some(it.next_ping),
         };
-        self.targets.iter().map(next).min()
+        self.targets.iter().filter_map(next).min()
+    }
+
+    /// The policy in force; for targets that are only asked now and then, the usual one.
+    fn policy(&self) -> HealthConfig {
+        self.config.unwrap_or(HealthConfig::USUAL)
     }
 
     /// An OPTIONS came to its end. Any answer but 502, 503 and 504 says that there is somebody.
     pub fn on_pong(&mut self, now: Now, target: Target, pong: &Pong) -> Option<HealthChange> {
-        let config = self.config?;
+        let config = self.config;
         let it = self.find(target)?;
         let sent = it.pinged.take()?;
+        it.answer = Some(match pong {
+            Pong::Answered(status) => format!("{status} to OPTIONS"),
+            Pong::Failed(why) => (*why).to_owned(),
+        });
+        it.answered = matches!(pong, Pong::Answered(_));
+        if it.answered {
+            it.round_trip = Some(now - sent);
+        }
+        // Unwatched, it was only asked: what it is for calls stays as it is.
+        let config = config?;
         match pong {
             Pong::Answered(503) => {
-                it.round_trip = Some(now - sent);
                 it.failures = 0;
                 it.answers = 0;
                 it.turn(now, TargetState::Draining, "503 to OPTIONS".to_owned())
@@ -227,7 +266,6 @@ impl Health {
             }
             Pong::Failed(why) => it.failed(now, config.down_after, (*why).to_owned()),
             Pong::Answered(status) => {
-                it.round_trip = Some(now - sent);
                 it.failures = 0;
                 it.answers += 1;
                 let enough = it.state != TargetState::Down || it.answers >= config.up_after;
@@ -299,6 +337,11 @@ impl Health {
 }
 
 impl TargetHealth {
+    /// Whether an OPTIONS is under way or about to be sent.
+    pub fn is_asking(&self) -> bool {
+        self.asked || self.pinged.is_some()
+    }
+
     fn lives(&mut self, now: Now, why: String) -> Option<HealthChange> {
         self.turn(now, TargetState::Up, why)
     }

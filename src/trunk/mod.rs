@@ -28,9 +28,11 @@ mod identity;
 mod locate;
 pub mod names;
 mod numbers;
+mod outbound;
 mod rate;
 mod refusal;
 mod registrar;
+mod rewrite;
 mod route;
 mod secrets;
 mod source;
@@ -63,8 +65,13 @@ pub use names::{
     TTL_NOTHING_MAX,
 };
 pub use numbers::{Numbers, SendForm};
+pub use outbound::{
+    BACK_OFF, BACK_OFF_MAX, CSEQ_STEP, Register, Registered, Registration, RegistrationConfig,
+    RegistrationState,
+};
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};
+pub use rewrite::{HeaderRule, NumberRule, NumberRules};
 pub use route::{
     HOPS_MAX, Hop, HopUri, Hunt, PATIENCE, REDIRECTS_MAX, REST_MAX, Redirect, Routing, Setback,
     Verdict, hops, redirected_hops, retry_after,

@@ -40,6 +40,8 @@ pub struct Hop {
     pub target: Target,
     /// The host that was asked for, and so the name that a certificate there must have.
     pub host: Host,
+    /// The Route header that leads through an outbound proxy.
+    pub route: Option<String>,
     /// The Request-URI's part behind the user, or a whole URI that a redirection gave.
     pub uri: HopUri,
 }
@@ -121,15 +123,28 @@ pub fn hops(
     let mut hops: Vec<Hop> = Vec::new();
     let mut sum = Located::default();
     for next in weighted(items, random) {
-        let found = locate(now, next, speaks, names, random);
+        let by = trunk.proxy.as_ref().unwrap_or(next);
+        let found = locate(now, by, speaks, names, random);
         sum.asking |= found.asking;
         sum.trouble.extend(found.trouble);
         for target in found.targets {
-            if !hops.iter().any(|hop| hop.target == target) {
+            let tail = match trunk.proxy {
+                None => uri_tail(next, target),
+                Some(_) => next.uri_tail(),
+            };
+            let uri = HopUri::Tail(tail);
+            if !hops
+                .iter()
+                .any(|hop| hop.target == target && hop.uri == uri)
+            {
                 hops.push(Hop {
                     target,
-                    host: next.host.clone(),
-                    uri: HopUri::Tail(uri_tail(next, target)),
+                    host: by.host.clone(),
+                    route: trunk
+                        .proxy
+                        .as_ref()
+                        .map(|by| format!("<sip:{};lr>", by.uri_tail())),
+                    uri,
                 });
             }
         }
@@ -285,6 +300,7 @@ pub fn redirected_hops(
     let hop = |target| Hop {
         target,
         host: next.host.clone(),
+        route: None,
         uri: HopUri::Whole(uri.to_owned()),
     };
     let hops = found.targets.into_iter().map(hop).collect();

@@ -7,6 +7,7 @@ mod fraud;
 mod identity;
 mod locating;
 mod numbering;
+mod outbound;
 mod registering;
 mod routing;
 mod sources;

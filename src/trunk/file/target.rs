@@ -57,6 +57,19 @@ fn target(mut item: Section, usual: Option<Transport>) -> Result<Item, ConfigErr
     Ok(target)
 }
 
+/// The proxy that every call goes through.
+pub(super) fn proxy(
+    file: &mut Section,
+    transport: Option<Transport>,
+) -> Result<Option<NextHop>, ConfigError> {
+    let Some(text) = file.text("proxy")? else {
+        return Ok(None);
+    };
+    let hop = NextHop::parse(&text, transport);
+    hop.map(Some)
+        .ok_or_else(|| file.refuse("proxy", HOP_RULE, &text))
+}
+
 /// How calls are led from target to target.
 pub(super) fn routing(file: &mut Section) -> Result<Routing, ConfigError> {
     let patience = Duration::from_millis(500)..=Duration::from_secs(32);

@@ -9,9 +9,11 @@ use sip::transport::Transport;
 use super::super::fraud::{Limits, OwnerKind};
 use super::super::handling::Handling;
 use super::super::health::HealthConfig;
-use super::super::hop::{Host, SendTo};
+use super::super::hop::{Host, NextHop, SendTo};
 use super::super::identity::IdentityPolicy;
 use super::super::numbers::{Numbers, SendForm};
+use super::super::outbound::RegistrationConfig;
+use super::super::rewrite::{HeaderRule, NumberRules};
 use super::super::route::Routing;
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
@@ -29,6 +31,14 @@ pub struct TrunkConfig {
     pub targets: Vec<SendTo>,
     /// How they are led from target to target (`redirect`, `target_timeout`).
     pub routing: Routing,
+    /// Through whom every call goes (`proxy`): it stands in a Route header (RFC 3261 §8.1.2).
+    pub proxy: Option<NextHop>,
+    /// Our registration with the carrier (`register`).
+    pub registration: Option<RegistrationConfig>,
+    /// What becomes of prefixes (`numbers`).
+    pub rules: NumberRules,
+    /// What is changed in the headers of an INVITE (`headers`).
+    pub headers: Vec<HeaderRule>,
     /// How the targets are watched (`health`).
     pub health: Option<HealthConfig>,
     /// The name that its certificate must have, over TLS; the numeric address if `None` (`tls_name`).
@@ -80,6 +90,10 @@ impl TrunkConfig {
             sources: Vec::new(),
             targets: Vec::new(),
             routing: Routing::USUAL,
+            proxy: None,
+            registration: None,
+            rules: NumberRules::default(),
+            headers: Vec::new(),
             health: None,
             tls_name: None,
             inbound: None,
@@ -102,6 +116,16 @@ impl TrunkConfig {
         self.sources.is_empty() && self.targets.is_empty()
     }
 
+    /// A number in the form in which it goes to the carrier.
+    pub fn sent_number(&self, number: &str) -> String {
+        self.rules.on_sent(&self.numbers.sent(number)).into_owned()
+    }
+
+    /// A number as this server keeps it, from the form in which the carrier sent it.
+    pub fn received_number(&self, number: &str) -> String {
+        self.numbers.received(&self.rules.on_received(number))
+    }
+
     fn read(name: String, mut file: Section, realm: &str) -> Result<Self, ConfigError> {
         check_name(&file, &name)?;
         let transport = file.one_of("transport", &target::TRANSPORTS)?;
@@ -117,6 +141,10 @@ impl TrunkConfig {
         }
         let trunk = Self {
             routing: target::routing(&mut file)?,
+            proxy: target::proxy(&mut file, transport)?,
+            registration: RegistrationConfig::read(&mut file, &targets)?,
+            rules: NumberRules::read(file.section("numbers")?)?,
+            headers: HeaderRule::read_all(&mut file)?,
             health: HealthConfig::read(file.section("health")?)?,
             inbound,
             credentials: digest::credentials(&mut file)?,

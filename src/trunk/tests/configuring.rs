@@ -4,7 +4,7 @@ use sip::auth::Algorithm;
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
-use super::super::{EndpointConfig, Numbers, SendForm, Source, TrunkConfig};
+use super::super::{EndpointConfig, HeaderRule, Numbers, SendForm, Source, TrunkConfig};
 use super::REALM;
 use crate::config::{ConfigError, Section};
 
@@ -100,6 +100,49 @@ fn targets_are_in_the_lists_order_unless_one_says_more() {
     let trunk = trunks(tables).unwrap().remove(0);
     assert_eq!(trunk.targets[2].hop.transport, Some(Transport::Tcp));
     assert!(trunk.learns && trunk.sources.len() == 2);
+}
+
+#[test]
+fn a_trunks_other_tables_are_read() {
+    let read = trunks(
+        "send_to = [\"sip.a.example\"]|proxy = \"192.0.2.9:5070\"|register = true|\
+         register_expires = \"10m\"|contact_user = \"me\"|unregistered = \"refuse\"|\
+         user = \"u\"|password = \"p\"|redirect = \"any\"|target_timeout = \"2s\"|\
+         health = { interval = \"10s\", down_after = 2 }|\
+         numbers = { in = [{ prefix = \"00\", replace = \"+\" }], out = [\"+\"] }|\
+         headers = [{ set = \"X-A\", value = \"1\" }, \"Diversion\"]",
+    );
+    let trunk = read.unwrap().remove(0);
+    assert_eq!(trunk.proxy.unwrap().to_string(), "192.0.2.9:5070");
+    let registration = trunk.registration.unwrap();
+    assert_eq!(registration.registrar.to_string(), "sip.a.example");
+    assert!(registration.refuses && registration.expires == clock::Duration::from_secs(600));
+    assert_eq!(trunk.health.unwrap().down_after, 2);
+    assert_eq!(trunk.rules.on_received("0044"), "+44");
+    assert_eq!(trunk.rules.on_sent("+44"), "44");
+    let set = HeaderRule::Set("X-A".to_owned(), "1".to_owned());
+    let remove = HeaderRule::Remove("Diversion".to_owned());
+    assert_eq!(trunk.headers, [set, remove]);
+    let refused = [
+        "headers = [{ set = \"Via\", value = \"x\" }]",
+        "headers = [{ set = \"m\", value = \"x\" }]",
+        "headers = [{ set = \"X A\", value = \"x\" }]",
+        "headers = [{ set = \"X-A\" }]",
+        "headers = [{ value = \"x\" }]",
+        "headers = [{ set = \"X-A\", add = \"X-B\", value = \"x\" }]",
+        "headers = [{ add = \"X-A\", value = \"a\\r\\nVia: x\" }]",
+        "numbers = { in = [{ prefix = \"0x\" }] }",
+        "register_expires = \"10m\"",
+        "register = true|contact_user = \"a b\"",
+        "proxy = \"sip:x\"",
+        "health = { interval = \"0s\" }",
+        "redirect = \"all\"",
+        "target_timeout = \"60s\"",
+    ];
+    for text in refused {
+        let text = format!("send_to = [\"192.0.2.1\"]|{text}");
+        assert!(trunks(&text).is_err(), "{text}");
+    }
 }
 
 #[test]
