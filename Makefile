@@ -10,14 +10,17 @@
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
+#   make flood   everything that floods, at a server in 256 MB             SECONDS=600 RATE=10000
 #   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench bench-load strace fuzz deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench bench-load flood strace fuzz deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
+FLOOD_SECONDS ?= $(or $(SECONDS),600)
+FLOOD_RATE ?= $(or $(RATE),10000)
 FUZZ_SECONDS ?= 30
 SECONDS ?=
 RATE ?=
@@ -63,6 +66,11 @@ bench-load: rust
 	 echo "load $$mode seconds=$(SECONDS) rate=$(RATE)"; \
 	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 target/release/load $$mode || exit 1; done
 
+# As root, with memory cgroups of version 1: loopback only, bounded in time and rate.
+flood: rust
+	$(CARGO) build --release -p tandem --bin tandem -p load --bin flood
+	nice target/release/flood $(FLOOD_SECONDS) benches/results/flood.json $(FLOOD_RATE)
+
 strace: rust
 	$(call need,strace,strace)
 	tests/strace-media.sh
@@ -100,6 +108,9 @@ phones:
 	$(call need,sipp,sip-tester)
 	$(call need,baresip,baresip-core)
 	$(call need,linphonec,linphone-cli)
+	$(call need,svmap,sipvicious)
+	$(call need,sipsak,sipsak)
+	$(call need,fail2ban-regex,fail2ban)
 	$(call need,kamailio,kamailio)
 	$(call need,pebble,pebble)
 

@@ -3,7 +3,7 @@
 //! A [`Command`] crosses a bounded channel and carries the way of its own reply. A full channel makes
 //! the request wait, never control.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::ApiError;
 use crate::call::{CallId, Cause, Direction};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
-use crate::control::{Probe, Refused, Rehearsal, TrunkSnapshot};
+use crate::control::{GuardCounts, Probe, Refused, Rehearsal, TrunkSnapshot};
 use crate::store::EndpointRow;
+use crate::trunk::Ban;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -98,6 +99,18 @@ pub enum Command {
         /// Its name.
         name: String,
         /// Whether there is such a trunk.
+        reply: Reply<bool>,
+    },
+    /// The sources that are banned.
+    Bans {
+        /// The longest yet to last first.
+        reply: Reply<Vec<Ban>>,
+    },
+    /// Hear a banned source again.
+    LiftBan {
+        /// Which.
+        source: IpAddr,
+        /// Whether it was banned.
         reply: Reply<bool>,
     },
     /// Read the dialplans and the configuration again; live calls keep their plan.
@@ -256,6 +269,8 @@ pub struct Counts {
     pub overload: crate::control::OverloadCounts,
     /// What the transports have done, by name; all but `connections` only grow.
     pub net: Vec<(&'static str, u64)>,
+    /// What was turned away for what its sender did.
+    pub guard: GuardCounts,
 }
 
 /// What the SIP machine has done since the start.

@@ -63,6 +63,17 @@ pub(super) fn counts(counts: &Counts) {
     ] {
         metrics::counter!("tandem_overload_total", "event" => event).absolute(count);
     }
+    gauge("tandem_ban_sources", counts.guard.remembered as f64);
+    metrics::counter!("tandem_bans_total").absolute(counts.guard.bans);
+    for (why, count) in [
+        ("banned", counts.guard.banned),
+        ("unproven-budget", counts.guard.over_budget),
+        ("unacknowledged", counts.guard.invites),
+        ("wrong-proof", counts.guard.failures),
+        ("line-left-out", counts.guard.untold),
+    ] {
+        metrics::counter!("tandem_sip_turned_away_total", "why" => why).absolute(count);
+    }
     for &(event, count) in &counts.net {
         match event {
             "connections" => gauge("tandem_sip_connections", count as f64),

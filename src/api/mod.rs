@@ -5,6 +5,7 @@
 //! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
 //! `/metrics`, `/version` and `/openapi.json` are open; all else wants the API key as bearer token.
 
+mod bans;
 mod calls;
 mod cdrs;
 mod center;
@@ -89,6 +90,8 @@ impl Api {
             .routes(routes!(endpoints::remove))
             .routes(routes!(trunks::list))
             .routes(routes!(trunks::ping))
+            .routes(routes!(bans::list))
+            .routes(routes!(bans::lift))
             .routes(routes!(cdrs::list))
             .routes(routes!(cdrs::recording))
             .routes(routes!(center::reload))

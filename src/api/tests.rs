@@ -228,6 +228,17 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
                 let kept = wanted.then_some((Duration::from_secs(1), refused));
                 give(reply, kept.into_iter().collect());
             }
+            Command::Bans { reply } => give(
+                reply,
+                vec![crate::trunk::Ban {
+                    source: "2001:db8::".parse().unwrap(),
+                    left: Duration::from_secs(77),
+                    times: 2,
+                }],
+            ),
+            Command::LiftBan { source, reply } => {
+                give(reply, source == std::net::IpAddr::from([192, 0, 2, 7]));
+            }
             Command::Reload { reply } => give(reply, Err(vec!["main.kdl:3:1: no".to_owned()])),
             Command::Counts { reply } => {
                 give(
@@ -345,6 +356,18 @@ async fn a_call_in_progress_is_listed_shown_and_hung_up() {
     for path in ["/v1/calls/c0000000000000002", "/v1/calls/nonsense"] {
         let (status, error) = world.ask("DELETE", path, "").await;
         assert_eq!((status, &error["error"]["id"]), (404, &json!("not-found")));
+    }
+}
+
+#[tokio::test]
+async fn banned_sources_are_listed_and_lifted() {
+    let world = World::new().await;
+    let (status, bans) = world.ask("GET", "/v1/bans", "").await;
+    let ban = json!([{"source": "2001:db8::/64", "left_secs": 77, "times": 2}]);
+    assert_eq!((status, bans), (200, ban));
+    for (source, wanted) in [("192.0.2.7", 204), ("192.0.2.8", 404), ("nonsense", 400)] {
+        let path = format!("/v1/bans/{source}");
+        assert_eq!(world.send("DELETE", &path, Some(KEY), "").await.0, wanted);
     }
 }
 
@@ -555,6 +578,8 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/readyz",
         "/v1/agents",
         "/v1/agents/{name}/state",
+        "/v1/bans",
+        "/v1/bans/{source}",
         "/v1/calls",
         "/v1/calls/{call_id}",
         "/v1/calls/{call_id}/capture",

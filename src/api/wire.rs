@@ -269,6 +269,31 @@ impl From<EndpointSnapshot> for EndpointJson {
     }
 }
 
+/// A source that is not heard.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BanJson {
+    /// An IPv4 address, or the first address of an IPv6 /64.
+    source: String,
+    /// How long yet.
+    left_secs: u64,
+    /// How often it was banned, this time included.
+    times: u16,
+}
+
+impl From<crate::trunk::Ban> for BanJson {
+    fn from(ban: crate::trunk::Ban) -> Self {
+        let source = match ban.source {
+            std::net::IpAddr::V4(v4) => v4.to_string(),
+            std::net::IpAddr::V6(v6) => format!("{v6}/64"),
+        };
+        Self {
+            source,
+            left_secs: ban.left.as_secs(),
+            times: ban.times,
+        }
+    }
+}
+
 /// An endpoint to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -53,6 +53,8 @@ pub struct Config {
     pub endpoints: Section,
     /// `agents`, parsed by the centre.
     pub agents: Section,
+    /// `abuse`, parsed by the trunk module.
+    pub abuse: Section,
     /// `emergency`, parsed by the trunk module.
     pub emergency: Section,
     /// The account that the server becomes, if it is started by root (`process.user`).
@@ -172,7 +174,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 20] = [
+const ROOT_KEYS: [&str; 21] = [
     "dialplans",
     "prompts",
     "data",
@@ -188,6 +190,7 @@ const ROOT_KEYS: [&str; 20] = [
     "trunks",
     "endpoints",
     "agents",
+    "abuse",
     "emergency",
     "acme",
     "process",
@@ -297,6 +300,7 @@ impl Config {
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
             trace: root.section("trace")?,
+            abuse: root.section("abuse")?,
             emergency: root.section("emergency")?,
             user: user(root.section("process")?)?,
             acme: Acme::read(root.section("acme")?)?,

@@ -1,8 +1,10 @@
 //! What happens to calls, told to whoever watches: the log, the demo's screen, later webhooks.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Now;
+use sip::transport::Transport;
 
 use super::Slot;
 use super::refusals::RequestFacts;
@@ -40,6 +42,21 @@ pub enum What {
         why: Explanation,
         /// The request, where there was one that could be read.
         request: Option<Box<RequestFacts>>,
+    },
+    /// Credentials came that were not good; `banned` if they were one time too many.
+    AuthFailed {
+        /// From where.
+        source: IpAddr,
+        /// By which transport.
+        transport: Transport,
+        /// Whether the sender is known to be there: a datagram may be forged.
+        is_proven: bool,
+        /// Who he says he is.
+        user: String,
+        /// What he wanted.
+        method: String,
+        /// For how long his source is not heard.
+        banned: Option<Duration>,
     },
     /// We answered the caller.
     Answered,

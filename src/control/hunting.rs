@@ -307,6 +307,10 @@ impl Control {
             return false;
         };
         hunting.invite.flow = flow;
+        if let Some(credentials) = &mut hunting.invite.credentials {
+            // The carrier's next target may ask as well; who else may, was said before.
+            credentials.scope.peers.push((flow.remote.ip(), 128));
+        }
         hunting.invite.request_uri = hop.request_uri(&hunting.user);
         route_by(&mut hunting.invite, &hop);
         hunting.hunt.addressed(&hunting.invite.request_uri);

@@ -31,37 +31,10 @@ pub(super) struct Caller {
 }
 
 impl Control {
-    /// Takes one message from the network. A stranger on UDP hears nothing, not even that a server is
-    /// here: the source of a datagram may be forged.
-    pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes) {
-        let known = self.trunks.may_speak(flow);
-        if known || !self.is_unwelcome(now, flow, &bytes) {
-            self.ua.receive(now, flow, bytes, known);
-        }
-        self.pump(now);
-    }
-
-    fn is_unwelcome(&mut self, now: Now, flow: Flow, bytes: &Bytes) -> bool {
-        let Ok(message) = Message::parse(bytes.clone()) else {
-            return false;
-        };
-        let opens = message.is_request() && message.to().is_ok_and(|to| to.tag().is_none());
-        if !opens {
-            return false;
-        }
-        match self.trunks.admit(now, &message, flow) {
-            Admission::Refused(refusal) if refusal.status().is_none() => {
-                self.note_refusal(now, 0, &refusal.into(), Some((&message, flow)));
-                true
-            }
-            _ => false,
-        }
-    }
-
     pub(super) fn on_sip(&mut self, now: Now, output: ua::Output) {
         match output {
             ua::Output::Transmit { flow, bytes } => {
-                self.outputs.push_back(Output::Transmit { flow, bytes });
+                self.transmit(now, flow, bytes);
             }
             ua::Output::Event(SipEvent::Invited {
                 session,
@@ -134,8 +107,15 @@ impl Control {
         {
             self.trunks.answered(now, admitted);
         }
+        let trunk = match &event {
+            SipEvent::Answered { .. } => slot.call.label(leg).and_then(|it| it.trunk.clone()),
+            _ => None,
+        };
         slot.call.on_sip(now, leg, event);
         self.dirty.push_back(call);
+        if let Some(trunk) = trunk {
+            self.pin(&trunk, session);
+        }
     }
 
     fn on_invited(
@@ -184,7 +164,7 @@ impl Control {
         // An unreadable one was refused before it came here.
         let hops = request.max_forwards().ok().flatten();
         let hops = hops.unwrap_or(HOPS_MAX).min(HOPS_MAX);
-        match self.trunks.admit(now, request, flow) {
+        match self.admission(now, request, flow) {
             Admission::Trunk(call) => Ok(Caller {
                 label: Label {
                     address: call.caller.clone(),
@@ -232,7 +212,12 @@ impl Control {
         }
     }
 
-    fn refusal(&mut self, now: Now, refusal: trunk::Refusal, request: (&Message, Flow)) -> Ending {
+    pub(super) fn refusal(
+        &mut self,
+        now: Now,
+        refusal: trunk::Refusal,
+        request: (&Message, Flow),
+    ) -> Ending {
         let status = refusal.status().unwrap_or(403);
         let retry = refusal.retry_after_secs();
         let refusal = refusal.into();
@@ -421,10 +406,18 @@ impl Control {
     }
 
     /// Credentials that came and were no proof. A request without any is only asked for them.
-    fn note_denial(&mut self, now: Now, challenge: &Challenge, request: (&Message, Flow)) {
+    pub(super) fn note_denial(
+        &mut self,
+        now: Now,
+        challenge: &Challenge,
+        request: (&Message, Flow),
+    ) {
         let Some(denied) = challenge.denied.filter(|denied| !denied.stale) else {
             return self.note_stranger(now, challenge, request);
         };
+        if !self.guard.can_tell(now) {
+            return;
+        }
         let user = request.0.headers(Name::Authorization).find_map(|value| {
             let header = AuthorizationHeader::parse(value).ok()?;
             Some(header.username.into_owned())
@@ -451,10 +444,7 @@ impl Control {
     }
 
     fn on_requested(&mut self, now: Now, id: RequestId, request: &Message, flow: Flow) {
-        if request.method() == Some(Method::Options) {
-            return self.on_options(now, id);
-        }
-        let admission = self.trunks.admit(now, request, flow);
+        let admission = self.admission(now, request, flow);
         let (status, headers) = match admission {
             Admission::Endpoint(by) if request.method() == Some(Method::Register) => {
                 let reply = self.registrar.handle(now, &by.endpoint, request, flow);
@@ -479,21 +469,6 @@ impl Control {
             }
         };
         self.ua.respond(now, id, status, &headers, None);
-    }
-
-    /// OPTIONS is a carrier's "are you there": 200 while calls are taken, 503 while draining.
-    fn on_options(&mut self, now: Now, id: RequestId) {
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        if self.draining {
-            return self
-                .ua
-                .respond(now, id, 503, &[header("Retry-After", "60")], None);
-        }
-        let headers = [
-            header("Allow", ALLOWED),
-            header("Accept", "application/sdp"),
-        ];
-        self.ua.respond(now, id, 200, &headers, None);
     }
 
     /// Takes what a stream is closed for: told, and answered a last time if its sender may speak to us.
@@ -539,7 +514,7 @@ impl Control {
 const HOPS_MAX: u8 = 70;
 
 /// What we take outside and inside dialogs.
-const ALLOWED: &str =
+pub(super) const ALLOWED: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY, REGISTER";
 
 fn session_of(event: &SipEvent) -> Option<SessionId> {

@@ -16,15 +16,18 @@ mod agenda;
 mod attended;
 mod calls;
 mod carriers;
+mod door;
 mod emergency;
 mod event;
 mod fraud;
 mod gate;
+mod guard;
 mod hunting;
 mod inbound;
 mod keys;
 mod noting;
 mod overload;
+mod pins;
 mod queues;
 mod random;
 mod refusal;
@@ -59,11 +62,13 @@ use crate::center::{self, AgentConfig, Center};
 use crate::dialplan::{Plan, Run, RunInput};
 use crate::explain::Explanation;
 use crate::trunk::{
-    Admitted, Emergency, EndpointConfig, Identity, Question, Registrar, Speaks, TrunkConfig, Trunks,
+    AbuseConfig, Admission, Admitted, Emergency, EndpointConfig, Identity, Question, Registrar,
+    Speaks, TrunkConfig, Trunks,
 };
 
 use agenda::Agenda;
 use carriers::Carriers;
+use guard::Guard;
 use hunting::Dialled;
 use random::Random;
 use waiting::Waiting;
@@ -71,6 +76,7 @@ use waiting::Waiting;
 pub use carriers::TrunkSnapshot;
 pub use event::{CallSnapshot, Event, What};
 pub use gate::{Gate, Pass};
+pub use guard::GuardCounts;
 pub use noting::{Captured, Note, Noted, PortFacts};
 pub use overload::{OverloadConfig, OverloadCounts};
 pub use refusal::{Refusal, Signalling};
@@ -109,6 +115,8 @@ pub struct Setup {
     pub calls_max: usize,
     /// How often one call may be transferred; a REFER more is refused with 603.
     pub transfers_max: usize,
+    /// What a source may cost us.
+    pub abuse: AbuseConfig,
 }
 
 /// What a reload puts in force.
@@ -125,6 +133,8 @@ pub struct Reconfiguration {
     pub emergency: Emergency,
     /// What is refused when control is behind.
     pub overload: OverloadConfig,
+    /// What a source may cost us.
+    pub abuse: AbuseConfig,
 }
 
 /// An endpoint of the configuration has the name of one made at run time.
@@ -156,6 +166,11 @@ pub enum Output {
         flow: Flow,
         /// One message.
         bytes: Bytes,
+    },
+    /// Whoever is on that connection is known to us: it may stay.
+    Vouch {
+        /// The connection.
+        flow: Flow,
     },
     /// Fetch clips; answer by [`Control::clips_loaded`].
     LoadClips {
@@ -280,6 +295,10 @@ pub struct Control {
     inband_dtmf: bool,
     calls_max: usize,
     transfers_max: usize,
+    guard: Guard,
+    pins: pins::Pins,
+    /// What the door decided about the request that the user agent looks at now.
+    decided: Option<Admission>,
     /// Endpoints that the configuration does not have.
     run_time: BTreeSet<String>,
     /// How each listener is called from outside.
@@ -331,6 +350,9 @@ impl Control {
             inband_dtmf: setup.inband_dtmf,
             calls_max: setup.calls_max,
             transfers_max: setup.transfers_max,
+            guard: Guard::new(setup.abuse, [setup.seed ^ 1, setup.seed ^ 2]),
+            pins: Default::default(),
+            decided: None,
             run_time: BTreeSet::new(),
             hosts,
             agents: setup.agents,
@@ -361,6 +383,7 @@ impl Control {
 
     /// A connection failed, or could not be made.
     pub fn flow_failed(&mut self, now: Now, flow: Flow) {
+        self.guard.flow_failed(flow);
         self.ua.flow_failed(now, flow);
         self.registrar.flow_failed(now, flow);
         self.pump(now);
@@ -475,6 +498,7 @@ impl Control {
             agents,
             emergency,
             overload,
+            abuse,
         } = new;
         if let Some(taken) = endpoints.iter().find(|it| self.is_run_time(&it.name)) {
             return Err(NameTaken(taken.name.clone()));
@@ -486,6 +510,7 @@ impl Control {
         self.trunks.configure(now, trunks, endpoints);
         self.trunks.set_emergency(emergency);
         self.set_overload(overload);
+        self.guard.configure(abuse);
         self.agents = agents;
         self.plan = plan;
         self.configure_center(now);

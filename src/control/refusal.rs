@@ -1,6 +1,6 @@
 //! Why the shard refuses or cannot do something: its own reasons, and those of the machines below it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use media::worker::{IpFamily, NoPort};
 use sip::auth::DenyReason;
@@ -30,6 +30,13 @@ pub enum Refusal {
     TooManyCalls {
         /// The limit.
         limit: usize,
+    },
+    /// `abuse.unacknowledged` or `abuse.unproven_invites`.
+    Unacknowledged {
+        /// Whose INVITEs.
+        source: IpAddr,
+        /// How many answered ones wait for their ACK.
+        waiting: usize,
     },
     /// No media port for the call.
     NoMedia {
@@ -242,6 +249,7 @@ impl Refusal {
             Self::Call(trouble) => trouble.id(),
             Self::Draining => "draining",
             Self::TooManyCalls { .. } => "calls-max",
+            Self::Unacknowledged { .. } => "invites-unacknowledged",
             Self::NoMedia { why, .. } => match why {
                 NoPort::NoAddress => "media-no-family",
                 NoPort::System => "media-no-socket",
@@ -366,6 +374,12 @@ impl Refusal {
                 &format!("at most {limit} calls at once"),
                 "one more",
                 "raise limits.calls, or add a server",
+            ),
+            Self::Unacknowledged { source, waiting } => parts(
+                "an ACK for each INVITE that was answered, and few INVITEs before the first",
+                &format!("one more from {source}, {waiting} answered ones without ACK"),
+                "look why its ACKs do not arrive; else raise abuse.unacknowledged, or \
+                 abuse.unproven_invites if it never acknowledged anything",
             ),
             Self::NoMedia { why, family } => no_media(*why, *family),
             Self::NoInvite(why) => parts(

@@ -130,7 +130,7 @@ impl Control {
         &self.refusals
     }
 
-    /// Tells why a request is refused, and keeps it.
+    /// Tells why a request is refused, and keeps it; of a flood of them a part.
     pub(super) fn note_refusal(
         &mut self,
         now: Now,
@@ -138,6 +138,9 @@ impl Control {
         refusal: &Refusal,
         request: Option<(&Message, Flow)>,
     ) {
+        if !self.guard.may_tell(now) {
+            return;
+        }
         let facts = request.map(|(request, flow)| Box::new(RequestFacts::of(request, flow)));
         let why = refusal.explanation();
         self.refusals.push(Refused {

@@ -181,7 +181,7 @@ impl Control {
             flow,
             codecs: config.codecs.clone(),
             order: Some(config.codec_order),
-            credentials: config.credentials.clone(),
+            credentials: self.credentials_of(&config, flow),
             identity: self.sent_by(call, &config, shown),
             policy: config.identity,
         })

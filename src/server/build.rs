@@ -316,6 +316,7 @@ fn setup(
     trunks.set_emergency(known.emergency);
 
     Setup {
+        abuse: known.abuse,
         shard: 0,
         seed: seeds.control,
         user_agent,

@@ -75,6 +75,10 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::PingTrunk { name, reply } => {
             let _ = reply.send(control.ping_trunk(now, &name));
         }
+        Command::Bans { reply } => drop(reply.send(control.bans(now, BANS_LISTED))),
+        Command::LiftBan { source, reply } => {
+            let _ = reply.send(control.lift_ban(now, source));
+        }
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {
             let net = edge.net_counts.named().to_vec();
@@ -109,6 +113,7 @@ fn counts(control: &mut Control, net: Vec<(&'static str, u64)>) -> Counts {
         },
         overload,
         net,
+        guard: control.guard_counts(),
     }
 }
 
@@ -225,5 +230,7 @@ pub(super) fn add_endpoint(
     Ok(row)
 }
 
+/// Bans that are listed at once.
+const BANS_LISTED: usize = 1_000;
 /// Phones that one run-time endpoint may have registered at once.
 const CONTACTS_MAX: usize = 8;

@@ -65,6 +65,7 @@ impl Edge {
             Output::Event(event) => self.tell(event),
             Output::Resolve(question) => self.resolve(question),
             Output::Transmit { .. }
+            | Output::Vouch { .. }
             | Output::RecordEnded { .. }
             | Output::Gate(_)
             | Output::Note(_)
@@ -192,6 +193,26 @@ fn log(event: &Event) {
                 .map(|it| tracing::field::display(it.source));
             let why_id = why.id;
             tracing::warn!(status, source, id = why_id, why = why.sentence(), "refused");
+        }
+        What::AuthFailed {
+            source,
+            transport,
+            is_proven,
+            user,
+            method,
+            banned,
+        } => {
+            // fail2ban reads these lines: contrib/fail2ban/tandem.conf, held to them by a test. What
+            // the sender chose stands last.
+            let transport = transport.uri_name();
+            if *is_proven {
+                tracing::warn!(%source, transport, method, user, "authentication failed");
+            } else {
+                tracing::warn!(unproven = %source, transport, method, user, "authentication failed");
+            }
+            if let Some(lasts) = banned {
+                tracing::warn!(%source, seconds = lasts.as_secs(), "source banned");
+            }
         }
         What::Answered => tracing::info!(call, "answered"),
         What::Step { flow, step } => tracing::debug!(call, flow, step, "step"),

@@ -12,7 +12,7 @@ use crate::control::OverloadConfig;
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
-use crate::trunk::{Emergency, EndpointConfig, Host, TrunkConfig, Trunks, UsageRow};
+use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Host, TrunkConfig, Trunks, UsageRow};
 
 /// What the configuration's raw sections come to.
 pub(super) struct Configured {
@@ -21,6 +21,7 @@ pub(super) struct Configured {
     pub(super) agents: Vec<AgentConfig>,
     pub(super) emergency: Emergency,
     pub(super) overload: OverloadConfig,
+    pub(super) abuse: AbuseConfig,
 }
 
 impl Configured {
@@ -32,6 +33,7 @@ impl Configured {
     fn read(config: &Config, realm: &str) -> Result<Self, ConfigError> {
         let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
         Ok(Self {
+            abuse: AbuseConfig::read(config.abuse.clone())?,
             emergency: Emergency::read(config.emergency.clone(), &trunks)?,
             overload: OverloadConfig::read(config.overload.clone())?,
             trunks,

@@ -54,6 +54,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
     trunks.set_emergency(known.emergency);
     let bound = config.rtp.bind.iter().map(|ip| IpFamily::of(*ip));
     let setup = Setup {
+        abuse: known.abuse,
         shard: 0,
         seed: 1,
         user_agent,

@@ -101,6 +101,7 @@ impl Reloader {
             agents: known.agents,
             emergency: known.emergency,
             overload: known.overload,
+            abuse: known.abuse,
         })
         .await?;
         for key in self.config.fixed_differences(&fresh) {

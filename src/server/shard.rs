@@ -200,6 +200,7 @@ impl Shard {
                     self.watch.event(&event);
                     self.edge.carry_out(Output::Event(event));
                 }
+                Output::Vouch { flow } => self.net.vouch(flow),
                 output => self.edge.carry_out(output),
             }
         }

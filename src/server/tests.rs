@@ -242,6 +242,7 @@ async fn call_as(server: &Server, name: &str, password: &str) {
             user: name.to_owned(),
             secret: sip::auth::Secret::Password(password.to_owned()),
             realm: None,
+            scope: Default::default(),
         }),
         max_forwards: 70,
         reliable: sip::ua::Reliable::No,

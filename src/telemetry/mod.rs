@@ -62,7 +62,7 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 21] = [
+const GAUGES: [(&str, &str); 22] = [
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",
@@ -78,6 +78,10 @@ const GAUGES: [(&str, &str); 21] = [
         "Agents by what they do; unreachable ones by that alone",
     ),
     ("tandem_registrations", "Contacts registered"),
+    (
+        "tandem_ban_sources",
+        "Sources remembered for failed proofs, banned or not",
+    ),
     ("tandem_media_ports", "Media ports open or reserved"),
     ("tandem_sip_transactions", "SIP transactions not yet over"),
     ("tandem_sip_dialogs", "SIP dialogs, early ones included"),
@@ -128,8 +132,13 @@ const GAUGES: [(&str, &str); 21] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 28] = [
+const COUNTERS: [(&str, &str); 30] = [
     ("tandem_calls_ended_total", "Calls that are over"),
+    ("tandem_bans_total", "Bans of sources that began"),
+    (
+        "tandem_sip_turned_away_total",
+        "Messages not heard or not sent, INVITEs not looked at, failed proofs and lines not told, by why",
+    ),
     (
         "tandem_trunk_rerouted_total",
         "Legs that a target had no use for and that went on to another, by trunk",

@@ -9,11 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::{Duration, Now};
-use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError};
+use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError, Looked};
 use sip::message::{Message, Method, Name, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
 
 use super::caps::{Admitted, EndpointUse};
+use super::decoy::Decoys;
 use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
 use super::fraud::{Ledger, Spirals};
@@ -117,6 +118,7 @@ pub struct Trunks {
     pub(super) spirals: Spirals,
     strangers: BTreeMap<u16, Strangers>,
     digests: Digests,
+    decoys: Decoys,
     digest: DigestServer,
     pub(super) emergency: Emergency,
 }
@@ -148,6 +150,7 @@ impl Trunks {
             spirals: Spirals::default(),
             strangers: BTreeMap::new(),
             digests: config.digests,
+            decoys: Decoys::among(std::iter::empty(), config.digests),
             digest,
             emergency: Emergency::default(),
         };
@@ -184,22 +187,35 @@ impl Trunks {
                 },
             );
         }
-        self.endpoints.clear();
-        for endpoint in endpoints {
-            self.put_endpoint(endpoint);
-        }
+        let named = |endpoint: EndpointConfig| (endpoint.name.clone(), Arc::new(endpoint));
+        self.endpoints = endpoints.into_iter().map(named).collect();
+        self.choose_decoys();
         self.configure_ledger(now);
+    }
+
+    fn choose_decoys(&mut self) {
+        self.decoys = Decoys::among(self.endpoints.values(), self.digests);
+    }
+
+    /// Answers for unknown users without hashing: what the tests of the defence find.
+    #[doc(hidden)]
+    pub fn without_decoys(mut self) -> Self {
+        self.digest = self.digest.without_decoys();
+        self
     }
 
     /// Adds an endpoint, or replaces the one of that name.
     pub fn put_endpoint(&mut self, endpoint: EndpointConfig) {
         self.endpoints
             .insert(endpoint.name.clone(), Arc::new(endpoint));
+        self.choose_decoys();
     }
 
     /// Removes an endpoint; `false` if there is none of that name.
     pub fn remove_endpoint(&mut self, name: &str) -> bool {
-        self.endpoints.remove(name).is_some()
+        let removed = self.endpoints.remove(name).is_some();
+        self.choose_decoys();
+        removed
     }
 
     /// Sets what strangers hear from a listener.
@@ -507,19 +523,27 @@ impl Trunks {
         };
         let method = request.method_str().unwrap_or_default();
         let uri = request.request_uri().unwrap_or_default();
-        let (endpoints, trunks) = (&self.endpoints, &self.trunks);
-        let lookup = |user: &str, algorithm: Algorithm| match endpoints.get(user) {
-            Some(endpoint) => endpoint.secrets.as_ref()?.hash(algorithm),
-            None => inbound_of(trunks, user)?
-                .inbound
-                .as_ref()?
-                .1
-                .hash(algorithm),
+        let (endpoints, trunks, decoys) = (&self.endpoints, &self.trunks, &self.decoys);
+        // The same is done whether there is such a user or not: else he would be known by the time.
+        let lookup = |user: &str, algorithm: Algorithm| {
+            let place = decoys.place(user);
+            let (secrets, exists) = match secrets_of(endpoints, trunks, user) {
+                Some(secrets) => (secrets, true),
+                None => (decoys.at(place), false),
+            };
+            match secrets.hash(algorithm) {
+                Some(ha1) => Looked { ha1, exists },
+                // No user of that kind has such a proof, nor has a decoy.
+                None => Looked {
+                    ha1: decoys.of_algorithm(algorithm),
+                    exists: false,
+                },
+            }
         };
         let ip = flow.remote.ip();
         match self
             .digest
-            .verify(now, ip, &header, (method, uri, request.body()), lookup)
+            .verify_with(now, ip, &header, (method, uri, request.body()), lookup)
         {
             Ok(proven) => match self.endpoints.get(&proven.user) {
                 Some(endpoint) => Ok(Ok(Proven::Endpoint(endpoint.clone()))),
@@ -545,13 +569,11 @@ impl Trunks {
         claimed: &str,
         denied: Option<Denied>,
     ) -> Admission {
-        let known = self
-            .endpoints
-            .get(claimed)
-            .and_then(|endpoint| endpoint.secrets.as_ref());
-        let inbound = inbound_of(&self.trunks, claimed).and_then(|trunk| trunk.inbound.as_ref());
-        let secrets = known.or(inbound.map(|(_, secrets)| secrets));
-        let digests = secrets.map_or(self.digests, |secrets| secrets.digests());
+        let place = self.decoys.place(claimed);
+        let digests = match secrets_of(&self.endpoints, &self.trunks, claimed) {
+            Some(secrets) => secrets.digests(),
+            None => self.decoys.at(place).digests(),
+        };
         let stale = denied.is_some_and(|denied| denied.stale);
         let header = |&algorithm: &Algorithm| {
             let value = self
@@ -564,6 +586,20 @@ impl Trunks {
             headers: digests.algorithms().iter().map(header).collect(),
             denied,
         })
+    }
+}
+
+/// The secrets of a user, whichever kind he is of; both kinds are searched in any case.
+fn secrets_of<'a>(
+    endpoints: &'a BTreeMap<String, Arc<EndpointConfig>>,
+    trunks: &'a BTreeMap<String, Trunk>,
+    user: &str,
+) -> Option<&'a Secrets> {
+    let inbound = inbound_of(trunks, user);
+    match (endpoints.get(user), inbound) {
+        (Some(endpoint), _) => endpoint.secrets.as_ref(),
+        (None, Some(trunk)) => trunk.inbound.as_ref().map(|(_, secrets)| secrets),
+        (None, None) => None,
     }
 }
 
@@ -580,7 +616,7 @@ fn inbound_of<'a>(trunks: &'a BTreeMap<String, Trunk>, user: &str) -> Option<&'a
 }
 
 /// Who a request without credentials claims to come from: the address it registers, or its From.
-fn claimed_user(request: &Message) -> String {
+pub(crate) fn claimed_user(request: &Message) -> String {
     let register = request.method() == Some(Method::Register);
     let address = if register {
         request.to()

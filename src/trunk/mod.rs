@@ -15,9 +15,13 @@
 //! A source that belongs to a trunk is the trunk's, whatever name it gives; a trunk on the address of
 //! an endpoint should therefore name its port too. REGISTER is always an endpoint's.
 
+mod abuse;
 mod admission;
+mod ban;
 mod caps;
 mod contact;
+mod crowd;
+mod decoy;
 mod emergency;
 mod file;
 mod fraud;
@@ -40,11 +44,15 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use abuse::AbuseConfig;
+pub(crate) use admission::claimed_user;
 pub use admission::{
     Admission, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
+pub use ban::{Ban, BanRules, Bans};
 pub use caps::{Admitted, Outgoing};
 pub use contact::{Contact, Target, Way};
+pub use crowd::{Crowd, Origin};
 pub use emergency::Emergency;
 pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
 pub use fraud::{

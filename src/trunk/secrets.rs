@@ -59,6 +59,13 @@ impl Secrets {
         self.digests
     }
 
+    /// Hashes the secrets into a key that only their holder can compute.
+    pub(super) fn feed(&self, hasher: &mut impl std::hash::Hasher) {
+        for hash in &self.hashes {
+            hasher.write(hash.to_hex().as_bytes());
+        }
+    }
+
     /// The hash for an algorithm that this user may use.
     pub fn hash(&self, algorithm: Algorithm) -> Option<Ha1> {
         if !self.digests.algorithms().contains(&algorithm) {

@@ -1,6 +1,7 @@
 //! Every scenario by name.
 
 mod acme;
+mod attackers;
 mod corners;
 mod kamailio;
 mod load;
@@ -79,6 +80,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "whole-path-tls",
         "the same over TLS, the agent hangs up",
         phones::tls,
+    ),
+    phones(
+        "sipvicious",
+        "svmap, svwar and svcrack find no server, no user, no password; fail2ban sees the guesses",
+        attackers::sipvicious,
+    ),
+    phones(
+        "scanned",
+        "a scanner where nobody may be hears nothing at all",
+        attackers::scanned,
+    ),
+    phones(
+        "sipsak",
+        "pings, registrations and mangled requests of nobody",
+        attackers::sipsak,
     ),
     phones(
         "linphone",

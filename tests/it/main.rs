@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: the simulated world at two depths, and what it once found.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod attacks;
 mod emergency;
 mod explain;
 mod flows;
@@ -8,6 +9,7 @@ mod fraud;
 mod harness;
 mod identity;
 mod lab;
+mod net_abuse;
 mod overload;
 mod regressions;
 mod rfc_3665;

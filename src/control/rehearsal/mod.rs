@@ -26,6 +26,7 @@ use super::event::{Event, What};
 use super::{Control, Output, Setup, WallClock};
 use crate::call::{CallId, Cdr};
 use crate::explain::Explanation;
+use crate::trunk::AbuseConfig;
 use phone::{Callee, Caller};
 use plane::DryPlane;
 
@@ -123,6 +124,11 @@ impl Control {
             inband_dtmf: false,
             calls_max: self.calls_max.saturating_sub(self.calls.len()),
             transfers_max: self.transfers_max,
+            // One caller, who is asked about and not feared.
+            abuse: AbuseConfig {
+                amplification: 0,
+                ..AbuseConfig::default()
+            },
         };
         let mut shadow = Self::new(now, setup);
         shadow.center = self.center.clone();

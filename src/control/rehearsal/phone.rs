@@ -158,6 +158,7 @@ impl<'a> Caller<'a> {
             user: user.to_owned(),
             secret,
             realm: None,
+            scope: Default::default(),
         }
     }
 

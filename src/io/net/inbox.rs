@@ -25,7 +25,7 @@ pub struct Inbox {
     /// Seen by [`Inbox::ready`], not yet taken.
     head: Option<NetInput>,
     sockets: Vec<Datagrams>,
-    /// The socket that is read first: each has its turn.
+    /// What is read first, the streams after the last socket: each has its turn.
     turn: usize,
     buffer: Box<[u8]>,
     counts: Arc<NetCounts>,
@@ -96,14 +96,20 @@ impl Inbox {
         if let Some(head) = self.head.take() {
             return Some(head);
         }
-        for _ in 0..self.sockets.len() {
-            let at = self.turn % self.sockets.len();
-            if let Some(packet) = self.datagram(at) {
-                return Some(packet);
-            }
+        // Each has its turn after each that was taken: no flood on one keeps the others waiting.
+        for _ in 0..=self.sockets.len() {
+            let at = self.turn % (self.sockets.len() + 1);
             self.turn = at + 1;
+            let taken = if at < self.sockets.len() {
+                self.datagram(at)
+            } else {
+                self.streams.try_recv().ok()
+            };
+            if taken.is_some() {
+                return taken;
+            }
         }
-        self.streams.try_recv().ok()
+        None
     }
 
     /// Waits for the next input; `None` when nothing more can come.

@@ -20,6 +20,7 @@ pub mod certs;
 mod gate;
 mod inbox;
 mod router;
+mod strangers;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -90,12 +91,17 @@ pub struct Limits {
     pub write_queue_max: usize,
     /// TCP and TLS connections in all.
     pub connections_max: usize,
-    /// TCP and TLS connections from one address.
+    /// TCP and TLS connections from one address, or one /64.
     pub connections_per_ip_max: usize,
+    /// Of one listener, those whose peer has not proven who he is. One more closes one of them.
+    pub strangers_max: usize,
     /// How long a TCP connect and a TLS handshake may take together.
     pub connect_timeout: Duration,
     /// How long the first message, or one begun, may take to arrive whole.
     pub header_timeout: Duration,
+    /// How long a connection lives after its latest message, if that was no proof of who sends.
+    /// Keep-alives do not lengthen it.
+    pub stranger_timeout: Duration,
     /// How long one write may take.
     pub write_timeout: Duration,
     /// How long a connection may say nothing, keep-alives included. Longer than the usual
@@ -111,8 +117,10 @@ impl Default for Limits {
             write_queue_max: 1_024,
             connections_max: 8_192,
             connections_per_ip_max: 1_024,
+            strangers_max: 1_024,
             connect_timeout: Duration::from_secs(4),
             header_timeout: Duration::from_secs(10),
+            stranger_timeout: Duration::from_secs(32),
             write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(3_900),
         }
@@ -136,7 +144,7 @@ pub struct NetCounts {
     pub opened: AtomicU64,
     /// Connections refused at a cap.
     pub refused: AtomicU64,
-    /// Connections closed to make room: the oldest that had not yet sent a message.
+    /// Connections closed to make room: strangers'.
     pub evicted: AtomicU64,
     /// Connections closed for oversized or unframeable input.
     pub unframeable: AtomicU64,
@@ -231,7 +239,7 @@ pub struct Behind {
 /// Hands messages to the transports. Never waits, so control may call it.
 #[derive(Clone, Debug)]
 pub struct NetSender {
-    outputs: mpsc::Sender<(Flow, Bytes)>,
+    outputs: mpsc::Sender<Order>,
     sockets: Sockets,
     counts: Arc<NetCounts>,
 }
@@ -251,13 +259,29 @@ impl NetSender {
         {
             return Ok(());
         }
-        self.outputs.try_send((flow, bytes)).map_err(|_| {
-            NetCounts::add(&self.counts.output_full);
-            Behind {
-                limit: self.outputs.max_capacity(),
-            }
-        })
+        self.outputs
+            .try_send(Order::Send(flow, bytes))
+            .map_err(|_| {
+                NetCounts::add(&self.counts.output_full);
+                Behind {
+                    limit: self.outputs.max_capacity(),
+                }
+            })
     }
+
+    /// Lets a connection live as long as a phone's does, and keeps it when room is made: somebody who
+    /// is known is on it. Lost when the router is behind; the next request of his says so again.
+    pub fn vouch(&self, flow: Flow) {
+        let _ = self.outputs.try_send(Order::Vouch(flow));
+    }
+}
+
+/// What control wants of the transports.
+#[derive(Debug)]
+enum Order {
+    Send(Flow, Bytes),
+    /// Whoever is on that connection has proven who he is.
+    Vouch(Flow),
 }
 
 impl NetSender {

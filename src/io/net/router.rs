@@ -14,15 +14,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::strangers::{Strangers, owner};
 use super::stream::{self, Connection, Origin};
-use super::{Bound, NetCounts, NetInput, Shared, Sockets, udp};
+use super::{Bound, NetCounts, NetInput, Order, Shared, Sockets, udp};
 
 /// Serves until the transports stop, then sends what is queued and waits for every connection to close.
 pub(super) async fn run(
     shared: Arc<Shared>,
     sockets: Sockets,
     streams: Vec<(Bound, TcpListener)>,
-    mut outputs: mpsc::Receiver<(Flow, Bytes)>,
+    mut outputs: mpsc::Receiver<Order>,
 ) {
     let (accepts_tx, mut accepts) = mpsc::channel(ACCEPTS_MAX);
     let mut router = Router::new(Arc::clone(&shared), sockets);
@@ -39,7 +40,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
-            Some((flow, bytes)) = outputs.recv() => router.send(flow, bytes),
+            Some(order) = outputs.recv() => router.carry_out(order),
             Some(accepted) = accepts.recv() => router.take_in(accepted),
             Some(ended) = router.tasks.join_next_with_id() => router.ended(ended),
             Ok(room) = shared.inputs.reserve(), if !router.failures.is_empty() => {
@@ -49,8 +50,8 @@ pub(super) async fn run(
             }
         }
     }
-    while let Ok((flow, bytes)) = outputs.try_recv() {
-        router.send(flow, bytes);
+    while let Ok(order) = outputs.try_recv() {
+        router.carry_out(order);
     }
     // Without its sender a connection writes what it still holds, says goodbye and ends.
     router.connections.clear();
@@ -103,6 +104,7 @@ struct Entry {
     flow: Flow,
     outgoing: mpsc::Sender<Bytes>,
     spoken: Arc<AtomicBool>,
+    vouched: Arc<AtomicBool>,
     evict: CancellationToken,
     /// Control has sent on it without naming it, so it must hear of its end under both flows.
     unnamed: bool,
@@ -116,6 +118,7 @@ struct Router {
     connections: BTreeMap<u64, Entry>,
     by_remote: HashMap<(ListenerId, SocketAddr), u64>,
     per_ip: HashMap<IpAddr, usize>,
+    strangers: Strangers,
     by_task: HashMap<task::Id, u64>,
     tasks: JoinSet<()>,
     last_id: u64,
@@ -132,10 +135,29 @@ impl Router {
             connections: BTreeMap::new(),
             by_remote: HashMap::new(),
             per_ip: HashMap::new(),
+            strangers: Strangers::default(),
             by_task: HashMap::new(),
             tasks: JoinSet::new(),
             last_id: 0,
             failures: VecDeque::new(),
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Send(flow, bytes) => self.send(flow, bytes),
+            Order::Vouch(flow) => self.vouch(flow),
+        }
+    }
+
+    fn vouch(&mut self, flow: Flow) {
+        let Some(ConnectionId(id)) = flow.connection else {
+            return;
+        };
+        if let Some(entry) = self.connections.get(&id) {
+            entry.vouched.store(true, Ordering::Relaxed);
+            let (listener, ip) = (entry.flow.listener.0, entry.flow.remote.ip());
+            self.strangers.remove(listener, ip, id);
         }
     }
 
@@ -181,7 +203,7 @@ impl Router {
             return Some(id);
         }
         let &(transport, local) = self.streams.get(&flow.listener.0)?;
-        if transport != flow.transport || !self.has_room(flow.remote.ip()) {
+        if transport != flow.transport || !self.has_room(flow.listener, flow.remote.ip()) {
             return None;
         }
         NetCounts::add(&self.shared.counts.opened);
@@ -199,7 +221,7 @@ impl Router {
             remote,
             stream,
         } = accepted;
-        if !self.has_room(remote.ip()) {
+        if !self.has_room(listener, remote.ip()) {
             // Dropping the stream closes it.
             return;
         }
@@ -213,23 +235,25 @@ impl Router {
         self.start(flow, Origin::Accepted(stream));
     }
 
-    /// Whether one more connection with `ip` fits. At a cap the oldest that never said anything has
-    /// to go first, so that idle connections cannot keep a talking peer out.
-    fn has_room(&mut self, ip: IpAddr) -> bool {
+    /// Whether one more connection with `ip` fits. At a cap a stranger's has to go first, so that nobody
+    /// who has proven nothing can keep others out.
+    fn has_room(&mut self, listener: ListenerId, ip: IpAddr) -> bool {
         let limits = &self.shared.limits;
-        let of_ip = self.per_ip.get(&ip).copied().unwrap_or(0);
-        let one_of = if of_ip >= limits.connections_per_ip_max {
-            Some(ip)
+        let of_ip = self.per_ip.get(&owner(ip)).copied().unwrap_or(0);
+        let spoke = |id: u64| {
+            let entry = self.connections.get(&id);
+            entry.is_some_and(|entry| entry.spoken.load(Ordering::Relaxed))
+        };
+        let victim = if of_ip >= limits.connections_per_ip_max {
+            self.strangers.of_address(ip, spoke)
+        } else if self.strangers.len(listener.0) >= limits.strangers_max {
+            self.strangers.of_listener(listener.0, spoke)
         } else if self.connections.len() >= limits.connections_max {
-            None
+            self.strangers.of_all(spoke)
         } else {
             return true;
         };
-        let silent = self.connections.iter().find(|(_, entry)| {
-            !entry.spoken.load(Ordering::Relaxed)
-                && one_of.is_none_or(|ip| entry.flow.remote.ip() == ip)
-        });
-        let Some((&id, entry)) = silent else {
+        let Some((id, entry)) = victim.and_then(|id| Some((id, self.connections.get(&id)?))) else {
             NetCounts::add(&self.shared.counts.refused);
             return false;
         };
@@ -247,26 +271,37 @@ impl Router {
             ..flow
         };
         let (outgoing, queue) = mpsc::channel(self.shared.limits.write_queue_max);
-        let spoken = Arc::new(AtomicBool::new(matches!(origin, Origin::Opened(_))));
+        let opened = matches!(origin, Origin::Opened(_));
+        let spoken = Arc::new(AtomicBool::new(opened));
+        let vouched = Arc::new(AtomicBool::new(opened));
         let evict = CancellationToken::new();
         let connection = Connection {
             flow,
             outgoing: queue,
             spoken: Arc::clone(&spoken),
+            vouched: Arc::clone(&vouched),
             evict: evict.clone(),
         };
         let task = self
             .tasks
             .spawn(stream::run(Arc::clone(&self.shared), connection, origin));
         self.by_task.insert(task.id(), id);
-        self.by_remote.insert((flow.listener, flow.remote), id);
-        *self.per_ip.entry(flow.remote.ip()).or_default() += 1;
+        // Whoever opened a TLS connection to us has not proven a name: what we send to a name goes
+        // over connections on which it was verified (RFC 5923 §9).
+        if opened || flow.transport != Transport::Tls {
+            self.by_remote.insert((flow.listener, flow.remote), id);
+        }
+        *self.per_ip.entry(owner(flow.remote.ip())).or_default() += 1;
+        if !opened {
+            self.strangers.add(flow.listener.0, flow.remote.ip(), id);
+        }
         self.connections.insert(
             id,
             Entry {
                 flow,
                 outgoing,
                 spoken,
+                vouched,
                 evict,
                 unnamed: false,
             },
@@ -299,10 +334,12 @@ impl Router {
         if self.by_remote.get(&(listener, remote)) == Some(&id) {
             self.by_remote.remove(&(listener, remote));
         }
-        if let Some(of_ip) = self.per_ip.get_mut(&remote.ip()) {
+        self.strangers.remove(listener.0, remote.ip(), id);
+        let owner = owner(remote.ip());
+        if let Some(of_ip) = self.per_ip.get_mut(&owner) {
             *of_ip = of_ip.saturating_sub(1);
             if *of_ip == 0 {
-                self.per_ip.remove(&remote.ip());
+                self.per_ip.remove(&owner);
             }
         }
         if entry.spoken.load(Ordering::Relaxed) {

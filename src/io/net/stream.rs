@@ -2,21 +2,23 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip::transport::{Flow, Frame, FrameError, PONG, StreamFramer, Transport};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{NetCounts, NetInput, Shared};
+use super::{Limits, NetCounts, NetInput, Shared};
 
 /// Where a connection comes from.
 pub(super) enum Origin {
@@ -32,6 +34,8 @@ pub(super) struct Connection {
     pub(super) outgoing: mpsc::Receiver<Bytes>,
     /// Set once a whole message has come, or from the start if we opened it.
     pub(super) spoken: Arc<AtomicBool>,
+    /// Set once control knows who is on it, or from the start if we opened it.
+    pub(super) vouched: Arc<AtomicBool>,
     pub(super) evict: CancellationToken,
 }
 
@@ -122,7 +126,13 @@ where
 {
     let (reader, writer) = tokio::io::split(stream);
     let pong = Notify::new();
-    let read = read(shared, connection.flow, &connection.spoken, &pong, reader);
+    let peer = Peer {
+        flow: connection.flow,
+        spoken: &connection.spoken,
+        vouched: &connection.vouched,
+        pong: &pong,
+    };
+    let read = read(shared, peer, reader);
     let write = write(shared, &mut connection.outgoing, &pong, writer);
     let why = tokio::select! { why = read => why, why = write => why };
     if let Some(count) = why.count(&shared.counts) {
@@ -153,40 +163,58 @@ impl Why {
     }
 }
 
-async fn read(
-    shared: &Shared,
+/// Who is on a connection, as its reader finds out.
+struct Peer<'a> {
     flow: Flow,
-    spoken: &AtomicBool,
-    pong: &Notify,
-    mut reader: impl AsyncRead + Unpin,
-) -> Why {
+    spoken: &'a AtomicBool,
+    vouched: &'a AtomicBool,
+    pong: &'a Notify,
+}
+
+impl Peer<'_> {
+    /// Until when the next byte may come, and what it means if it does not. A message that was begun
+    /// has to be whole in time; a stranger's keep-alives are no message.
+    fn patience(&self, limits: &Limits, began: Option<Instant>, latest: Instant) -> (Instant, Why) {
+        match began {
+            Some(began) => (began + limits.header_timeout, Why::TooSlow),
+            None if self.vouched.load(Ordering::Relaxed) => {
+                (Instant::now() + limits.idle_timeout, Why::Idle)
+            }
+            None => (latest + limits.stranger_timeout, Why::Idle),
+        }
+    }
+}
+
+async fn read(shared: &Shared, peer: Peer<'_>, mut reader: impl AsyncRead + Unpin) -> Why {
     let limits = &shared.limits;
     let mut framer = StreamFramer::new();
-    let mut buffer = vec![0_u8; READ_MAX];
-    let mut waiting_since = (!spoken.load(Ordering::Relaxed)).then(Instant::now);
+    let mut latest = Instant::now();
+    let mut began = (!peer.spoken.load(Ordering::Relaxed)).then_some(latest);
     loop {
-        let deadline = match waiting_since {
-            Some(since) => since + limits.header_timeout,
-            None => Instant::now() + limits.idle_timeout,
+        let was_vouched = peer.vouched.load(Ordering::Relaxed);
+        let (deadline, why) = peer.patience(limits, began, latest);
+        let mut fed = match timeout_at(deadline, feed(&mut framer, &mut reader)).await {
+            // Control has got to know him meanwhile.
+            Err(_) if began.is_none() && !was_vouched && peer.vouched.load(Ordering::Relaxed) => {
+                continue;
+            }
+            Err(_) => return why,
+            Ok(None) => return Why::PeerClosed,
+            Ok(Some(fed)) => fed,
         };
-        let length = match timeout_at(deadline, reader.read(&mut buffer)).await {
-            Err(_) if waiting_since.is_some() => return Why::TooSlow,
-            Err(_) => return Why::Idle,
-            Ok(Ok(0) | Err(_)) => return Why::PeerClosed,
-            Ok(Ok(length)) => length,
-        };
-        let mut fed = framer.push(buffer.get(..length).unwrap_or_default());
         loop {
             match fed.and_then(|()| framer.poll_frame()) {
-                Err(error) => return refuse(shared, flow, error).await,
+                Err(error) => return refuse(shared, peer.flow, error).await,
                 Ok(None) => break,
                 Ok(Some(Frame::Ping)) => {
                     NetCounts::add(&shared.counts.keep_alives);
-                    pong.notify_one();
+                    peer.pong.notify_one();
                 }
                 Ok(Some(Frame::Message(bytes))) => {
-                    spoken.store(true, Ordering::Relaxed);
-                    waiting_since = None;
+                    peer.spoken.store(true, Ordering::Relaxed);
+                    began = None;
+                    latest = Instant::now();
+                    let flow = peer.flow;
                     // Control behind: this waits, the socket's buffer fills, and the peer waits too.
                     if shared
                         .inputs
@@ -201,10 +229,29 @@ async fn read(
             }
             fed = Ok(());
         }
-        if !framer.is_idle() && waiting_since.is_none() {
-            waiting_since = Some(Instant::now());
+        if !framer.is_idle() && began.is_none() {
+            began = Some(Instant::now());
         }
     }
+}
+
+/// Reads what has come into the framer; `None` at the stream's end. The bytes pass by the stack:
+/// thousands of connections that say nothing have no buffer each.
+async fn feed(
+    framer: &mut StreamFramer,
+    reader: &mut (impl AsyncRead + Unpin),
+) -> Option<Result<(), FrameError>> {
+    std::future::poll_fn(|context| {
+        let mut space = [0_u8; READ_MAX];
+        let mut buffer = ReadBuf::new(&mut space);
+        match Pin::new(&mut *reader).poll_read(context, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(None),
+            Poll::Ready(Ok(())) => Poll::Ready(Some(framer.push(buffer.filled()))),
+        }
+    })
+    .await
 }
 
 /// Tells control why the stream ends, and leaves it a moment to answer before it does.

@@ -38,6 +38,7 @@ pub(super) fn credentials(file: &mut Section) -> Result<Option<Credentials>, Con
             user,
             secret: auth::Secret::Password(password),
             realm,
+            scope: auth::Scope::default(),
         })),
         (None, None) if realm.is_some() => Err(file.missing("user", "the user of that realm")),
         (None, None) => Ok(None),

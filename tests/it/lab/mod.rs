@@ -22,8 +22,8 @@ use tandem::control::{
 };
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
-    Alarm, Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig, TrunkConfig, Trunks,
-    TrunksConfig, UsageRow,
+    AbuseConfig, Alarm, Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig,
+    TrunkConfig, Trunks, TrunksConfig, UsageRow,
 };
 
 use plane::Quiet;
@@ -72,6 +72,7 @@ impl Lab {
             advertised_port: server.port(),
         };
         let setup = Setup {
+            abuse: AbuseConfig::default(),
             shard: 0,
             seed: 7,
             user_agent: UserAgentConfig::new(vec![heard], "Tandem"),

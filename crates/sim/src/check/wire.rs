@@ -149,6 +149,8 @@ impl Wire {
                 "{who} sent {} after the final response",
                 seen.status
             )),
+            // A challenge is stateless: each copy of the INVITE gets one with a nonce of its own.
+            Some((401, _)) if seen.status == 401 => None,
             Some(last) if last != this => Some(format!(
                 "{who} gave two final responses to one INVITE: {} and {}",
                 last.0, seen.status

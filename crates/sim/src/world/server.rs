@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sip::transport::{ListenerId, Transport};
 use sip::ua::UserAgentConfig;
 use tandem::control::{Control, Listener, Setup, WallClock};
-use tandem::trunk::{Digests, Registrar, RegistrarConfig, Trunks, TrunksConfig};
+use tandem::trunk::{AbuseConfig, Digests, Registrar, RegistrarConfig, Trunks, TrunksConfig};
 
 use crate::media::{Desk, SERVER_IP, Studio};
 use crate::stage::{REALM, Stage};
@@ -77,6 +77,7 @@ pub(super) fn control(
         inband_dtmf: false,
         calls_max: 1_000,
         transfers_max: 8,
+        abuse: AbuseConfig::default(),
     };
     Control::new(Now::ZERO, setup)
 }

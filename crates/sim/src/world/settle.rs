@@ -74,6 +74,7 @@ impl World<'_> {
                 }
                 false
             }
+            Output::Vouch { .. } => false,
             Output::RecordEnded { call } => {
                 if self.recordings.remove(&call).is_none() {
                     self.checks

@@ -3,6 +3,7 @@
 use super::fields::{FieldError, Fields, quote};
 use super::{Algorithm, Exchange, Ha1, Qop, response};
 use std::fmt;
+use std::net::IpAddr;
 
 /// Who we are to a server that asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,6 +14,41 @@ pub struct Credentials {
     pub secret: Secret,
     /// When set, no other realm ever sees a proof.
     pub realm: Option<String>,
+    /// Who may ask for a proof, and how weak it may be.
+    pub scope: Scope,
+}
+
+/// Who may ask for a proof, and how weak it may be.
+///
+/// A proof is a hash that its receiver can try passwords against, at leisure: whoever can make us send
+/// one to him has half the password (digest leak, CVE-2021-41158).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Networks, as address and prefix length, whose challenges are answered. None at all means: only
+    /// the address that the first request went to.
+    pub peers: Vec<(IpAddr, u8)>,
+    /// The weakest algorithm that is still answered: once a server took SHA-256, a challenge with MD5
+    /// alone is somebody else's.
+    pub least: Option<Algorithm>,
+}
+
+impl Scope {
+    /// Whether a challenge from `ip` may be answered.
+    pub fn admits(&self, ip: IpAddr) -> bool {
+        self.peers
+            .iter()
+            .any(|&(network, prefix)| is_within(ip.to_canonical(), network.to_canonical(), prefix))
+    }
+}
+
+fn is_within(ip: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let shared = match (ip, network) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    let width = if ip.is_ipv4() { 32 } else { 128 };
+    shared >= u32::from(prefix).min(width)
 }
 
 /// A password, or the hash of one.
@@ -31,7 +67,24 @@ impl Credentials {
             user: user.to_owned(),
             secret: Secret::Password(password.to_owned()),
             realm: None,
+            scope: Scope::default(),
         }
+    }
+
+    /// The same; where nobody is named to prove it to, only whoever is at `ip`.
+    pub(crate) fn kept_to(mut self, ip: IpAddr) -> Self {
+        if self.scope.peers.is_empty() {
+            self.scope.peers.push((ip, 128));
+        }
+        self
+    }
+
+    /// The same, kept to the realm and the strength of a proof that was just made.
+    pub(crate) fn pinned_to(&self, realm: &str, algorithm: Algorithm) -> Self {
+        let mut pinned = self.clone();
+        pinned.realm = Some(realm.to_owned());
+        pinned.scope.least = pinned.scope.least.max(Some(algorithm));
+        pinned
     }
 
     fn serves(&self, challenge: &Challenge) -> Option<Algorithm> {
@@ -43,6 +96,7 @@ impl Credentials {
             Secret::Password(_) => true,
             Secret::Ha1(ha1) => ha1.algorithm() == algorithm,
         });
+        let algorithm = algorithm.filter(|&algorithm| Some(algorithm) >= self.scope.least);
         algorithm.filter(|_| realm && challenge.qop != OfferedQop::Unknown)
     }
 }
@@ -122,23 +176,44 @@ impl Challenge {
 /// Makes the `Authorization` value for one request: the strongest challenge that `credentials` serve
 /// is answered, of equals the topmost (RFC 8760 §2.4). `None` when they serve none.
 ///
-/// `count` is how often this nonce was used, from 1; `cnonce` must be fresh.
+/// `count` is how often this nonce was used, from 1; `cnonce` must be fresh. Who asked is the caller's
+/// to check: [`Scope::admits`].
 pub fn answer(
     challenges: &[Challenge],
     credentials: &Credentials,
-    (method, uri, body): (&str, &str, &[u8]),
+    request: (&str, &str, &[u8]),
     cnonce: &str,
     count: u32,
 ) -> Option<String> {
+    let (algorithm, challenge) = strongest(challenges, credentials)?;
+    Some(prove(
+        (algorithm, challenge),
+        credentials,
+        request,
+        (cnonce, count),
+    ))
+}
+
+fn strongest<'a>(
+    challenges: &'a [Challenge],
+    credentials: &Credentials,
+) -> Option<(Algorithm, &'a Challenge)> {
     let served = challenges
         .iter()
         .filter_map(|c| credentials.serves(c).map(|algorithm| (algorithm, c)));
     // `max_by_key` keeps the last of equals, hence the reversal.
     let all: Vec<_> = served.collect();
-    let (algorithm, challenge) = all
-        .into_iter()
+    all.into_iter()
         .rev()
-        .max_by_key(|&(algorithm, _)| algorithm)?;
+        .max_by_key(|&(algorithm, _)| algorithm)
+}
+
+fn prove(
+    (algorithm, challenge): (Algorithm, &Challenge),
+    credentials: &Credentials,
+    (method, uri, body): (&str, &str, &[u8]),
+    (cnonce, count): (&str, u32),
+) -> String {
     let ha1 = match &credentials.secret {
         Secret::Ha1(ha1) => *ha1,
         Secret::Password(password) => {
@@ -180,5 +255,5 @@ pub fn answer(
     if let Some(opaque) = &challenge.opaque {
         value.push_str(&format!(", opaque={}", quote(opaque)));
     }
-    Some(value)
+    value
 }

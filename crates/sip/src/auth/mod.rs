@@ -8,9 +8,9 @@ mod client;
 mod fields;
 mod server;
 
-pub use client::{Challenge, Credentials, Secret, answer};
+pub use client::{Challenge, Credentials, Scope, Secret, answer};
 pub use fields::{AuthorizationHeader, FieldError};
-pub use server::{Authenticated, Denied, DenyReason, DigestServer};
+pub use server::{Authenticated, Denied, DenyReason, DigestServer, Looked};
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};

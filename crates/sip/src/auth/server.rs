@@ -22,6 +22,7 @@ pub struct DigestServer {
     next_serial: u64,
     seen: Box<[Seen]>,
     decoys: [Ha1; 3],
+    hashes_decoys: bool,
 }
 
 /// A user whose proof was right.
@@ -33,14 +34,25 @@ pub struct Authenticated {
     pub algorithm: Algorithm,
 }
 
+/// What a lookup found for a user: his secret, or a decoy that proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// Of the algorithm asked for.
+    pub ha1: Ha1,
+    /// Whether there is such a user.
+    pub exists: bool,
+}
+
 /// Why credentials were not accepted, and whether the next challenge should say `stale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied {
     /// For logs and counters; never told to the peer.
     pub why: DenyReason,
-    /// The proof was right but the nonce is old or used up: the client may retry without asking its
-    /// user.
+    /// The nonce was not good any more, whatever the proof: the client may retry without asking its
+    /// user (RFC 7616 §3.3).
     pub stale: bool,
+    /// The nonce was ours, given to this very address: whoever sent it hears what we send there.
+    pub hears_us: bool,
 }
 
 /// What was wrong with credentials.
@@ -74,7 +86,15 @@ impl DigestServer {
             next_serial: 1,
             seen: vec![Seen::default(); SEEN_MAX].into_boxed_slice(),
             decoys: [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256].map(decoy),
+            hashes_decoys: true,
         }
+    }
+
+    /// Answers for users it does not know at once, without hashing: what the tests of the defence find.
+    #[doc(hidden)]
+    pub fn without_decoys(mut self) -> Self {
+        self.hashes_decoys = false;
+        self
     }
 
     /// The realm the server speaks for.
@@ -116,54 +136,80 @@ impl DigestServer {
         (method, request_uri, body): (&str, &str, &[u8]),
         lookup: impl Fn(&str, Algorithm) -> Option<Ha1>,
     ) -> Result<Authenticated, Denied> {
-        let deny = |why| Err(Denied { why, stale: false });
+        let decoys = self.decoys;
+        let looked = |user: &str, algorithm: Algorithm| {
+            let known = lookup(user, algorithm);
+            let ha1 = known.unwrap_or(decoys[algorithm as usize]);
+            let exists = known.is_some();
+            Looked { ha1, exists }
+        };
+        self.verify_with(now, peer, header, (method, request_uri, body), looked)
+    }
+
+    /// As [`DigestServer::verify`], with a lookup that does the same work whether there is such a user
+    /// or not.
+    ///
+    /// # Errors
+    /// As [`DigestServer::verify`].
+    pub fn verify_with(
+        &mut self,
+        now: Now,
+        peer: IpAddr,
+        header: &AuthorizationHeader<'_>,
+        (method, request_uri, body): (&str, &str, &[u8]),
+        lookup: impl Fn(&str, Algorithm) -> Looked,
+    ) -> Result<Authenticated, Denied> {
+        let nonce = self.read_nonce(&header.nonce, peer);
+        let hears_us = nonce.is_some();
+        let denied = |why, stale| {
+            Err(Denied {
+                why,
+                stale,
+                hears_us,
+            })
+        };
         if header.realm != self.realm {
-            return deny(DenyReason::OtherRealm);
+            return denied(DenyReason::OtherRealm, false);
         }
         let Some(algorithm) = header.algorithm else {
-            return deny(DenyReason::Unsupported);
+            return denied(DenyReason::Unsupported, false);
         };
-        let (qop, count) = match &header.qop {
-            None => (None, None),
-            Some((token, nc, cnonce)) => {
-                let Some(count) = nonce_count(nc) else {
-                    return deny(DenyReason::Unsupported);
-                };
-                if !token.eq_ignore_ascii_case("auth") && !token.eq_ignore_ascii_case("auth-int") {
-                    return deny(DenyReason::Unsupported);
-                }
-                (Some(Qop { token, nc, cnonce }), Some(count))
-            }
+        let Ok((qop, count)) = use_of(header) else {
+            return denied(DenyReason::Unsupported, false);
         };
-        let known = lookup(&header.username, algorithm).filter(|ha1| ha1.algorithm == algorithm);
-        let ha1 = known.unwrap_or(self.decoys[algorithm as usize]);
-        let (uri, nonce) = (header.uri.as_ref(), header.nonce.as_ref());
+        let Looked { ha1, exists } = lookup(&header.username, algorithm);
+        let exists = exists & (ha1.algorithm == algorithm);
+        if !exists && !self.hashes_decoys {
+            return denied(DenyReason::WrongProof, false);
+        }
+        let (uri, token) = (header.uri.as_ref(), header.nonce.as_ref());
         let wanted = response(
             &ha1,
             &Exchange {
                 method,
                 uri,
-                nonce,
+                nonce: token,
                 qop,
                 body,
             },
         );
         let given = header.response.to_ascii_lowercase();
-        let right = bool::from(wanted.as_bytes().ct_eq(given.as_bytes())) & known.is_some();
-        let nonce = self.read_nonce(nonce, peer);
-        if !right {
-            return deny(DenyReason::WrongProof);
-        }
-        if header.is_for_another(request_uri) {
-            return deny(DenyReason::OtherTarget);
-        }
-        let stale = |why| Err(Denied { why, stale: true });
+        let right = bool::from(wanted.as_bytes().ct_eq(given.as_bytes())) & exists;
+        // A nonce that is not good is said to be stale before anything is said of the proof: nobody
+        // learns about a password from an address that is not his.
+        let stale = |why| denied(why, true);
         let Some((serial, made_ms)) = nonce else {
             return stale(DenyReason::ForeignNonce);
         };
         let age = now.as_millis().checked_sub(made_ms);
         if age.is_none_or(|age| u128::from(age) > self.nonce_life.as_millis()) {
             return stale(DenyReason::ExpiredNonce);
+        }
+        if !right {
+            return denied(DenyReason::WrongProof, false);
+        }
+        if header.is_for_another(request_uri) {
+            return denied(DenyReason::OtherTarget, false);
         }
         let Some(seen) = self.seen.get_mut((serial % SEEN_MAX as u64) as usize) else {
             return stale(DenyReason::Replayed);
@@ -223,6 +269,18 @@ impl fmt::Debug for DigestServer {
         f.debug_struct("DigestServer")
             .field("realm", &self.realm)
             .finish_non_exhaustive()
+    }
+}
+
+/// The quality of protection that a header claims, and the count of its nonce.
+fn use_of<'a>(header: &'a AuthorizationHeader<'_>) -> Result<(Option<Qop<'a>>, Option<u32>), ()> {
+    let Some((token, nc, cnonce)) = &header.qop else {
+        return Ok((None, None));
+    };
+    let is_served = token.eq_ignore_ascii_case("auth") || token.eq_ignore_ascii_case("auth-int");
+    match nonce_count(nc) {
+        Some(count) if is_served => Ok((Some(Qop { token, nc, cnonce }), Some(count))),
+        _ => Err(()),
     }
 }
 

@@ -94,6 +94,7 @@ fn a_right_proof_sent_with_another_target_is_denied_and_not_stale() {
     let denied = Denied {
         why: DenyReason::OtherTarget,
         stale: false,
+        hears_us: true,
     };
     assert_eq!(verify("sip:00881@tandem.test"), Err(denied));
     // And it did not use up the count.
@@ -237,6 +238,7 @@ fn a_replayed_count_is_stale_and_a_reordered_one_is_not() {
         let replayed = Err(Denied {
             why: DenyReason::Replayed,
             stale: true,
+            hears_us: true,
         });
         assert_eq!(
             result,
@@ -255,6 +257,7 @@ fn an_unknown_user_and_a_wrong_password_look_the_same() {
     let denied = Err(Denied {
         why: DenyReason::WrongProof,
         stale: false,
+        hears_us: true,
     });
     assert_eq!(verify(&mut server, Now::ZERO, PEER, &unknown), denied);
     assert_eq!(verify(&mut server, Now::ZERO, PEER, &wrong), denied);
@@ -269,10 +272,12 @@ fn an_old_nonce_and_another_hosts_nonce_are_stale() {
     let expired = Err(Denied {
         why: DenyReason::ExpiredNonce,
         stale: true,
+        hears_us: true,
     });
     let foreign = Err(Denied {
         why: DenyReason::ForeignNonce,
         stale: true,
+        hears_us: false,
     });
     assert_eq!(verify(&mut server, late, PEER, &value), expired);
     assert_eq!(verify(&mut server, Now::ZERO, OTHER, &value), foreign);
@@ -295,6 +300,7 @@ fn a_client_without_qop_is_let_in_once_per_nonce() {
     let replayed = Err(Denied {
         why: DenyReason::Replayed,
         stale: true,
+        hears_us: true,
     });
     assert_eq!(verify(&mut server, Now::ZERO, PEER, &value), replayed);
 }

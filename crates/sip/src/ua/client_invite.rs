@@ -37,7 +37,9 @@ impl UserAgent {
             headers: [self.introduction(invite.reliable), headers].concat(),
             body: invite.offer.clone().map(|offer| (SDP.to_owned(), offer)),
         };
-        let credentials = invite.credentials.map(Arc::new);
+        let credentials = invite
+            .credentials
+            .map(|it| Arc::new(it.kept_to(invite.flow.remote.ip())));
         let id = self.sessions.insert(Session {
             phase: Phase::Established,
             is_caller: true,
@@ -150,6 +152,9 @@ impl UserAgent {
     pub(super) fn on_invite_outcome(&mut self, now: Now, id: SessionId, outcome: Outcome) {
         self.change(id, |ua, session| {
             session.proofs.clone_from(&outcome.draft.proofs);
+            if (200..300).contains(&outcome.status) {
+                session.pin_credentials();
+            }
             let is_open = matches!(session.phase, Phase::Inviting { .. });
             match (outcome.status, &outcome.response) {
                 (200..=299, Some(response)) => ua.on_answer(now, id, session, &outcome, response),

@@ -66,6 +66,8 @@ pub struct Limits {
     pub dialogs: usize,
     /// Early dialogs of one INVITE; a forking proxy makes one for each phone that rings.
     pub forks: usize,
+    /// How often one request is sent with credentials: the second time for a nonce that was stale.
+    pub proofs: u8,
 }
 
 impl Default for Limits {
@@ -74,6 +76,7 @@ impl Default for Limits {
             transactions: 100_000,
             dialogs: 50_000,
             forks: 16,
+            proofs: 2,
         }
     }
 }

@@ -305,4 +305,6 @@ pub struct Counts {
     pub refused_full: u64,
     /// Requests that repeated an earlier one, absorbed by its transaction.
     pub retransmissions: u64,
+    /// Challenges from where our credentials are not for: not answered.
+    pub foreign_challenges: u64,
 }

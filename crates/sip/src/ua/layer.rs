@@ -14,7 +14,7 @@ use crate::transaction::{
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::Now;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A request of ours.
@@ -32,6 +32,8 @@ pub(super) struct ClientTx {
     pub(super) credentials: Option<Arc<Credentials>>,
     /// How often credentials were sent.
     pub(super) tries: u8,
+    /// Where the latest response came from.
+    pub(super) answered_by: Option<IpAddr>,
     /// The ACKs of 2xx responses, by the tag of the dialog.
     acks: Vec<(String, Flow, Bytes)>,
     timer: Option<(TimerId, Now)>,
@@ -79,6 +81,8 @@ pub(super) struct Outcome {
     pub(super) flow: Flow,
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) tries: u8,
+    /// Where the response came from.
+    pub(super) by: Option<IpAddr>,
     pub(super) status: u16,
     /// `None`: silence (408) or a failed flow (503).
     pub(super) response: Option<Message>,
@@ -98,6 +102,8 @@ pub(super) struct ServerTx {
     /// Our tag in responses, where the request has none.
     pub(super) tag: u64,
     pub(super) owner: ServerOwner,
+    /// An INVITE with its final response, but not the ACK.
+    pub(super) awaits_ack: bool,
     timer: Option<(TimerId, Now)>,
 }
 
@@ -116,6 +122,10 @@ impl ServerTx {
     /// Where responses go.
     pub(super) fn reply_flow(&self) -> Flow {
         self.reply
+    }
+
+    pub(super) fn is_invite(&self) -> bool {
+        matches!(self.machine, ServerMachine::Invite(_))
     }
 }
 
@@ -207,6 +217,7 @@ impl UserAgent {
             owner: sender.owner,
             credentials: sender.credentials,
             tries: sender.tries,
+            answered_by: None,
             acks: Vec::new(),
             timer: None,
         });
@@ -334,6 +345,7 @@ impl UserAgent {
             flow: tx.flow,
             credentials: tx.credentials.take(),
             tries: tx.tries,
+            by: tx.answered_by,
             status,
             response: response.cloned(),
         };
@@ -410,6 +422,7 @@ impl UserAgent {
             response: Bytes::new(),
             tag: self.tokens.next(),
             owner,
+            awaits_ack: false,
             timer: None,
         });
         self.requests.insert(key, id);
@@ -483,6 +496,7 @@ impl UserAgent {
         if !over {
             return arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Server(id));
         }
+        self.mark_unacked(id, false);
         if let Some(tx) = self.servers.remove(id) {
             self.requests.remove(&tx.key);
             if let Some(merge) = tx.merge {

@@ -13,6 +13,7 @@
 
 mod client_invite;
 mod config;
+mod door;
 mod draft;
 mod early;
 mod ending;
@@ -37,6 +38,7 @@ mod timers;
 mod tokens;
 
 pub use config::{Limits, Listener, UserAgentConfig};
+pub use door::Belongs;
 pub use draft::phrase;
 pub use event::{
     Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, Reliable, RequestId,
@@ -59,6 +61,7 @@ use served::Served;
 use session::Session;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use tokens::{Seeded, Tokens};
 
 /// The SIP machine of one control shard, or of one synthetic phone.
@@ -86,6 +89,8 @@ pub struct UserAgent {
     tags: HashMap<u64, SessionId, Seeded>,
     bygone: Bygone,
     served: Served,
+    /// How many INVITEs of an address await the ACK of their final response.
+    unacked: HashMap<IpAddr, usize, Seeded>,
 }
 
 impl UserAgent {
@@ -112,6 +117,7 @@ impl UserAgent {
             tags: HashMap::with_hasher(hasher),
             bygone: Bygone::default(),
             served,
+            unacked: HashMap::with_hasher(hasher),
         }
     }
 

@@ -472,7 +472,7 @@ impl UserAgent {
     }
 
     /// Sends a request again with credentials (§22.2, §22.3): at most twice, and only when a challenge
-    /// can be answered. `cseq` is its new number.
+    /// can be answered that came from whom they are for. `cseq` is its new number.
     pub(super) fn with_credentials(
         &mut self,
         now: Now,
@@ -481,7 +481,11 @@ impl UserAgent {
     ) -> Option<u64> {
         let credentials = outcome.credentials?;
         let response = outcome.response?;
-        if outcome.tries >= CREDENTIALS_TRIES {
+        if outcome.tries >= self.config.limits.proofs {
+            return None;
+        }
+        if !outcome.by.is_some_and(|ip| credentials.scope.admits(ip)) {
+            self.counts.foreign_challenges += 1;
             return None;
         }
         let (asks, proves) = match outcome.status {
@@ -543,7 +547,5 @@ const OFFER_PATIENCE: Duration = Duration::from_secs(180);
 const TRIES_MAX: u8 = 8;
 /// The longest wait that a peer in the middle of another offer asks for (RFC 3311 §5.2).
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
-/// How often one request is sent with credentials: the second time for a nonce that was stale.
-const CREDENTIALS_TRIES: u8 = 2;
 /// Challenges of one response that are looked at: one per algorithm and then some.
 const CHALLENGES_MAX: usize = 8;

@@ -53,7 +53,9 @@ impl UserAgent {
             }
         }
         let owner = ClientOwner::Outside(request_id);
-        let credentials = out.credentials.map(Arc::new);
+        let credentials = out
+            .credentials
+            .map(|it| Arc::new(it.kept_to(out.flow.remote.ip())));
         self.start(now, Box::new(draft), out.flow, owner, credentials)?;
         Ok(request_id)
     }

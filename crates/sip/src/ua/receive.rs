@@ -16,9 +16,16 @@ use clock::Now;
 impl UserAgent {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
         match Message::parse(bytes.clone()) {
-            Ok(message) if message.is_request() => self.on_request(now, flow, &message, trusted),
-            Ok(message) => self.on_response(now, flow, &message),
+            Ok(message) => self.on_message(now, flow, &message, trusted),
             Err(error) => self.on_malformed(flow, &bytes, &error, trusted),
+        }
+    }
+
+    pub(super) fn on_message(&mut self, now: Now, flow: Flow, message: &Message, trusted: bool) {
+        if message.is_request() {
+            self.on_request(now, flow, message, trusted);
+        } else {
+            self.on_response(now, flow, message);
         }
     }
 
@@ -62,24 +69,15 @@ impl UserAgent {
         let Some(status) = response.status() else {
             return;
         };
-        let found = match response.transaction_key() {
-            Ok(TransactionKey::Client { branch, method }) => branch
-                .strip_prefix(MAGIC_COOKIE)
-                .and_then(tokens::from_hex)
-                .and_then(|token| {
-                    self.branches
-                        .get(&(token, Method::from_text(method)))
-                        .copied()
-                }),
-            _ => None,
-        };
+        let found = self.request_of(response);
         let Some(id) = found else {
             return self.stray(response);
         };
-        if let Some(tx) = self.clients.get_mut(id)
-            && flow.connection.is_some()
-        {
-            tx.flow = flow;
+        if let Some(tx) = self.clients.get_mut(id) {
+            tx.answered_by = Some(flow.remote.ip());
+            if flow.connection.is_some() {
+                tx.flow = flow;
+            }
         }
         self.drive_client(now, id, ClientInput::Response(status), Some(response));
     }
@@ -128,6 +126,7 @@ impl UserAgent {
 
     fn on_ack_request(&mut self, now: Now, known: Option<u64>, request: &Message) {
         if let Some(tx) = known {
+            self.mark_unacked(tx, false);
             self.drive_server(now, tx, ServerInput::Ack);
         }
         match self.session_of(request) {
@@ -241,7 +240,7 @@ impl UserAgent {
 }
 
 /// The key of the INVITE that a CANCEL names.
-fn invite_key(cancel: &Message) -> Option<String> {
+pub(super) fn invite_key(cancel: &Message) -> Option<String> {
     let key = match cancel.transaction_key().ok()? {
         TransactionKey::Server {
             branch, sent_by, ..

@@ -63,6 +63,8 @@ impl UserAgent {
         tx.response = message.bytes().clone();
         if reply.status >= 200 {
             tx.request = None;
+            let is_invite = tx.is_invite();
+            self.mark_unacked(id, is_invite);
         }
         self.drive_server(now, id, ServerInput::Respond(reply.status));
     }
@@ -83,8 +85,8 @@ impl UserAgent {
     }
 }
 
-/// `server` is our name, `oc` what is told of our load.
-fn write_response(
+/// `server` is our name, left out if it is empty; `oc` what is told of our load.
+pub(super) fn write_response(
     request: &Message,
     reply: &Reply,
     source: SocketAddr,
@@ -103,7 +105,9 @@ fn write_response(
     for (name, value) in &reply.headers {
         builder = builder.header(name, value);
     }
-    builder = builder.header(Name::Server, server);
+    if !server.is_empty() {
+        builder = builder.header(Name::Server, server);
+    }
     match &reply.body {
         Some((content_type, body)) => builder.body(content_type, body.clone()),
         None => builder,
