@@ -62,7 +62,7 @@ bench-load: rust
 	$(call need,taskset,util-linux)
 	$(CARGO) build --release --bin tandem
 	$(CARGO) build --release -p load
-	@for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000" overload junk; do \
+	@for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000 workers=1" overload junk; do \
 	 echo "load $$mode seconds=$(SECONDS) rate=$(RATE)"; \
 	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 target/release/load $$mode || exit 1; done
 

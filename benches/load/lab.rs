@@ -18,13 +18,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts Tandem alone on core 0, its group first in the queue for it.
-    pub(crate) fn tandem(more: &str) -> Self {
+    /// Starts Tandem alone on core 0, its group first in the queue for it, with so many media threads:
+    /// each has room for 1,000 ports.
+    pub(crate) fn tandem(workers: u32) -> Self {
         let folder = std::env::temp_dir().join(format!("tandem-load-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("dialplans")).unwrap();
         std::fs::write(folder.join("dialplans/load.kdl"), PLAN).unwrap();
-        std::fs::write(folder.join("tandem.toml"), format!("{CONFIG}\n{more}\n")).unwrap();
+        std::fs::write(folder.join("tandem.toml"), CONFIG).unwrap();
         let program = std::env::var("TANDEM").unwrap_or_else(|_| {
             let own = std::env::current_exe().unwrap();
             own.with_file_name("tandem").to_string_lossy().into_owned()
@@ -32,6 +33,7 @@ impl Server {
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let args = ["serve", "--config", "tandem.toml"];
         let child = pinned(Path::new(&program), &args, &folder)
+            .env("TANDEM_RTP__WORKERS", workers.to_string())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

@@ -72,7 +72,7 @@ pub(crate) fn cost(args: &Args, mode: &str, number: &str) {
     let (mut ours, mut bare, mut refused) = (Vec::new(), Vec::new(), 0);
     let (mut p50, mut p99, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..repeats {
-        let server = Server::tandem("");
+        let server = Server::tandem(1);
         let (each, outcome) = each(&server, &mut caller, rate, (warm, lasts));
         say(&format!("{mode} {round}"), &outcome);
         server.settle();
@@ -169,7 +169,7 @@ fn capacity(args: &Args, server: &Server, caller: &mut Caller) -> (f64, f64, Vec
 pub(crate) fn ramp(args: &Args) {
     let before = load();
     let number = args.number("number", 1_000.0).to_string();
-    let server = Server::tandem("");
+    let server = Server::tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), &number);
     let (rate, goodput, points) = capacity(args, &server, &mut caller);
     args.report(
@@ -186,7 +186,7 @@ pub(crate) fn hold(args: &Args) {
     let before = load();
     let (count, rate) = (args.number("calls", 5_000.0), args.number("rate", 500.0));
     let rtp = args.number("rtp", 0.0) > 0.0;
-    let server = Server::tandem("");
+    let server = Server::tandem(workers_for(args));
     let number = if rtp { "2000" } else { "1000" };
     let mut caller = Caller::new(CALLER, server_address(), number);
     let ear = Ear::start();
@@ -213,6 +213,11 @@ pub(crate) fn hold(args: &Args) {
     );
 }
 
+/// A media thread for each thousand calls.
+fn workers_for(args: &Args) -> u32 {
+    args.number("workers", 6.0) as u32
+}
+
 fn held(rate: f64, count: f64) -> Plan {
     Plan {
         hold: None,
@@ -227,7 +232,7 @@ pub(crate) fn memory(args: &Args) {
         args.number("calls", 1_500.0),
         args.number("steps", 3.0) as usize,
     );
-    let server = Server::tandem("");
+    let server = Server::tandem(workers_for(args));
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let mut points = Vec::new();
     let mut standing = Vec::new();
@@ -258,7 +263,7 @@ pub(crate) fn memory(args: &Args) {
 pub(crate) fn overload(args: &Args) {
     let before = load();
     let lasts = args.number("seconds", 60.0);
-    let server = Server::tandem("");
+    let server = Server::tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let known = args.number("capacity", 0.0);
     let peak = if known > 0.0 {
@@ -328,7 +333,7 @@ fn beyond(server: &Server, caller: &mut Caller, peak: f64, (times, lasts): (f64,
 pub(crate) fn junk(args: &Args) {
     let before = load();
     let lasts = args.number("seconds", 60.0);
-    let server = Server::tandem("");
+    let server = Server::tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let known = args.number("capacity", 0.0);
     let peak = if known > 0.0 {
