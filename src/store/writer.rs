@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 use tokio::sync::mpsc;
 
 use super::usage::put_usage;
@@ -89,9 +89,21 @@ impl Writer {
 impl WriterTask {
     /// Commits what comes, many records to a transaction, until every [`Writer`] is gone and all is
     /// written. A commit that fails is tried again after a pause that grows to [`RETRY_MAX`].
+    ///
+    /// A record that comes alone is committed at once. When they come faster, those of [`GATHER`] share a
+    /// transaction: a commit waits for the disk, and each costs the processor as much as setting up a call.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut next = tokio::time::Instant::now();
         while self.receiver.recv_many(&mut batch, BATCH).await > 0 {
+            if tokio::time::Instant::now() < next {
+                tokio::time::sleep_until(next).await;
+                while batch.len() < BATCH
+                    && let Ok(record) = self.receiver.try_recv()
+                {
+                    batch.push(record);
+                }
+            }
             let mut pause = Duration::from_millis(50);
             while let Err(error) = commit(&self.store, &batch).await {
                 metrics::counter!("tandem_store_retries_total").increment(1);
@@ -100,6 +112,10 @@ impl WriterTask {
                 pause = (pause * 2).min(RETRY_MAX);
             }
             metrics::counter!("tandem_store_records_total").increment(batch.len() as u64);
+            next = tokio::time::Instant::now();
+            if batch.len() < BATCH {
+                next += GATHER;
+            }
             batch.clear();
         }
     }
@@ -107,9 +123,12 @@ impl WriterTask {
 
 async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
     let mut transaction = store.pool.begin().await?;
-    for record in batch {
+    // Neighbours of a kind go together: each statement is a way to the store's thread and back.
+    let is_cdr = |record: &Record| matches!(record, Record::Cdr(_));
+    for run in batch.chunk_by(|a, b| is_cdr(a) && is_cdr(b)) {
+        let Some(record) = run.first() else { continue };
         match record {
-            Record::Cdr(row) => insert_cdr(&mut transaction, row).await?,
+            Record::Cdr(_) => insert_cdrs(&mut transaction, run).await?,
             Record::Registered(row) => put_registration(&mut transaction, row).await?,
             Record::Usage(row) => put_usage(&mut transaction, row).await?,
             Record::Unregistered { endpoint, contact } => {
@@ -138,36 +157,45 @@ async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
     transaction.commit().await
 }
 
-async fn insert_cdr(to: &mut Transaction<'_, Sqlite>, row: &CdrRow) -> Result<(), sqlx::Error> {
-    sqlx::query(
+async fn insert_cdrs(
+    to: &mut Transaction<'_, Sqlite>,
+    records: &[Record],
+) -> Result<(), sqlx::Error> {
+    let rows = records.iter().filter_map(|record| match record {
+        Record::Cdr(row) => Some(row),
+        _ => None,
+    });
+    let mut query = QueryBuilder::new(
         "INSERT OR IGNORE INTO cdrs
          (call_id, direction, caller, called, trunk, started_at, answered_at, bridged_at, ended_at,
           bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording,
-          refusal_id, refusal, transfers)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(&row.call_id)
-    .bind(&row.direction)
-    .bind(&row.caller)
-    .bind(&row.called)
-    .bind(row.trunk.as_deref())
-    .bind(row.started_at)
-    .bind(row.answered_at)
-    .bind(row.bridged_at)
-    .bind(row.ended_at)
-    .bind(row.bill_ms)
-    .bind(&row.hangup_cause)
-    .bind(row.sip_status)
-    .bind(row.q850)
-    .bind(row.queue.as_deref())
-    .bind(row.agent.as_deref())
-    .bind(row.wait_ms)
-    .bind(row.recording.as_deref())
-    .bind(row.refusal_id.as_deref())
-    .bind(row.refusal.as_deref())
-    .bind(&row.transfers)
-    .execute(&mut **to)
-    .await?;
+          refusal_id, refusal, transfers) ",
+    );
+    query.push_values(rows, |mut values, row| {
+        values
+            .push_bind(&row.call_id)
+            .push_bind(&row.direction)
+            .push_bind(&row.caller)
+            .push_bind(&row.called)
+            .push_bind(row.trunk.as_deref())
+            .push_bind(row.started_at)
+            .push_bind(row.answered_at)
+            .push_bind(row.bridged_at)
+            .push_bind(row.ended_at)
+            .push_bind(row.bill_ms)
+            .push_bind(&row.hangup_cause)
+            .push_bind(row.sip_status)
+            .push_bind(row.q850)
+            .push_bind(row.queue.as_deref())
+            .push_bind(row.agent.as_deref())
+            .push_bind(row.wait_ms)
+            .push_bind(row.recording.as_deref())
+            .push_bind(row.refusal_id.as_deref())
+            .push_bind(row.refusal.as_deref())
+            .push_bind(&row.transfers);
+    });
+    // Its length changes with every batch: not worth keeping prepared.
+    query.build().persistent(false).execute(&mut **to).await?;
     Ok(())
 }
 
@@ -192,6 +220,9 @@ async fn put_registration(
 
 /// Records between the edge and the database: some ten seconds of 400 calls a second.
 pub const WRITER_CAPACITY: usize = 4_096;
+
+/// How long records gather after a commit: what a lost power line may cost when they come fast.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Records in one transaction.
 const BATCH: usize = 256;
