@@ -56,6 +56,13 @@ impl Control {
         }
     }
 
+    /// Whether a source is heard: not while it is banned.
+    pub(super) fn hears(&mut self, now: Now, flow: Flow) -> bool {
+        let trunks = &self.trunks;
+        let is_trunks = || trunks.is_of_trunk(flow.remote);
+        self.guard.hears(now, flow, is_trunks)
+    }
+
     fn lets_in(&mut self, now: Now, flow: Flow, message: &Message, known: bool) -> bool {
         match self.ua.belongs(message) {
             Belongs::Proven => {

@@ -347,6 +347,9 @@ impl Control {
     /// Takes one message as it was received, to be served in its order ([`Control::next`]); refuses it
     /// here and now when control is behind.
     pub fn offer(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        if !self.hears(now, flow) {
+            return;
+        }
         let Some(glance) = Glance::of(&bytes) else {
             // What is no message is heard with the strangers: it may earn a 400, or nothing.
             return self.admit_to(
@@ -383,6 +386,8 @@ impl Control {
                 self.intake.push(class, waiting);
             }
             Verdict::Refuse => {
+                // It is not looked at further, but its bytes came: so much may be answered.
+                self.guard.received(now, flow, bytes.len());
                 let seconds = self.intake.retry_after_secs();
                 self.ua.rebuff(flow, &glance, seconds);
                 self.pump(now);
