@@ -526,11 +526,7 @@ impl Trunks {
         let (endpoints, trunks, decoys) = (&self.endpoints, &self.trunks, &self.decoys);
         // The same is done whether there is such a user or not: else he would be known by the time.
         let lookup = |user: &str, algorithm: Algorithm| {
-            let place = decoys.place(user);
-            let (secrets, exists) = match secrets_of(endpoints, trunks, user) {
-                Some(secrets) => (secrets, true),
-                None => (decoys.at(place), false),
-            };
+            let (secrets, exists) = stand_in(endpoints, trunks, decoys, user);
             match secrets.hash(algorithm) {
                 Some(ha1) => Looked { ha1, exists },
                 // No user of that kind has such a proof, nor has a decoy.
@@ -569,11 +565,8 @@ impl Trunks {
         claimed: &str,
         denied: Option<Denied>,
     ) -> Admission {
-        let place = self.decoys.place(claimed);
-        let digests = match secrets_of(&self.endpoints, &self.trunks, claimed) {
-            Some(secrets) => secrets.digests(),
-            None => self.decoys.at(place).digests(),
-        };
+        let (secrets, _) = stand_in(&self.endpoints, &self.trunks, &self.decoys, claimed);
+        let digests = secrets.digests();
         let stale = denied.is_some_and(|denied| denied.stale);
         let header = |&algorithm: &Algorithm| {
             let value = self
@@ -589,17 +582,31 @@ impl Trunks {
     }
 }
 
-/// The secrets of a user, whichever kind he is of; both kinds are searched in any case.
-fn secrets_of<'a>(
+/// The secrets of a user, or of whoever stands in for one who does not exist; and whether he does. The
+/// same is done and read in both cases: else he would be known by the time.
+fn stand_in<'a>(
     endpoints: &'a BTreeMap<String, Arc<EndpointConfig>>,
     trunks: &'a BTreeMap<String, Trunk>,
+    decoys: &'a Decoys,
     user: &str,
-) -> Option<&'a Secrets> {
+) -> (&'a Secrets, bool) {
+    let (decoy, real) = (decoys.of(user), endpoints.get(user));
     let inbound = inbound_of(trunks, user);
-    match (endpoints.get(user), inbound) {
-        (Some(endpoint), _) => endpoint.secrets.as_ref(),
-        (None, Some(trunk)) => trunk.inbound.as_ref().map(|(_, secrets)| secrets),
-        (None, None) => None,
+    let (device, exists) = match (real, decoy) {
+        (Some(real), _) => (Some(real), true),
+        (None, decoy) => (decoy, false),
+    };
+    let carrier = match inbound {
+        Some(trunk) if !exists => trunk.inbound.as_ref(),
+        _ => None,
+    };
+    match (carrier, device) {
+        (Some((_, secrets)), _) => (secrets, true),
+        (None, Some(device)) => match &device.secrets {
+            Some(secrets) => (secrets, exists),
+            None => (decoys.usual(), false),
+        },
+        (None, None) => (decoys.usual(), false),
     }
 }
 

@@ -45,21 +45,19 @@ impl Decoys {
         }
     }
 
-    /// Which user would be taken for that name; the work of it is done for every name.
-    pub(super) fn place(&self, user: &str) -> usize {
+    /// Which user is taken for that name; `None` if nobody has secrets.
+    pub(super) fn of(&self, user: &str) -> Option<&Arc<EndpointConfig>> {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.key);
         hasher.write(user.as_bytes());
         let among = self.users.len().max(1) as u64;
-        usize::try_from(hasher.finish() % among).unwrap_or(0)
+        let place = usize::try_from(hasher.finish() % among).unwrap_or(0);
+        self.users.get(place)
     }
 
-    /// The secrets at a place.
-    pub(super) fn at(&self, place: usize) -> &Secrets {
-        match self.users.get(place) {
-            Some(user) => user.secrets.as_ref().unwrap_or(&self.usual),
-            None => &self.usual,
-        }
+    /// What stands in where nobody else does.
+    pub(super) const fn usual(&self) -> &Secrets {
+        &self.usual
     }
 
     /// A hash of that algorithm that is nobody's.
