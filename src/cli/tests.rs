@@ -70,7 +70,10 @@ fn a_bad_configuration_is_refused_with_key_rule_and_value_and_exit_code_2() {
     for command in commands {
         let (code, _, err) = tandem(&[command, &["--config", file.path()]].concat());
         assert!(is(code, 2), "{command:?}: {err}");
-        let want = "tandem: rtp.workers: want a whole number from 0 to 64, have 1000\n";
+        let want = format!(
+            "tandem: {}:2: rtp.workers: want a whole number from 0 to 64, have 1000\n",
+            file.path()
+        );
         assert_eq!(err, want, "{command:?}");
     }
     let (code, _, err) = tandem(&["serve", "--config", "/nowhere/tandem.toml"]);

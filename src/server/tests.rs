@@ -142,7 +142,7 @@ fn a_reload_puts_all_in_force_or_nothing_and_run_time_endpoints_outlive_it() {
         assert!(twice[0].starts_with("endpoints.made: "), "{twice:?}");
         home.write("[limits]\ncalls = 0\n");
         let wrong = server.reload().await.unwrap_err();
-        assert!(wrong[0].starts_with("limits.calls: want"), "{wrong:?}");
+        assert!(wrong[0].contains(": limits.calls: want"), "{wrong:?}");
         assert_eq!(seen(&server, trunks).await, ["new"]);
         server.stop().await.unwrap();
     });
@@ -193,7 +193,11 @@ async fn call(server: &Server, number: u32) -> tokio::net::UdpSocket {
 #[test]
 fn a_live_call_keeps_its_plan_over_a_reload_and_a_second_signal_ends_the_drain() {
     let home = Home::new();
-    home.write("[limits]\ndrain = \"1h\"\n[trunks.phone]\naddresses = [\"127.0.0.1\"]\n");
+    // Somebody may come to serve them: callers of a queue that is gone and has nobody would leave.
+    home.write(
+        "[limits]\ndrain = \"1h\"\n[trunks.phone]\naddresses = [\"127.0.0.1\"]\n\
+         [endpoints.anna]\npassword = \"secret\"\n[agents.anna]\n",
+    );
     home.plan(&waiting_room("old"));
     runtime().unwrap().block_on(async {
         let server = Server::start(home.config()).await.unwrap();

@@ -132,12 +132,17 @@ const GAUGES: [(&str, &str); 22] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 30] = [
+const COUNTERS: [(&str, &str); 32] = [
     ("tandem_calls_ended_total", "Calls that are over"),
     ("tandem_bans_total", "Bans of sources that began"),
     (
         "tandem_sip_turned_away_total",
         "Messages not heard or not sent, INVITEs not looked at, failed proofs and lines not told, by why",
+    ),
+    ("tandem_emergency_calls_total", "Calls to emergency numbers"),
+    (
+        "tandem_limit_alarms_total",
+        "Limits of a day that are nearly or wholly used up",
     ),
     (
         "tandem_trunk_rerouted_total",
