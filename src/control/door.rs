@@ -90,6 +90,10 @@ impl Control {
         let admission = self.trunks.admit(now, request, flow);
         let method = request.method();
         match admission {
+            // Who would be refused in any case need not prove himself first.
+            Admission::Challenge(_) if self.draining && method == Some(Method::Invite) => {
+                self.takes(now, flow, request, admission)
+            }
             Admission::Challenge(challenge) => {
                 let answer = (challenge.status, challenge.headers.clone());
                 self.answer(now, flow, request, answer);
@@ -129,7 +133,7 @@ impl Control {
         if by_proof {
             self.guard.proved(now, flow);
         }
-        if !matches!(admission, Admission::Refused(_)) {
+        if matches!(admission, Admission::Trunk(_) | Admission::Endpoint(_)) {
             self.vouch(flow);
         }
         let method = request.method();
