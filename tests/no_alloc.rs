@@ -81,8 +81,10 @@ fn plan(port: u32) -> Box<PortPlan> {
     let random = u64::from(port).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut plan = PortPlan::new(PortId(port), local, codec(port), random);
     plan.remote = Some(Remote::of(address(port), false));
-    plan.dtmf_payload_type = Some(101);
     plan.inband_dtmf = port.is_multiple_of(97);
+    // A tone stays a tone where neither side takes events: then the relay goes on.
+    let events = !plan.inband_dtmf && !(port ^ 1).is_multiple_of(97);
+    plan.dtmf_payload_type = events.then_some(101);
     Box::new(plan)
 }
 

@@ -45,7 +45,9 @@ fn user_agent() -> UserAgent {
         advertised_port: 5060,
     };
     let listeners = vec![listener(0, Transport::Udp), listener(1, Transport::Tcp)];
-    UserAgent::new(UserAgentConfig::new(listeners, "tortured"), 4475)
+    let mut config = UserAgentConfig::new(listeners, "tortured");
+    config.messages = true;
+    UserAgent::new(config, 4475)
 }
 
 const fn datagram() -> Flow {
@@ -73,6 +75,8 @@ fn observe(ua: &mut UserAgent, before: Counts) -> (Seen, Vec<Bytes>) {
     while let Some(output) = ua.poll_output() {
         match output {
             Output::Transmit { bytes, .. } => sent.push(bytes),
+            // Told beside the refusal that went out.
+            Output::Event(Event::TurnedAway { .. }) => {}
             Output::Event(event) => told.push(event),
         }
     }

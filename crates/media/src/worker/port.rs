@@ -148,7 +148,6 @@ impl Port {
         }
     }
 
-    /// Whether nothing but its partner speaks through this port, and both directions are open.
     /// Whether its peer gets keys otherwise than as tones.
     pub(super) fn wants_no_tones(&self) -> bool {
         self.plan.keys_elsewhere || self.plan.dtmf_payload_type.is_some()
@@ -159,6 +158,7 @@ impl Port {
         self.detector.is_some() && partner.wants_no_tones()
     }
 
+    /// Whether nothing but its partner speaks through this port, and both directions are open.
     pub(super) fn may_be_relayed(&self) -> bool {
         self.plan.send
             && self.plan.receive

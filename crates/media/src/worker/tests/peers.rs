@@ -352,7 +352,12 @@ fn how_a_digit_came_is_told() {
 
 #[test]
 fn a_key_in_the_sound_is_found_when_asked_for_and_the_relay_goes_on() {
-    let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
+    // The partner takes no telephone-events, so the tone stays what it is.
+    let mut world = World::new();
+    for hz in [440.0, 1_000.0] {
+        let phone = world.phone(Codec::Pcma, hz, |plan| plan.dtmf_payload_type = None);
+        world.bridge(phone, 1);
+    }
     let port = world.port(0);
     for (on, found) in [(false, 0), (true, 1)] {
         world.command(PortCommand::DetectTones { port, on });
