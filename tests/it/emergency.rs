@@ -58,7 +58,7 @@ fn an_emergency_call_goes_past_plan_limits_and_drain_and_on_to_the_next_trunk() 
     );
     // The control: any other number meets every one of them.
     lab.take(ANNA);
-    lab.invite_as("anna", ANNA, "113", "Privacy: none");
+    lab.invite(ANNA, "113", "From: <sip:anna@192.0.2.1>;tag=z");
     assert_eq!(lab.status(ANNA), Some(503));
     assert!(lab.invited(ONE).is_none());
 }
