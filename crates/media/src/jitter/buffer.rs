@@ -239,7 +239,7 @@ impl JitterBuffer {
                 self.counters.refused += 1;
                 return Inserted::Refused;
             }
-            stream = self.begin_again(now, header);
+            stream = self.begin_again(now, header, &stream);
         }
         stream.suspect = None;
         let inserted = self.place_in(now, &mut stream, header, payload);
@@ -276,13 +276,13 @@ impl JitterBuffer {
         self.counters.reordered += u64::from(sequence < highest);
         let over = stream.play.is_some_and(|play| time + ticks <= play);
         if over && !payload.is_empty() {
-            self.counters.late += 1;
             stream.late_run += 1;
             if stream.late_run < LATE_RUN_MAX {
+                self.counters.late += 1;
                 return Inserted::Late;
             }
             // The path has become longer, or the sender's clock has jumped back a little.
-            *stream = self.begin_again(now, header);
+            *stream = self.begin_again(now, header, stream);
             return self.place_in(now, stream, header, payload);
         }
         stream.late_run = 0;
@@ -334,8 +334,14 @@ impl JitterBuffer {
         }
     }
 
-    fn begin_again(&mut self, now: Now, header: &Header) -> Stream {
+    /// Begins anew; what waits to be played of the stream before is dropped.
+    fn begin_again(&mut self, now: Now, header: &Header, before: &Stream) -> Stream {
         self.counters.restarts += 1;
+        let waits = |slot: &&Slot| {
+            let unplayed = |play| slot.time + ticks(slot.len) > play;
+            slot.sequence >= 0 && slot.len > 0 && before.play.is_none_or(unplayed)
+        };
+        self.counters.dropped += self.slots.iter().filter(waits).count() as u64;
         self.begin(now, header)
     }
 
@@ -432,7 +438,7 @@ const DROPOUT_MAX: i64 = 3_000;
 const TRANSIT_SPREAD_MAX: u64 = 2_000_000_000;
 
 /// Late packets in a row that begin the stream anew: 160 ms of 20 ms packets.
-const LATE_RUN_MAX: u16 = 8;
+pub(super) const LATE_RUN_MAX: u16 = 8;
 
 const NANOS_PER_S: i64 = 1_000_000_000;
 const NANOS_PER_MS: i64 = 1_000_000;

@@ -1,6 +1,7 @@
 use clock::{Duration, Now};
 use proptest::prelude::*;
 
+use super::buffer::LATE_RUN_MAX;
 use super::{
     Concealer, Inserted, JitterBuffer, JitterConfig, JitterConfigError, JitterCounters, Popped,
 };
@@ -165,7 +166,8 @@ proptest! {
             prop_assert!(rest.any(|(_, payload)| payload == bytes), "out of order or twice");
         }
         let c = run.counters();
-        prop_assert_eq!(c.restarts, 0);
+        // It begins again only where so many in a row came too late that the path must have become longer.
+        prop_assert!(c.restarts * u64::from(LATE_RUN_MAX - 1) <= c.late, "{:?}", c);
         let accounted = c.played + c.late + c.duplicate + c.refused + c.overflowed + c.dropped;
         prop_assert_eq!((c.received, accounted), (total, total), "{:?}", c);
         prop_assert!(c.late < total / 8, "{:?}", c);
