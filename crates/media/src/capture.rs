@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use clock::Now;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::worker::Lane;
+use crate::port::Lane;
 
 /// Bytes of a packet that are kept: 60 ms of G.711 with its header, and any report of ours.
 pub const CAPTURED_MAX: usize = 512;
@@ -98,7 +98,7 @@ mod tests {
     use clock::Now;
 
     use super::{CAPTURED_MAX, Capture};
-    use crate::worker::Lane;
+    use crate::port::Lane;
 
     #[test]
     fn a_full_ring_drops_the_newest_and_tells_and_a_long_packet_is_cut_but_keeps_its_length() {

@@ -12,10 +12,12 @@ use crate::codec::Codec;
 
 pub(crate) mod background;
 pub(crate) mod dial;
+mod lane;
 pub(crate) mod latch;
 pub(crate) mod out;
 pub(crate) mod play;
 
+pub use lane::Lane;
 pub use latch::Latch;
 pub use play::{PlayId, Playback};
 

@@ -5,11 +5,13 @@
 //! allocates for each packet and the media plane may not.
 
 pub mod event;
+mod ntp;
 mod packet;
 pub mod rtcp;
 mod sequence;
 pub mod stats;
 
+pub use ntp::NtpTime;
 pub use packet::{HEADER_LEN, Header, Packet, PacketError, rewrite_header, write_header};
 pub use sequence::{RtpTime, Sequence, SequenceExtender, TimeExtender};
 

@@ -4,7 +4,7 @@
 //! add up, padding in the last packet only, a report first. Reduced-size RTCP (RFC 5506) is
 //! refused: nobody has been offered it.
 
-use super::stats::NtpTime;
+use super::NtpTime;
 
 /// Why bytes are not a compound RTCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,8 @@
 use super::{
     Compound, ReportBlock, RtcpError, RtcpPacket, SenderInfo, append_goodbye, write_report,
 };
+use crate::rtp::NtpTime;
 use crate::rtp::RtpTime;
-use crate::rtp::stats::NtpTime;
 
 const SENDER: SenderInfo = SenderInfo {
     ntp: NtpTime(0x0123_4567_89AB_CDEF),

@@ -3,25 +3,7 @@
 use clock::{Duration, Now};
 
 use super::rtcp::{ReportBlock, SenderInfo};
-use super::{Header, RtpTime, SequenceExtender};
-
-/// Wall-clock time as NTP writes it: seconds since 1900 in the upper 32 bits, their fraction below.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NtpTime(pub u64);
-
-impl NtpTime {
-    /// The moment `span` after this one: wall time is one reading at the start plus [`Now`]'s advance.
-    pub fn plus(self, span: Duration) -> Self {
-        let seconds = span.as_secs() << 32;
-        let fraction = (u64::from(span.subsec_nanos()) << 32) / 1_000_000_000;
-        Self(self.0.wrapping_add(seconds).wrapping_add(fraction))
-    }
-
-    /// The middle 32 bits: 65,536ths of a second, wrapping after 18 hours.
-    pub const fn middle(self) -> u32 {
-        ((self.0 >> 16) & 0xFFFF_FFFF) as u32
-    }
-}
+use super::{Header, NtpTime, RtpTime, SequenceExtender};
 
 /// What has been received of one source: losses, jitter, and its last sender report.
 #[derive(Clone, Copy, Debug)]
@@ -221,7 +203,8 @@ const ROUND_TRIP_MAX: u32 = 60 << 16;
 
 #[cfg(test)]
 mod tests {
-    use super::{NtpTime, Reception, Transmission, round_trip};
+    use super::{Reception, Transmission, round_trip};
+    use crate::rtp::NtpTime;
     use crate::rtp::rtcp::ReportBlock;
     use crate::rtp::{Header, RtpTime, Sequence};
     use clock::{Duration, Now};

@@ -28,10 +28,11 @@ mod report;
 mod tick;
 mod transmit;
 
+pub use crate::port::Lane;
 pub use command::PortCommand;
 pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
-pub use transmit::{Forward, Lane, Transmit};
+pub use transmit::{Forward, Transmit};
 
 use crate::bridge::Bridge;
 use crate::jitter::JitterConfig;

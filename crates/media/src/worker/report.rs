@@ -11,8 +11,9 @@ use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
 use crate::codec::Decoder;
 use crate::port::PortStats;
+use crate::rtp::NtpTime;
 use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
-use crate::rtp::stats::{NtpTime, Reception, round_trip};
+use crate::rtp::stats::{Reception, round_trip};
 use crate::{Frame, SILENCE};
 
 impl Worker {

@@ -2,16 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::port::PortId;
-
-/// Which of a port's two sockets.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Lane {
-    /// RTP, and RTCP when multiplexed.
-    Rtp,
-    /// RTCP.
-    Rtcp,
-}
+use crate::port::{Lane, PortId};
 
 /// A packet to send, whose `len` bytes are in the buffer given to
 /// [`Worker::poll_transmit`](super::Worker::poll_transmit).
