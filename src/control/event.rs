@@ -7,7 +7,7 @@ use clock::Now;
 use sip::transport::Transport;
 
 use super::Slot;
-use super::refusals::RequestFacts;
+use super::facts::RequestFacts;
 use crate::call::{CallId, Cause, How};
 use crate::center::AgentState;
 use crate::explain::Explanation;
