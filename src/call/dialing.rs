@@ -8,6 +8,7 @@ use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
 use super::bridging::port_update;
 use super::leg::LegState;
 use super::machine::{Call, Output, SipCommand, Target};
+use super::ringing::Ringing;
 use super::sound::Purpose;
 use super::{Cause, LegId, Trouble};
 
@@ -18,10 +19,7 @@ pub(super) struct Dialing {
     pub(super) until: Now,
     ringback: Ringback,
     pub(super) blind: bool,
-    /// The legs still ringing.
-    legs: Vec<LegId>,
-    /// The most telling refusal so far.
-    worst: DialResult,
+    ringing: Ringing,
 }
 
 impl Call {
@@ -47,8 +45,7 @@ impl Call {
             until: now + timeout,
             ringback,
             blind,
-            legs: Vec::new(),
-            worst: DialResult::Unreachable,
+            ringing: Ringing::default(),
         });
         self.outputs.push_back(Output::Resolve {
             token,
@@ -85,7 +82,7 @@ impl Call {
         if legs.is_empty() {
             return self.dial_ended(DialResult::Unreachable);
         }
-        dialing.legs = legs;
+        dialing.ringing = Ringing::of(legs);
         if dialing.ringback == Ringback::Tone {
             self.ring_caller();
         }
@@ -108,16 +105,49 @@ impl Call {
 
     /// A leg's INVITE went to another target: what the first let hear is over.
     pub fn rerouted(&mut self, leg: LegId) {
-        let Some(it) = self.legs.get_mut(&leg) else {
-            return;
-        };
-        if let LegState::Outgoing {
-            early: early @ true,
-        } = &mut it.state
+        if let Some(it) = self.legs.get_mut(&leg)
+            && let LegState::Outgoing { settled, .. } = &mut it.state
         {
-            *early = false;
-            self.part(LegId::CALLER);
-            self.ring_caller();
+            *settled = None;
+        }
+        self.on_ringing(leg, |ringing| ringing.falls_silent(leg));
+    }
+
+    /// The dialling or the transfer that a leg rings for.
+    fn ringing_of(&mut self, leg: LegId) -> Option<&mut Ringing> {
+        let dialled = self.dialing.as_mut().map(|it| &mut it.ringing);
+        let referred = self.transfer.as_mut().map(|it| &mut it.ringing);
+        let mut both = dialled.into_iter().chain(referred);
+        both.find(|ringing| ringing.contains(leg))
+    }
+
+    /// Something happens to a leg that rings, and who waits hears what follows from it: the early media of
+    /// another leg, or the ringing tone again.
+    fn on_ringing<T>(&mut self, leg: LegId, change: impl FnOnce(&mut Ringing) -> T) -> Option<T> {
+        let ringing = self.ringing_of(leg)?;
+        let before = ringing.voice();
+        let changed = change(ringing);
+        let after = ringing.voice();
+        if before != after {
+            if let Some(leg) = before {
+                self.part(leg);
+            }
+            match after {
+                Some(leg) => self.let_hear(leg),
+                None => {
+                    self.part(self.caller);
+                    self.ring_caller();
+                }
+            }
+        }
+        Some(changed)
+    }
+
+    /// Who waits hears a leg that rings.
+    fn let_hear(&mut self, leg: LegId) {
+        if self.make_audible(self.caller).is_ok() {
+            self.stop_purpose(self.caller, Purpose::Ringing);
+            self.join(leg);
         }
     }
 
@@ -129,7 +159,14 @@ impl Call {
             media,
         } = target;
         let leg = self.add_leg(label, media);
-        let offer = self.legs.get_mut(&leg).map(|it| it.negotiation.offer());
+        let offer = self.legs.get_mut(&leg).map(|it| {
+            let offer = it.negotiation.offer();
+            it.state = LegState::Outgoing {
+                asked: Some(Box::new(it.negotiation.clone())),
+                settled: None,
+            };
+            offer
+        });
         match offer {
             Some(Ok(offer)) => {
                 route.offer = Some(offer);
@@ -165,55 +202,59 @@ impl Call {
     }
 
     /// An answer that came reliably before the call was answered is binding: its sender may offer anew from
-    /// now on (RFC 3311 §5.1), and its 200 need not repeat it. A bad one is left for the 200 to mend.
+    /// now on (RFC 3311 §5.1), and its 200 need not repeat it. A bad one is left for the 200 to mend. Where an
+    /// INVITE forked, the answer of each fork is to the one offer.
     pub(super) fn on_reliable_answer(
         &mut self,
-        leg: LegId,
+        (leg, fork): (LegId, u32),
         response: &Message,
         body: Option<&Bytes>,
     ) {
         let is_reliable = response.lists(Name::Require, "100rel");
-        let Some(it) = self.legs.get_mut(&leg).filter(|_| is_reliable) else {
+        let (Some(it), Some(answer)) = (self.legs.get_mut(&leg).filter(|_| is_reliable), body)
+        else {
             return;
         };
-        let mut settled = it.negotiation.clone();
-        let is_good = body.is_some_and(|answer| settled.take_answer(answer).is_ok());
-        if is_good && matches!(it.state, LegState::Outgoing { .. }) {
-            it.negotiation = settled;
+        let LegState::Outgoing { asked, settled } = &mut it.state else {
+            return;
+        };
+        let Some(asked) = asked.as_ref().filter(|_| *settled != Some(fork)) else {
+            return;
+        };
+        let mut agreed = (**asked).clone();
+        if agreed.take_answer(answer).is_ok() {
+            *settled = Some(fork);
+            it.negotiation = agreed;
         }
     }
 
     /// A callee rings, or sends early media.
-    pub(super) fn on_progress(&mut self, leg: LegId, status: u16, body: Option<Bytes>) {
-        if self.is_transfer_leg(leg) {
-            return;
-        }
-        let Some(dialing) = &self.dialing else { return };
-        let alone = dialing.legs.as_slice() == [leg];
-        if !alone || dialing.ringback != Ringback::Tone || status < 180 {
+    pub(super) fn on_progress(
+        &mut self,
+        (leg, fork): (LegId, u32),
+        status: u16,
+        body: Option<Bytes>,
+    ) {
+        let keeps = |it: &Dialing| it.ringback == Ringback::Keep && it.ringing.contains(leg);
+        if status < 180 || self.dialing.as_ref().is_some_and(keeps) {
             return;
         }
         let Some(answer) = body else { return };
-        let Some(it) = self.legs.get_mut(&leg) else {
+        let Some(LegState::Outgoing {
+            asked: Some(asked), ..
+        }) = self.legs.get(&leg).map(|it| &it.state)
+        else {
             return;
         };
-        let LegState::Outgoing { early } = &mut it.state else {
-            return;
-        };
-        if *early {
-            return;
-        }
         // The 200 may answer differently, so the offer stays open on the real machine.
-        let mut tentative = it.negotiation.clone();
-        if tentative.take_answer(&answer).is_err() {
+        let mut tentative = (**asked).clone();
+        let is_new = |ringing: &mut Ringing| ringing.sounds(leg, fork);
+        if tentative.take_answer(&answer).is_err() || self.on_ringing(leg, is_new) != Some(true) {
             return;
         }
-        *early = true;
-        let update = port_update(it.port.id, tentative.agreed());
-        self.port(media::worker::PortCommand::Update(Box::new(update)));
-        if self.make_audible(self.caller).is_ok() {
-            self.stop_purpose(self.caller, Purpose::Ringing);
-            self.join(leg);
+        if let Some(it) = self.legs.get(&leg) {
+            let update = port_update(it.port.id, tentative.agreed());
+            self.port(media::worker::PortCommand::Update(Box::new(update)));
         }
     }
 
@@ -221,7 +262,7 @@ impl Call {
     pub(super) fn on_answered(
         &mut self,
         now: Now,
-        leg: LegId,
+        (leg, fork): (LegId, u32),
         body: Option<Bytes>,
         needs_answer: bool,
     ) {
@@ -231,27 +272,28 @@ impl Call {
         if !matches!(it.state, LegState::Outgoing { .. }) {
             return;
         }
-        it.state = LegState::Up;
+        let settled = match &it.state {
+            LegState::Outgoing { settled, .. } => *settled,
+            _ => None,
+        };
         let taken = match body {
-            Some(answer) if !needs_answer => it.take_answer(&answer),
+            Some(answer) if !needs_answer => it.take_fork_answer(fork, &answer),
             // It was given reliably, and something else was agreed on since.
-            None if it.agreed().is_some() && !it.negotiation.awaits_answer() => Ok(()),
+            None if settled == Some(fork) && !it.negotiation.awaits_answer() => Ok(()),
             _ => Err(Trouble::NoAnswerInIt { message: "200" }),
         };
+        it.state = LegState::Up;
         if needs_answer {
             self.sip(leg, SipCommand::Acknowledge(None));
         }
         if let Err(why) = taken {
             self.trouble(why);
             self.end_leg(leg, Cause::IncompatibleMedia);
-            if self.is_transfer_leg(leg) {
-                return self.transfer_failed(now, 488);
-            }
-            return self.dial_leg_failed(now, leg, DialResult::Refused(488));
+            return self.ringing_leg_out(now, leg, Some(488));
         }
         self.update_port(leg);
         if self.is_transfer_leg(leg) {
-            return self.transfer_answered(now);
+            return self.transfer_answered(now, leg);
         }
         self.connect(now, leg);
     }
@@ -259,7 +301,7 @@ impl Call {
     /// Whether that leg rings for the caller.
     pub(super) fn is_dialled(&self, leg: LegId) -> bool {
         let dialing = self.dialing.as_ref();
-        dialing.is_some_and(|dialing| dialing.legs.contains(&leg))
+        dialing.is_some_and(|dialing| dialing.ringing.contains(leg))
     }
 
     /// Whoever answered is bridged, whoever still rings is cancelled.
@@ -267,8 +309,10 @@ impl Call {
         let Some(dialing) = self.dialing.take() else {
             return self.end_leg(leg, Cause::Cancelled);
         };
-        for other in dialing.legs.iter().copied().filter(|other| *other != leg) {
-            self.end_leg(other, Cause::Cancelled);
+        for other in dialing.ringing.legs() {
+            if *other != leg {
+                self.end_leg(*other, Cause::Cancelled);
+            }
         }
         self.answer(now);
         self.tell_answered();
@@ -289,37 +333,28 @@ impl Call {
             it.state = gone;
         }
         self.leg_gone(leg);
-        if self.is_transfer_leg(leg) {
-            self.transfer_failed(now, status);
-        } else if leg == self.caller {
+        if leg == self.caller {
             self.caller_gone(now, Cause::from_status(status), Some(status), None);
         } else {
-            let result = match status {
-                486 | 600 => DialResult::Busy,
-                408 | 480 | 487 => DialResult::NoAnswer,
-                _ => DialResult::Refused(status),
-            };
-            self.dial_leg_failed(now, leg, result);
+            self.ringing_leg_out(now, leg, Some(status));
         }
         self.finish_if_over(now);
     }
 
-    /// One of the rung legs is out; the dialling ends with the last.
-    pub(super) fn dial_leg_failed(&mut self, _now: Now, leg: LegId, result: DialResult) {
-        let Some(dialing) = &mut self.dialing else {
-            return;
-        };
-        let before = dialing.legs.len();
-        dialing.legs.retain(|other| *other != leg);
-        if dialing.legs.len() == before {
-            return;
-        }
-        if rank(&result) > rank(&dialing.worst) {
-            dialing.worst = result;
-        }
-        if dialing.legs.is_empty() {
-            let result = dialing.worst.clone();
-            self.dial_ended(result);
+    /// One of the rung legs is out, refused with that status or never reached; the dialling, or the
+    /// transfer, ends with the last.
+    pub(super) fn ringing_leg_out(&mut self, now: Now, leg: LegId, status: Option<u16>) {
+        let is_transfer = self.is_transfer_leg(leg);
+        let left = self.on_ringing(leg, |ringing| {
+            ringing.out(leg, status);
+            (ringing.is_empty(), ringing.worst())
+        });
+        match left {
+            Some((true, worst)) if is_transfer => self.transfer_failed(now, worst.unwrap_or(480)),
+            Some((true, worst)) => {
+                self.dial_ended(worst.map_or(DialResult::Unreachable, refused_with));
+            }
+            _ => {}
         }
     }
 
@@ -342,15 +377,11 @@ impl Call {
         let Some(dialing) = self.dialing.take() else {
             return;
         };
-        let early = dialing.legs.iter().any(|leg| {
-            let state = self.legs.get(leg).map(|it| &it.state);
-            matches!(state, Some(LegState::Outgoing { early: true }))
-        });
-        if early {
+        if dialing.ringing.voice().is_some() {
             self.part(self.caller);
         }
-        for leg in dialing.legs {
-            self.end_leg(leg, Cause::Cancelled);
+        for leg in dialing.ringing.legs() {
+            self.end_leg(*leg, Cause::Cancelled);
         }
         self.stop_purpose(self.caller, Purpose::Ringing);
         self.tell(Notice::DialEnded {
@@ -360,14 +391,11 @@ impl Call {
     }
 }
 
-/// Which of several refusals the caller's side is told: the one that says most about the callee.
-fn rank(result: &DialResult) -> u8 {
-    match result {
-        DialResult::Unreachable => 0,
-        DialResult::Refused(500..=599) => 1,
-        DialResult::Refused(_) => 2,
-        DialResult::NoAnswer => 3,
-        DialResult::Busy => 4,
-        DialResult::Completed(_) | DialResult::Cancelled => 5,
+/// What a dialling came to that ended with that refusal.
+fn refused_with(status: u16) -> DialResult {
+    match status {
+        486 | 600 => DialResult::Busy,
+        408 | 480 | 487 => DialResult::NoAnswer,
+        _ => DialResult::Refused(status),
     }
 }

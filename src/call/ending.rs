@@ -183,11 +183,8 @@ impl Call {
 
     /// The bridge partner is gone: the plan goes on with the caller, unless it has let go of the call.
     fn callee_gone(&mut self, now: Now, leg: LegId, cause: Cause) {
-        if self.is_transfer_leg(leg) {
-            return self.transfer_failed(now, 480);
-        }
         if self.partner != Some(leg) {
-            return self.dial_leg_failed(now, leg, DialResult::Unreachable);
+            return self.ringing_leg_out(now, leg, None);
         }
         self.partner_left(now, cause);
     }

@@ -22,8 +22,10 @@ pub(super) enum LegState {
     Accepted,
     /// Our INVITE is out.
     Outgoing {
-        /// The offer/answer as a 183 left it, if one carried an answer.
-        early: bool,
+        /// The offer/answer as our INVITE left it: what the answer of each fork begins from.
+        asked: Option<Box<Negotiation>>,
+        /// The fork whose answer came reliably and holds.
+        settled: Option<u32>,
     },
     /// Answered and confirmed.
     Up,
@@ -135,6 +137,19 @@ impl Leg {
                 &self.negotiation.local().codecs,
             )
         })
+    }
+
+    /// Takes the answer of a fork: to the offer of our INVITE, or what was agreed with that fork since.
+    pub(super) fn take_fork_answer(&mut self, fork: u32, answer: &[u8]) -> Result<(), Trouble> {
+        if let LegState::Outgoing {
+            asked: Some(asked),
+            settled,
+        } = &self.state
+            && *settled != Some(fork)
+        {
+            self.negotiation = (**asked).clone();
+        }
+        self.take_answer(answer)
     }
 
     /// What both sides have agreed on, if they have.

@@ -287,16 +287,20 @@ impl Call {
             Event::Progressed {
                 status,
                 body,
+                fork,
                 response,
                 ..
             } => {
-                self.on_reliable_answer(leg, &response, body.as_ref());
-                self.on_progress(leg, status, body);
+                self.on_reliable_answer((leg, fork), &response, body.as_ref());
+                self.on_progress((leg, fork), status, body);
             }
             Event::Answered {
-                body, needs_answer, ..
+                body,
+                needs_answer,
+                fork,
+                ..
             } => {
-                self.on_answered(now, leg, body, needs_answer);
+                self.on_answered(now, (leg, fork), body, needs_answer);
             }
             Event::Refused {
                 status,
@@ -663,7 +667,10 @@ impl Leg {
         Self {
             id,
             // An outgoing leg until its maker says otherwise.
-            state: LegState::Outgoing { early: false },
+            state: LegState::Outgoing {
+                asked: None,
+                settled: None,
+            },
             negotiation: Negotiation::new(media.local, media.random >> 2),
             port: LegPort {
                 id: media.reserved.port,

@@ -16,6 +16,7 @@ mod lending;
 mod machine;
 mod record;
 mod replacing;
+mod ringing;
 mod sound;
 mod transfer;
 mod trouble;

@@ -15,6 +15,7 @@ use sip::ua::{EndedBy, Event, Invite, SessionId};
 
 use super::*;
 
+mod forking;
 mod transferring;
 
 const NOW: Now = Now::ZERO;

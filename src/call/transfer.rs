@@ -12,6 +12,7 @@ use clock::{Duration, Now};
 
 use super::action::{Destination, DialToken, Notice, Party, Prompt};
 use super::machine::{Call, Output, SipCommand, Target};
+use super::ringing::Ringing;
 use super::sound::Purpose;
 use super::{Cause, Label, LegId};
 use blind::{Blind, Effect, Input};
@@ -26,6 +27,9 @@ pub(super) struct Transfer {
     by: LegId,
     /// Whether that was the caller, who has changed parts with the callee.
     turned: bool,
+    /// Every place of the target.
+    pub(super) ringing: Ringing,
+    /// The one that answered, or came from another call.
     target: Option<LegId>,
     state: Blind,
     how: How,
@@ -122,6 +126,7 @@ impl Call {
             token,
             by: leg,
             turned,
+            ringing: Ringing::default(),
             target: None,
             state: Blind::Together,
             how: How::Blind,
@@ -167,32 +172,39 @@ impl Call {
     pub(super) fn is_transfer_leg(&self, leg: LegId) -> bool {
         self.transfer
             .as_ref()
-            .is_some_and(|it| it.target == Some(leg))
+            .is_some_and(|it| it.ringing.contains(leg))
     }
 
-    /// Rings the first target; a transfer does not fork.
+    /// Rings every place of the target: the first that answers has it.
     pub(super) fn transfer_resolved(&mut self, now: Now, token: DialToken, targets: Vec<Target>) {
-        let mut targets = targets.into_iter();
-        let waits = |it: &Transfer| it.token == token && it.target.is_none();
-        let first = if self.transfer.as_ref().is_some_and(waits) {
-            targets.next()
-        } else {
-            None
-        };
-        for target in targets {
-            self.outputs
-                .push_back(Output::Release(target.media.reserved.port));
+        let waits = |it: &Transfer| it.token == token && it.ringing.is_empty();
+        if !self.transfer.as_ref().is_some_and(waits) {
+            for target in targets {
+                self.outputs
+                    .push_back(Output::Release(target.media.reserved.port));
+            }
+            return;
         }
-        let leg = first.and_then(|target| self.invite_target(target));
-        match (leg, &mut self.transfer) {
-            (Some(leg), Some(transfer)) => transfer.target = Some(leg),
-            (None, Some(transfer)) if transfer.token == token => self.transfer_failed(now, 404),
-            _ => {}
+        let legs: Vec<LegId> = targets
+            .into_iter()
+            .filter_map(|target| self.invite_target(target))
+            .collect();
+        match &mut self.transfer {
+            Some(transfer) if !legs.is_empty() => transfer.ringing = Ringing::of(legs),
+            _ => self.transfer_failed(now, 404),
         }
     }
 
-    /// The target answered.
-    pub(super) fn transfer_answered(&mut self, now: Now) {
+    /// One place of the target answered: the others are cancelled.
+    pub(super) fn transfer_answered(&mut self, now: Now, leg: LegId) {
+        let Some(transfer) = &mut self.transfer else {
+            return;
+        };
+        transfer.target = Some(leg);
+        let ringing = std::mem::take(&mut transfer.ringing);
+        for other in ringing.legs().iter().filter(|other| **other != leg) {
+            self.end_leg(*other, Cause::Cancelled);
+        }
         self.transfer_step(now, Input::Answered, 200);
     }
 
@@ -243,8 +255,9 @@ impl Call {
         match effect {
             Effect::Notify => self.notify(by, transfer.news, status, true),
             Effect::EndTarget => {
-                if let Some(target) = transfer.target {
-                    self.end_leg(target, Cause::Cancelled);
+                let rings = transfer.ringing.legs().iter();
+                for leg in rings.chain(&transfer.target) {
+                    self.end_leg(*leg, Cause::Cancelled);
                 }
             }
             Effect::EndTransferor => self.end_leg(by, Cause::Normal),
@@ -334,6 +347,7 @@ impl Call {
             token: DialToken(TOKENS | u64::from(self.next_leg)),
             by,
             turned,
+            ringing: Ringing::default(),
             target: None,
             state: Blind::Together,
             how: How::Attended,

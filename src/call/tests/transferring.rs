@@ -463,3 +463,33 @@ fn a_transferor_who_hangs_up_while_the_target_moves_loses_nobody() {
     first.drain();
     assert!(!first.call.is_ending(), "the plan goes on with its caller");
 }
+
+// covers: RFC 3515 §2.4
+#[test]
+fn a_transfer_rings_every_place_of_the_target_and_the_first_answer_has_it() {
+    let mut rig = bridged();
+    let token = rig.refer(CALLEE);
+    let places = [20_004, 20_006, 20_008].map(target).to_vec();
+    rig.call.resolved(rig.now, token, places);
+    rig.drain();
+    rig.refusal_from(TARGET, 486);
+    assert_eq!(rig.notified(CALLEE), [(100, false)], "two still ring");
+    rig.answer_from(LegId(4));
+    assert_eq!(rig.notified(CALLEE), [(100, false), (200, true)]);
+    assert_eq!(rig.last_bridged(), [20_000, 20_008]);
+    assert!(rig.ends(LegId(3)) && rig.ends(CALLEE));
+    assert!(!rig.ends(LegId(4)) && !rig.ends(LegId::CALLER));
+}
+
+#[test]
+fn a_transfer_fails_with_the_refusal_that_says_most() {
+    let mut rig = bridged();
+    let token = rig.refer(CALLEE);
+    let places = [20_004, 20_006].map(target).to_vec();
+    rig.call.resolved(rig.now, token, places);
+    rig.drain();
+    rig.refusal_from(TARGET, 486);
+    rig.refusal_from(LegId(3), 503);
+    assert_eq!(rig.notified(CALLEE), [(100, false), (486, true)]);
+    assert_eq!(rig.last_bridged(), [20_000, 20_002], "together again");
+}
