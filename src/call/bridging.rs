@@ -9,7 +9,7 @@ use sip::sdp::Agreed;
 
 use super::action::Prompt;
 use super::digits::Dtmf;
-use super::leg::{Leg, PortState};
+use super::leg::{Leg, LegState, PortState};
 use super::machine::{Call, SipCommand};
 use super::sound::Purpose;
 use super::{LegId, Trouble};
@@ -22,6 +22,14 @@ impl Call {
             if let Some(port) = self.open_port_of(leg) {
                 self.port(PortCommand::Bridge { port, bridge });
             }
+        }
+    }
+
+    /// The port of a leg that rings follows what one of its forks said.
+    pub(super) fn update_port_to(&mut self, leg: LegId, agreed: Option<&Agreed>) {
+        if let Some(it) = self.legs.get(&leg) {
+            let update = it.port_update_to(agreed);
+            self.port(PortCommand::Update(Box::new(update)));
         }
     }
 
@@ -48,19 +56,33 @@ impl Call {
     }
 
     /// The peer re-offers: hold, resume, a new address, or (without a body) asks for our offer.
-    pub(super) fn on_offered(&mut self, leg: LegId, body: Option<Bytes>) {
+    /// Before it answers, each fork of our INVITE has exchanges of its own.
+    pub(super) fn on_offered(&mut self, (leg, fork): (LegId, u32), body: Option<Bytes>) {
+        let followed = self
+            .ringing_of(leg)
+            .is_some_and(|ringing| ringing.follows(leg, fork));
         let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
+        let rings = matches!(it.state, LegState::Outgoing { .. });
+        let negotiation = it.with_fork(fork);
         let Some(offer) = body else {
-            return match it.negotiation.offer() {
+            return match negotiation.offer() {
                 Ok(offer) => self.sip(leg, SipCommand::AnswerOffer(Some(offer))),
                 Err(error) => self.sip(leg, SipCommand::RefuseOffer(error.status())),
             };
         };
-        match it.negotiation.answer(&offer) {
+        let answered = negotiation.answer(&offer);
+        let agreed = negotiation.agreed().cloned();
+        match answered {
             Ok(answer) => {
                 self.sip(leg, SipCommand::AnswerOffer(Some(answer)));
+                if rings {
+                    if followed {
+                        self.update_port_to(leg, agreed.as_ref());
+                    }
+                    return;
+                }
                 self.update_port(leg);
                 self.follow_hold(leg);
             }
@@ -105,9 +127,14 @@ impl Leg {
 
     /// What the worker needs to follow what was agreed last.
     pub(super) fn port_update(&self) -> PortUpdate {
+        self.port_update_to(self.agreed())
+    }
+
+    /// The same for what was agreed with one of the forks that ring.
+    pub(super) fn port_update_to(&self, agreed: Option<&Agreed>) -> PortUpdate {
         PortUpdate {
             keys_elsewhere: self.keys.mode() == Dtmf::Info,
-            ..port_update(self.port.id, self.agreed())
+            ..port_update(self.port.id, agreed)
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Ringing somebody: one or several contacts at once, the first answer wins.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use clock::Now;
 use sip::message::{Message, Name};
 
 use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
-use super::bridging::port_update;
 use super::leg::LegState;
 use super::machine::{Call, Output, SipCommand, Target};
 use super::ringing::Ringing;
@@ -108,13 +109,13 @@ impl Call {
         if let Some(it) = self.legs.get_mut(&leg)
             && let LegState::Outgoing { settled, .. } = &mut it.state
         {
-            *settled = None;
+            settled.clear();
         }
         self.on_ringing(leg, |ringing| ringing.falls_silent(leg));
     }
 
     /// The dialling or the transfer that a leg rings for.
-    fn ringing_of(&mut self, leg: LegId) -> Option<&mut Ringing> {
+    pub(super) fn ringing_of(&mut self, leg: LegId) -> Option<&mut Ringing> {
         let dialled = self.dialing.as_mut().map(|it| &mut it.ringing);
         let referred = self.transfer.as_mut().map(|it| &mut it.ringing);
         let mut both = dialled.into_iter().chain(referred);
@@ -163,7 +164,7 @@ impl Call {
             let offer = it.negotiation.offer();
             it.state = LegState::Outgoing {
                 asked: Some(Box::new(it.negotiation.clone())),
-                settled: None,
+                settled: BTreeMap::new(),
             };
             offer
         });
@@ -218,13 +219,13 @@ impl Call {
         let LegState::Outgoing { asked, settled } = &mut it.state else {
             return;
         };
-        let Some(asked) = asked.as_ref().filter(|_| *settled != Some(fork)) else {
+        let is_new = !settled.contains_key(&fork);
+        let Some(asked) = asked.as_ref().filter(|_| is_new) else {
             return;
         };
         let mut agreed = (**asked).clone();
         if agreed.take_answer(answer).is_ok() {
-            *settled = Some(fork);
-            it.negotiation = agreed;
+            settled.insert(fork, agreed);
         }
     }
 
@@ -252,10 +253,7 @@ impl Call {
         if tentative.take_answer(&answer).is_err() || self.on_ringing(leg, is_new) != Some(true) {
             return;
         }
-        if let Some(it) = self.legs.get(&leg) {
-            let update = port_update(it.port.id, tentative.agreed());
-            self.port(media::worker::PortCommand::Update(Box::new(update)));
-        }
+        self.update_port_to(leg, tentative.agreed());
     }
 
     /// A callee answered: bridge it, cancel the others.
@@ -272,17 +270,13 @@ impl Call {
         if !matches!(it.state, LegState::Outgoing { .. }) {
             return;
         }
-        let settled = match &it.state {
-            LegState::Outgoing { settled, .. } => *settled,
-            _ => None,
-        };
+        let is_settled = it.settle_on(fork);
         let taken = match body {
-            Some(answer) if !needs_answer => it.take_fork_answer(fork, &answer),
+            Some(answer) if !needs_answer => it.take_answer(&answer),
             // It was given reliably, and something else was agreed on since.
-            None if settled == Some(fork) && !it.negotiation.awaits_answer() => Ok(()),
+            None if is_settled && !it.negotiation.awaits_answer() => Ok(()),
             _ => Err(Trouble::NoAnswerInIt { message: "200" }),
         };
-        it.state = LegState::Up;
         if needs_answer {
             self.sip(leg, SipCommand::Acknowledge(None));
         }

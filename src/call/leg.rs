@@ -1,5 +1,7 @@
 //! One leg: our end of one signalling relation, its offer/answer and its port.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use media::port::PortId;
 use sip::sdp::{Agreed, Negotiation, OfferError};
@@ -24,8 +26,8 @@ pub(super) enum LegState {
     Outgoing {
         /// The offer/answer as our INVITE left it: what the answer of each fork begins from.
         asked: Option<Box<Negotiation>>,
-        /// The fork whose answer came reliably and holds.
-        settled: Option<u32>,
+        /// What was agreed with each fork whose answer came reliably.
+        settled: BTreeMap<u32, Negotiation>,
     },
     /// Answered and confirmed.
     Up,
@@ -139,17 +141,27 @@ impl Leg {
         })
     }
 
-    /// Takes the answer of a fork: to the offer of our INVITE, or what was agreed with that fork since.
-    pub(super) fn take_fork_answer(&mut self, fork: u32, answer: &[u8]) -> Result<(), Trouble> {
-        if let LegState::Outgoing {
-            asked: Some(asked),
-            settled,
-        } = &self.state
-            && *settled != Some(fork)
-        {
-            self.negotiation = (**asked).clone();
+    /// The exchanges with a fork of our INVITE, or with the one peer.
+    pub(super) fn with_fork(&mut self, fork: u32) -> &mut Negotiation {
+        let settled = match &mut self.state {
+            LegState::Outgoing { settled, .. } => settled.get_mut(&fork),
+            _ => None,
+        };
+        settled.unwrap_or(&mut self.negotiation)
+    }
+
+    /// A fork has answered: its exchanges are the leg's, the others' are forgotten. Whether they had begun.
+    pub(super) fn settle_on(&mut self, fork: u32) -> bool {
+        let LegState::Outgoing { asked, settled } = &mut self.state else {
+            return false;
+        };
+        let begun = settled.remove(&fork);
+        let is_begun = begun.is_some();
+        if let Some(with_it) = begun.or_else(|| asked.take().map(|asked| *asked)) {
+            self.negotiation = with_it;
         }
-        self.take_answer(answer)
+        self.state = LegState::Up;
+        is_begun
     }
 
     /// What both sides have agreed on, if they have.

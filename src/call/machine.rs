@@ -312,7 +312,7 @@ impl Call {
                 self.on_refused(now, leg, status, q850);
             }
             Event::Confirmed { body, .. } => self.on_confirmed(now, leg, body),
-            Event::Offered { body, .. } => self.on_offered(leg, body),
+            Event::Offered { body, fork, .. } => self.on_offered((leg, fork), body),
             Event::InDialog {
                 request_id,
                 request,
@@ -669,7 +669,7 @@ impl Leg {
             // An outgoing leg until its maker says otherwise.
             state: LegState::Outgoing {
                 asked: None,
-                settled: None,
+                settled: BTreeMap::new(),
             },
             negotiation: Negotiation::new(media.local, media.random >> 2),
             port: LegPort {

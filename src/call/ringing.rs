@@ -64,6 +64,11 @@ impl Ringing {
         true
     }
 
+    /// Whether that fork is the one of its leg that was followed last.
+    pub(super) fn follows(&self, leg: LegId, fork: u32) -> bool {
+        self.sounding.contains(&(leg, fork))
+    }
+
     /// A leg's INVITE went elsewhere: what it let hear is over, it rings on.
     pub(super) fn falls_silent(&mut self, leg: LegId) {
         self.sounding.retain(|(it, _)| *it != leg);

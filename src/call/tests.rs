@@ -518,6 +518,7 @@ fn a_callee_who_answered_reliably_may_offer_anew_before_the_200_which_says_nothi
     let offered = Event::Offered {
         session: SESSION(),
         body: Some(callee.offer().unwrap()),
+        fork: 0,
     };
     rig.sip(LegId(1), offered);
     let said = rig.said(LegId(1));
@@ -568,6 +569,7 @@ fn the_one_put_on_hold_hears_music_until_resumed() {
             Event::Offered {
                 session: SESSION(),
                 body: Some(offer),
+                fork: 0,
             },
         );
         let said = rig.said(LegId(1));

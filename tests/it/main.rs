@@ -15,6 +15,7 @@ mod regressions;
 mod rfc_3665;
 mod rfc_5407;
 mod rfc_6337;
+mod sim_forks;
 mod sim_keys;
 mod sim_signalling;
 mod sim_swarm;

@@ -18,6 +18,7 @@ mod check;
 mod link;
 mod media;
 mod mix;
+mod races;
 mod random;
 mod stage;
 mod swarm;

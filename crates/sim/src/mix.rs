@@ -9,6 +9,7 @@ use tandem::demo::phone::{Act, Answering, Habits};
 use crate::Random;
 use crate::link::{Gilbert, Impairment};
 use crate::media::Mischief;
+use crate::races::Races;
 use crate::swarm::{Callee, Caller, Depth, SETTLED, Swarm};
 
 /// One thing between calls. Hosts are named by their order: the carrier, then the phones, then the
@@ -91,6 +92,7 @@ impl Swarm {
             callees: Vec::new(),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             mixes: Vec::new(),
+            races: Races::default(),
             random: random.fork(),
         };
         quiet.phone("carrier", None, Vec::new())
@@ -140,14 +142,20 @@ impl Swarm {
     /// How keys go on the trunk and on the endpoints, as server and phones have it.
     #[must_use]
     pub fn keys(mut self, trunk: Dtmf, endpoints: Dtmf) -> Self {
+        self.set_keys(trunk, endpoints);
+        self
+    }
+
+    pub(crate) fn set_keys(&mut self, trunk: Dtmf, endpoints: Dtmf) {
         self.dtmf = (trunk, endpoints);
         for caller in &mut self.callers {
             caller.habits.dtmf = trunk;
         }
         for callee in &mut self.callees {
-            callee.habits.dtmf = endpoints;
+            // The carrier's phones are behind the trunk.
+            let of_trunk = callee.registers.is_none();
+            callee.habits.dtmf = if of_trunk { trunk } else { endpoints };
         }
-        self
     }
 
     /// Something between calls, at that many ms after the start.

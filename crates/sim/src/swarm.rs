@@ -6,12 +6,13 @@
 use clock::{Duration, Now};
 use sip::sdp::Codec;
 use tandem::call::Dtmf;
-use tandem::demo::phone::{Act, Answering, Habits};
+use tandem::demo::phone::{Act, Answering, Early, Habits};
 
 use crate::Random;
 use crate::link::{Gilbert, Impairment};
 use crate::media::Mischief;
 use crate::mix::Mix;
+use crate::races::Races;
 use crate::stage::{AGENTS, NUMBERS, OPERATOR};
 
 /// How much of the world is simulated.
@@ -96,6 +97,8 @@ pub struct Swarm {
     pub(crate) dtmf: (Dtmf, Dtmf),
     /// What happens between calls.
     pub(crate) mixes: Vec<(Now, Mix)>,
+    /// What two ends do at once, and before the answer.
+    pub(crate) races: Races,
     pub(crate) random: Random,
 }
 
@@ -156,7 +159,7 @@ impl Swarm {
         let kills = if r.chance(100) { 1 + r.below(3) } else { 0 };
         let start = Now::ZERO + SETTLED;
         let at = |r: &mut Random| start + r.millis(0, span_ms + 20_000);
-        Self {
+        let mut swarm = Self {
             seed,
             depth,
             fault: None,
@@ -180,8 +183,11 @@ impl Swarm {
             callees: callees(r, &features, depth, span_ms),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             mixes: crate::mix::draw(seed, span_ms),
+            races: Races::default(),
             random: random.fork(),
-        }
+        };
+        swarm.race();
+        swarm
     }
 
     /// The same world with a planted fault.
@@ -275,6 +281,7 @@ fn caller(r: &mut Random, features: &Features, depth: Depth, span_ms: u64) -> Ca
             // Drawn aside, so that the worlds of old seeds stay what they are.
             reliable: r.clone().fork().chance(250),
             dtmf: Dtmf::Auto,
+            early: Early::default(),
         },
         tcp: features.tcp && r.chance(400),
         gives_up,
@@ -359,6 +366,7 @@ fn callee(
             offers_late: features.late_offers && r.chance(300),
             reliable: r.clone().fork().chance(250),
             dtmf: Dtmf::Auto,
+            early: Early::default(),
         },
         tcp: !carrier && features.tcp && r.chance(400),
         crashes: (features.crashes && r.chance(200)).then(|| start + r.millis(0, span_ms + 20_000)),

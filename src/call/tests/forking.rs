@@ -203,6 +203,7 @@ fn what_one_fork_agreed_anew_does_not_bind_the_one_that_answers() {
     let offered = Event::Offered {
         session: SESSION(),
         body: Some(first.offer().unwrap()),
+        fork: 0,
     };
     rig.sip(LegId(1), offered);
     rig.answers(1, 1, Some(5_100));

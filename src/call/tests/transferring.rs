@@ -243,6 +243,7 @@ fn music_of_a_hold_that_a_failed_transfer_did_not_end_plays_again() {
         Event::Offered {
             session,
             body: offer,
+            fork: 0,
         },
     );
     rig.refer_to(CALLEE, 20_004);

@@ -11,6 +11,7 @@ use media::source::Clip;
 use media::tap::{Tap, TapFrame};
 use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
 use rtrb::Consumer;
+use sip::message::Name;
 use sip::sdp::{LocalMedia, Negotiation};
 use sip::ua::{Ending, Event as SipEvent, Invite, Reliable, SessionId};
 
@@ -33,12 +34,18 @@ pub(super) struct Live {
     /// Both ends have answered.
     pub(super) up: bool,
     pub(super) answer_at: Option<Now>,
+    /// When it offers anew before it answers.
+    pub(super) update_at: Option<Now>,
+    /// Its tone plays.
+    speaks: bool,
     pub(super) next_act: usize,
     pub(super) act_at: Option<Now>,
     /// The tone that the script waits for.
     pub(super) wanted: Option<f32>,
     ear: Consumer<TapFrame>,
     meter: ToneMeter,
+    /// What is heard before the call is up.
+    before: ToneMeter,
 }
 
 /// Frames of 20 ms between worker and ear: whoever listens each second loses nothing.
@@ -62,6 +69,8 @@ impl Line {
             while let Ok(frame) = live.ear.pop() {
                 if live.up {
                     live.meter.measure(&frame.left);
+                } else {
+                    live.before.measure(&frame.left);
                 }
             }
         }
@@ -69,7 +78,10 @@ impl Line {
 
     pub(super) fn due(&self) -> Option<Now> {
         match self {
-            Self::Live(live) => live.act_at.into_iter().chain(live.answer_at).min(),
+            Self::Live(live) => {
+                let times = [live.act_at, live.answer_at, live.update_at];
+                times.into_iter().flatten().min()
+            }
             Self::Idle | Self::Closing(_) => None,
         }
     }
@@ -79,6 +91,7 @@ impl Line {
             Self::Live(live) => Some(Heard {
                 tones: live.meter.tracks().copied().collect(),
                 frames: live.meter.frames(),
+                before: live.before.tracks().copied().collect(),
             }),
             Self::Idle | Self::Closing(_) => None,
         }
@@ -112,6 +125,7 @@ impl Phone {
         };
         // An offer in a provisional response would be a second kind of late offer: not this phone's.
         let reliable = match offer {
+            Some(_) if self.habits.early.pracks_with_offers => Reliable::ByUser,
             Some(_) if self.habits.reliable => Reliable::Required,
             Some(_) => Reliable::Supported,
             None => Reliable::No,
@@ -176,13 +190,22 @@ impl Phone {
             );
             return Some(());
         };
-        self.ua.progress(now, session, 180, None);
+        let early = self.habits.early;
+        let body = early.speaks.then(|| answer.clone());
+        let status = if early.speaks { 183 } else { 180 };
+        self.ua.progress(now, session, status, body);
         self.take_line(media, session, reserved, negotiation);
         if let Line::Live(live) = &mut self.line {
             live.answer_at = answer_at;
+            let half = answer_at.map(|at| now + (at - now) / 2);
+            live.update_at = half.filter(|_| early.speaks && early.updates);
         }
         self.answer = Some(answer);
         self.event(Event::Ringing);
+        if early.speaks {
+            self.speak(media);
+            self.event(Event::Speaking);
+        }
         Some(())
     }
 
@@ -201,6 +224,16 @@ impl Phone {
             return;
         };
         match event {
+            SipEvent::Progressed {
+                session,
+                body,
+                needs_answer,
+                response,
+                ..
+            } if session == live.session => {
+                let is_reliable = response.lists(Name::Require, "100rel");
+                self.on_progress(now, media, body, (is_reliable, needs_answer));
+            }
             SipEvent::Answered {
                 session,
                 body,
@@ -216,12 +249,15 @@ impl Phone {
                 }
             }
             SipEvent::Answered { session, body, .. } if session == live.session => {
+                // What came reliably holds, and whatever was agreed on since.
+                let before = live.negotiation.agreed().is_some();
                 match body.map(|body| live.negotiation.take_answer(&body)) {
                     Some(Ok(())) => self.is_up(now, media),
+                    _ if before => self.is_up(now, media),
                     _ => self.ua.end(now, session, Ending::default()),
                 }
             }
-            SipEvent::Offered { session, body } if session == live.session => {
+            SipEvent::Offered { session, body, .. } if session == live.session => {
                 let answer = match body {
                     Some(offer) => live.negotiation.answer(&offer),
                     None => live.negotiation.offer(),
@@ -267,36 +303,40 @@ impl Phone {
 
     /// The call stands: its tone starts, its script runs.
     fn is_up(&mut self, now: Now, media: &mut dyn MediaPlane) {
+        // What came before the answer is not this call's sound.
+        self.line.listen();
         let Line::Live(live) = &mut self.line else {
             return;
         };
         live.up = true;
         live.act_at = Some(now);
-        // What came before the answer is not this call's sound.
-        while live.ear.pop().is_ok() {}
-        let (worker, port) = (live.reserved.worker, live.reserved.port);
+        live.update_at = None;
         self.follow(media);
-        if let Some(clip) = tone_clip(self.plan.tone_hz) {
-            let play = Playback {
-                id: PlayId(1),
-                clips: vec![clip],
-                repeat: true,
-                shared_clock: false,
-            };
-            let _ = media.command(
-                worker,
-                PortCommand::Play {
-                    port,
-                    play: Box::new(play),
-                },
-            );
-        }
+        self.speak(media);
         self.event(Event::Up);
         self.follow_script(now, media);
     }
 
+    /// Its tone starts, unless it plays.
+    fn speak(&mut self, media: &mut dyn MediaPlane) {
+        let Line::Live(live) = &mut self.line else {
+            return;
+        };
+        let (worker, port) = (live.reserved.worker, live.reserved.port);
+        let clip = tone_clip(self.plan.tone_hz).filter(|_| !live.speaks);
+        let Some(clip) = clip else { return };
+        live.speaks = true;
+        let play = Box::new(Playback {
+            id: PlayId(1),
+            clips: vec![clip],
+            repeat: true,
+            shared_clock: false,
+        });
+        let _ = media.command(worker, PortCommand::Play { port, play });
+    }
+
     /// The port follows what was agreed.
-    fn follow(&self, media: &mut dyn MediaPlane) {
+    pub(super) fn follow(&self, media: &mut dyn MediaPlane) {
         let Line::Live(live) = &self.line else { return };
         let Reserved { worker, port, .. } = live.reserved;
         let update = port_update(port, live.negotiation.agreed());
@@ -334,11 +374,14 @@ impl Phone {
             negotiation,
             up: false,
             answer_at: None,
+            update_at: None,
+            speaks: false,
             next_act: 0,
             act_at: None,
             wanted: None,
             ear,
             meter: ToneMeter::new(&self.plan.listens_for, HEARS_DBFS),
+            before: ToneMeter::new(&self.plan.listens_for, HEARS_DBFS),
         }));
     }
 

@@ -11,6 +11,7 @@
 //!     └── INVITE ──▶ ringing ──(answer after)──────────▲
 //! ```
 
+mod early;
 mod line;
 mod plan;
 mod script;
@@ -33,7 +34,7 @@ use sip::ua::{
 use crate::call::DtmfVia;
 use line::Line;
 
-pub use plan::{Act, Answering, Habits, KeyHeard, PhonePlan};
+pub use plan::{Act, Answering, Early, Habits, KeyHeard, PhonePlan};
 
 /// What a phone wants done, and what happened to it.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub enum Event {
     Registered(Result<(), u16>),
     /// It rings.
     Ringing,
+    /// It rings, and speaks already.
+    Speaking,
     /// A call is up: both ends have answered.
     Up,
     /// The call was refused with that status.
@@ -71,6 +74,8 @@ pub struct Heard {
     pub tones: Vec<ToneTrack>,
     /// Frames measured.
     pub frames: u32,
+    /// The same tones before the call was up.
+    pub before: Vec<ToneTrack>,
 }
 
 /// A phone with one line.
@@ -203,6 +208,13 @@ impl Phone {
         let _ = self
             .ua
             .request_in(now, live.session, Method::Refer, &headers, None);
+    }
+
+    /// Offers anew what it has: a re-INVITE, or an UPDATE before the answer. Nothing while an offer of its own
+    /// is open.
+    pub fn offer_again(&mut self, now: Now, media: &mut dyn MediaPlane) {
+        self.reoffer(now);
+        self.drain(now, media);
     }
 
     /// Whether it has a password to register with.

@@ -44,6 +44,19 @@ pub struct Habits {
     pub reliable: bool,
     /// How its keys go, and which it understands.
     pub dtmf: Dtmf,
+    /// What it does before a call is answered.
+    pub early: Early,
+}
+
+/// What a phone does before a call is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Early {
+    /// Called, it speaks before it answers: its answer goes out in a 183.
+    pub speaks: bool,
+    /// Once the first exchange is complete it offers anew by UPDATE (RFC 3311 §5.1).
+    pub updates: bool,
+    /// Calling, it offers anew in the PRACK of a reliable response (RFC 3262 §5).
+    pub pracks_with_offers: bool,
 }
 
 /// A key that a phone was sent.
@@ -64,6 +77,7 @@ impl Default for Habits {
             offers_late: false,
             reliable: false,
             dtmf: Dtmf::Auto,
+            early: Early::default(),
         }
     }
 }

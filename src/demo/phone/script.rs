@@ -19,6 +19,7 @@ impl Phone {
                 return;
             };
             if !live.up {
+                self.update_when_due(now);
                 return self.answer_when_due(now, media);
             }
             let Some(at) = live.act_at else { return };

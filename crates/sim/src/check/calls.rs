@@ -26,6 +26,10 @@ struct Life {
 struct Seat {
     invited: Option<Now>,
     accepted: Option<Now>,
+    /// The 200 was held until the PRACK of what was said before it (RFC 3262 §3).
+    held: bool,
+    /// When the latest PRACK was answered.
+    pracked: Option<Now>,
     /// The ACK of the 200 came: from then on a BYE may follow at once (RFC 3261 §15).
     confirmed: Option<Now>,
     /// It asked for a transfer: its call may outlive it, whatever becomes of that.
@@ -98,7 +102,11 @@ impl Calls {
     pub(super) fn server_said(&mut self, now: Now, host: usize, seen: &Seen) {
         let seat = self.seats.entry(host).or_default();
         match (seen.method, seen.status) {
+            (Some(Method::Prack), 200..=299) => seat.pracked = Some(now),
             (Some(Method::Invite), 200..=299) => {
+                if seat.accepted.is_none() {
+                    seat.held = seat.pracked == Some(now);
+                }
                 seat.accepted.get_or_insert(now);
             }
             (Some(Method::Invite), 300..) if seat.accepted.is_none() => {
@@ -210,7 +218,7 @@ impl Calls {
                 "did not begin with its INVITE",
             );
             check(
-                seat.accepted == cdr.answered,
+                seat.accepted == cdr.answered || (seat.held && cdr.answered < seat.accepted),
                 "was not answered with its 200",
             );
             let could_say =

@@ -112,7 +112,7 @@ impl Checks {
 
     /// It arrives.
     pub(crate) fn arrived(&mut self, at: Side, host: usize, seen: &Seen) {
-        self.wire.arrived(self.now, at, seen);
+        self.wire.arrived(self.now, at, host, seen);
         if at == Side::Server {
             self.calls.server_heard(self.now, host, seen);
         }

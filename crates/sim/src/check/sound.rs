@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Duration;
+use media::dsp::ToneTrack;
 use tandem::call::CallId;
 use tandem::demo::phone::Heard;
 
@@ -25,6 +26,11 @@ impl Sounds {
         self.rooms.entry(call).or_default().extend([caller, callee]);
         self.partners.entry(caller).or_default().insert(callee);
         self.partners.entry(callee).or_default().insert(caller);
+    }
+
+    /// A host that rings speaks already, and another one waits.
+    pub(crate) fn may_hear(&mut self, host: usize, early: usize) {
+        self.partners.entry(host).or_default().insert(early);
     }
 
     /// Who has been in that call.
@@ -54,6 +60,15 @@ impl Sounds {
             .flatten()
             .map(|partner| tone_of(*partner));
         let tones: Vec<f32> = tones.by_ref().collect();
+        let loud = |track: &&ToneTrack| {
+            track.frames_present > STRAY_FRAMES && track.peak_dbfs >= STRAY_DBFS
+        };
+        let echo = |track: &&ToneTrack| loud(track) && (own - track.hz).abs() < 0.5;
+        if let Some(track) = heard.before.iter().find(echo) {
+            return Some(format!(
+                "host {host} heard itself before it was up: {track:?}"
+            ));
+        }
         for track in &heard.tones {
             if track.frames_present <= STRAY_FRAMES || track.peak_dbfs < STRAY_DBFS {
                 continue;

@@ -26,7 +26,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(bytes: &Bytes) -> Option<Self> {
+    pub(crate) fn of(bytes: &Bytes) -> Option<Self> {
         let message = Message::parse(bytes.clone()).ok()?;
         let cseq = message.cseq().ok()?;
         let mut call = DefaultHasher::new();
@@ -49,8 +49,9 @@ impl Seen {
     }
 }
 
-/// One INVITE: who sent it is part of its name.
-type Key = (u64, u32, bool);
+/// One INVITE: whether the server sent it is part of its name, and the phone at the other end, for a proxy may
+/// fork it to several.
+type Key = (u64, u32, bool, usize);
 
 #[derive(Debug)]
 struct Invite {
@@ -72,7 +73,7 @@ struct Invite {
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     invites: BTreeMap<Key, Invite>,
-    byes: BTreeMap<(u64, bool), u64>,
+    byes: BTreeMap<(u64, bool, usize), u64>,
 }
 
 impl Wire {
@@ -80,9 +81,9 @@ impl Wire {
         let ours = by == Side::Server;
         let who = if ours { "the server" } else { "a phone" };
         if seen.status > 0 {
-            return self.responded(ours, who, seen);
+            return self.responded(ours, (who, host), seen);
         }
-        let key = (seen.call, seen.cseq, ours);
+        let key = (seen.call, seen.cseq, ours, host);
         if seen.is(Method::Invite) {
             let invite = self.invites.entry(key).or_insert(Invite {
                 host,
@@ -108,7 +109,8 @@ impl Wire {
             return None;
         }
         if seen.is(Method::Bye) {
-            let before = *self.byes.entry((seen.call, ours)).or_insert(seen.whole);
+            let before = self.byes.entry((seen.call, ours, host));
+            let before = *before.or_insert(seen.whole);
             let again = before != seen.whole;
             return again.then(|| format!("{who} sent two different BYEs in one dialog"));
         }
@@ -133,11 +135,11 @@ impl Wire {
         None
     }
 
-    fn responded(&mut self, ours: bool, who: &str, seen: &Seen) -> Option<String> {
+    fn responded(&mut self, ours: bool, (who, host): (&str, usize), seen: &Seen) -> Option<String> {
         if !seen.is(Method::Invite) {
             return None;
         }
-        let Some(invite) = self.invites.get_mut(&(seen.call, seen.cseq, !ours)) else {
+        let Some(invite) = self.invites.get_mut(&(seen.call, seen.cseq, !ours, host)) else {
             return Some(format!("{who} answered an INVITE that nobody sent"));
         };
         if !invite.arrived {
@@ -164,7 +166,7 @@ impl Wire {
         }
     }
 
-    pub(super) fn arrived(&mut self, now: Now, at: Side, seen: &Seen) {
+    pub(super) fn arrived(&mut self, now: Now, at: Side, host: usize, seen: &Seen) {
         // An INVITE comes from the other side, a response answers what we sent.
         let ours = at == Side::Server;
         let sent_by_server = if seen.status > 0 { ours } else { !ours };
@@ -173,7 +175,7 @@ impl Wire {
         }
         let Some(invite) = self
             .invites
-            .get_mut(&(seen.call, seen.cseq, sent_by_server))
+            .get_mut(&(seen.call, seen.cseq, sent_by_server, host))
         else {
             return;
         };
@@ -189,7 +191,7 @@ impl Wire {
 
     pub(super) fn end(&self, crashed: &impl Fn(usize) -> bool) -> Vec<String> {
         let mut broken = Vec::new();
-        for ((call, cseq, by_server), invite) in &self.invites {
+        for ((call, cseq, by_server, _), invite) in &self.invites {
             // A phone that is gone owes nothing.
             let gone = crashed(invite.host);
             let (caller, callee) = if *by_server {
@@ -206,7 +208,7 @@ impl Wire {
             // A 2xx to a re-INVITE that crosses the BYE: its dialog is over, so is its repetition.
             let over = [false, true]
                 .iter()
-                .any(|by| self.byes.contains_key(&(*call, *by)));
+                .any(|by| self.byes.contains_key(&(*call, *by, host)));
             let moot = over && invite.inside && invite.last.is_some_and(|last| last.0 < 300);
             // What comes when the INVITE was given up long ago finds nobody; a 2xx ends with the callee's
             // BYE, a refusal with its own patience.

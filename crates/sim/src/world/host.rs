@@ -211,10 +211,16 @@ impl World<'_> {
         {
             match output {
                 Output::Transmit { bytes, .. } => {
-                    let Some(it) = self.hosts.get_mut(host).filter(|it| !it.crashed) else {
+                    if self.hosts.get(host).is_none_or(|it| it.crashed) {
+                        continue;
+                    }
+                    let seen = self.checks.sent(Side::Host(host), host, SERVER, &bytes);
+                    if !self.passes_proxy(host, &seen, &bytes) {
+                        continue;
+                    }
+                    let Some(it) = self.hosts.get_mut(host) else {
                         continue;
                     };
-                    let seen = self.checks.sent(Side::Host(host), host, SERVER, &bytes);
                     for at in it.up.carry(self.now).into_iter().flatten() {
                         self.plan(at, Task::ToServer(host, bytes.clone(), seen.clone()));
                     }
@@ -254,6 +260,22 @@ impl World<'_> {
                     self.checks.broken(what);
                 }
                 self.checks.sounds.begins(host);
+                if self.hearings.len() <= host {
+                    self.hearings.resize(host + 1, Vec::new());
+                }
+                if let Some(hearings) = self.hearings.get_mut(host) {
+                    hearings.push(heard);
+                }
+            }
+            Event::Speaking => {
+                self.checks
+                    .word(format!("host {host} speaks while it rings"));
+                // Whoever waits now may be whom it is rung for.
+                for (other, it) in self.hosts.iter().enumerate() {
+                    if other != host && !it.phone.is_idle() {
+                        self.checks.sounds.may_hear(other, host);
+                    }
+                }
             }
             Event::Up => {
                 it.is_up = true;
@@ -282,7 +304,10 @@ impl World<'_> {
         let caller = self.checks.calls.host_called(name);
         let is = |(index, it): &(usize, &Host)| match caller {
             Some(caller) => *index == caller,
-            None => it.phone.user() == name || (*index == 0 && name.starts_with('+')),
+            None => {
+                let user = it.phone.user();
+                user == name || (user == "carrier" && name.starts_with('+'))
+            }
         };
         let hosts = self.hosts.iter().enumerate().filter(is);
         hosts

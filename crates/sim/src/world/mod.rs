@@ -1,5 +1,6 @@
 //! The world: time, the network, the server and the phones, driven from one list of what comes next.
 
+mod forking;
 mod host;
 mod mixing;
 mod server;
@@ -19,7 +20,7 @@ use rtrb::Consumer;
 use tandem::call::{CallId, Cause, LegId};
 use tandem::center::{AgentId, Wish};
 use tandem::control::Control;
-use tandem::demo::phone::KeyHeard;
+use tandem::demo::phone::{Heard, KeyHeard};
 
 use crate::Random;
 use crate::check::{Checks, Seen, Side, Violation};
@@ -27,6 +28,7 @@ use crate::media::{Sent, Studio};
 use crate::mix::Mix;
 use crate::stage::{LONGEST, Stage};
 use crate::swarm::{Depth, SETTLED, Swarm};
+use forking::Forked;
 use host::{Host, Pair};
 
 /// Something that will happen.
@@ -45,6 +47,8 @@ enum Task {
     Wish(&'static str, bool),
     Kill,
     Listen,
+    /// A phone offers anew, against an offer of the server's that is on its way.
+    Glare(usize),
     /// Something between calls.
     Mix(Mix),
     Pair(Pair),
@@ -66,6 +70,8 @@ pub struct Report {
     pub lasted: Duration,
     /// How often two parties were found to hear each other.
     pub heard: usize,
+    /// What each host heard in its calls, one after the other.
+    pub hearings: Vec<Vec<Heard>>,
     /// The keys each host was sent.
     pub keys: Vec<Vec<KeyHeard>>,
     /// Steps the world took.
@@ -118,8 +124,12 @@ pub struct World<'a> {
     recordings: BTreeMap<CallId, Consumer<TapFrame>>,
     /// Who has the caller's part in a call whose caller has left: the name, and the hosts of it.
     successors: BTreeMap<CallId, (String, Vec<usize>)>,
+    /// INVITEs that the carrier's proxy forked.
+    forked: BTreeMap<(u64, u32), Forked>,
     /// Pairs that were looked at, and heard each other.
     heard: usize,
+    /// What each host heard in its calls, one after the other.
+    hearings: Vec<Vec<Heard>>,
     /// The first event of all.
     first: Option<tandem::control::Event>,
 }
@@ -160,7 +170,9 @@ impl<'a> World<'a> {
             planted: false,
             recordings: BTreeMap::new(),
             successors: BTreeMap::new(),
+            forked: BTreeMap::new(),
             heard: 0,
+            hearings: Vec::new(),
             first: None,
             swarm,
         };
@@ -195,6 +207,7 @@ impl<'a> World<'a> {
             bridged,
             lasted: self.checks.calls.lasted(),
             heard: self.heard,
+            hearings: self.hearings,
             keys: self
                 .hosts
                 .iter()
@@ -406,6 +419,9 @@ impl<'a> World<'a> {
                 }
                 self.plan(now + LISTEN, Task::Listen);
             }
+            Task::Glare(host) => self.with_phone(host, |host, now| {
+                host.phone.offer_again(now, &mut host.desk);
+            }),
             Task::Mix(mix) => self.on_mix(mix),
             Task::Pair(pair) => self.judge_pair(pair),
             Task::Look => self.look(),

@@ -2,6 +2,7 @@
 
 use clock::Duration;
 use media::worker::PortEvent;
+use sip::message::Method;
 use tandem::call::{CallId, Cdr, ClipRequest};
 use tandem::control::{Event, Output, What};
 use tandem::trunk::names::Answer;
@@ -133,14 +134,28 @@ impl World<'_> {
     }
 
     fn carry(&mut self, host: usize, bytes: &bytes::Bytes) {
-        let Some(it) = self.hosts.get_mut(host) else {
+        let Some(to) = self.hosts.get(host).map(|it| it.server_flow.remote) else {
             return;
         };
-        let to = it.server_flow.remote;
-        let arrivals = it.down.carry(self.now);
         let seen = self.checks.sent(Side::Server, host, to, bytes);
-        for at in arrivals.into_iter().flatten() {
-            self.plan(at, Task::ToHost(host, bytes.clone(), seen.clone()));
+        for phone in self.forks_of(host, &seen, bytes) {
+            if phone != host && seen.method == Some(Method::Invite) {
+                self.checks.sent(Side::Server, phone, to, bytes);
+            }
+            let Some(it) = self.hosts.get_mut(phone) else {
+                continue;
+            };
+            for at in it.down.carry(self.now).into_iter().flatten() {
+                self.plan(at, Task::ToHost(phone, bytes.clone(), seen.clone()));
+            }
+        }
+        let offers = matches!(seen.method, Some(Method::Invite | Method::Update));
+        if offers && seen.inside && self.swarm.races.glare > 0 {
+            let meets = self.mixer.chance(self.swarm.races.glare);
+            let at = self.now + self.mixer.millis(0, 3);
+            if meets {
+                self.plan(at, Task::Glare(host));
+            }
         }
     }
 

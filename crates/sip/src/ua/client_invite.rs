@@ -307,17 +307,23 @@ impl UserAgent {
         let proofs = session
             .map(|session| session.proofs.clone())
             .unwrap_or_default();
-        self.refuse_fork(now, tx, flow, response, proofs);
+        let session = match owner {
+            ClientOwner::Invite(id) => self.sessions.get_mut(id.0),
+            _ => None,
+        };
+        let bye_cseq = session.map(|session| session.next_cseq());
+        self.refuse_fork(now, (tx, flow), response, proofs, bye_cseq);
     }
 
-    /// Acknowledges and ends a dialog of a fork that answered second (§13.2.2.4).
+    /// Acknowledges and ends a dialog of a fork that answered second (§13.2.2.4). Its BYE comes after the PRACKs
+    /// and UPDATEs that the early dialog had: by the session's count, or beyond all of them if that is gone.
     fn refuse_fork(
         &mut self,
         now: Now,
-        tx: u64,
-        flow: crate::transport::Flow,
+        (tx, flow): (u64, crate::transport::Flow),
         response: &Message,
         proofs: Vec<(Name, String)>,
+        bye_cseq: Option<u32>,
     ) {
         let (Ok(dialog), Ok(cseq), Ok(call_id)) = (
             Dialog::of_caller(response, flow, ""),
@@ -344,7 +350,7 @@ impl UserAgent {
         };
         let bye = Draft {
             method: Method::Bye,
-            cseq: cseq.number + 1,
+            cseq: bye_cseq.unwrap_or_else(|| cseq.number.saturating_add(EARLY_REQUESTS)),
             proofs: Vec::new(),
             ..ack.clone()
         };
@@ -480,6 +486,9 @@ impl UserAgent {
         draft.map(|draft| draft.uri.clone()).unwrap_or_default()
     }
 }
+
+/// More requests than any early dialog sees; a gap in the numbers is allowed (§12.2.2).
+const EARLY_REQUESTS: u32 = 1_000;
 
 /// Finds or makes the early dialog of a response; `None` without a tag or beyond the limit.
 fn fork_of(

@@ -102,6 +102,8 @@ pub enum Event {
         session: SessionId,
         /// Their offer; `None` asks for ours.
         body: Option<Bytes>,
+        /// Whose it is before our INVITE is answered, as numbered by [`Event::Progressed`]; else 0.
+        fork: u32,
     },
     /// Our re-INVITE was answered, or in an early dialog our UPDATE, the offer in our PRACK, or the one in
     /// our reliable provisional response. 491 is retried inside, unless their offer is answered first:

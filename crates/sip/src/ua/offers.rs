@@ -326,7 +326,12 @@ impl UserAgent {
                 is_invite,
                 had_body: body.is_some(),
             };
-            ua.event(Event::Offered { session: id, body });
+            let fork = fork_of_request(session, request);
+            ua.event(Event::Offered {
+                session: id,
+                body,
+                fork,
+            });
             Fate::Stays
         });
     }
@@ -549,3 +554,12 @@ const TRIES_MAX: u8 = 8;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 /// Challenges of one response that are looked at: one per algorithm and then some.
 const CHALLENGES_MAX: usize = 8;
+
+/// The number of the early dialog of ours that a request of the peer belongs to; 0 for any other.
+fn fork_of_request(session: &Session, request: &Message) -> u32 {
+    let from = request.from().ok();
+    let tag = from.as_ref().and_then(|from| from.tag());
+    let mut forks = session.forks.iter();
+    let found = forks.position(|fork| Some(fork.dialog.remote_tag.as_str()) == tag);
+    found.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
+}

@@ -316,7 +316,11 @@ impl UserAgent {
                     had_body: true,
                 };
                 let body = Some(body);
-                self.event(Event::Offered { session: id, body });
+                self.event(Event::Offered {
+                    session: id,
+                    body,
+                    fork: 0,
+                });
             }
         }
     }
