@@ -11,6 +11,7 @@ mod phones;
 mod reloads;
 mod seeing;
 mod smoke;
+mod transfers;
 
 use anyhow::Result;
 
@@ -168,6 +169,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "transfer-fails",
         "the agent hands the caller to nobody",
         corners::transfer_fails,
+    ),
+    phones(
+        "caller-refers",
+        "the caller hands the agent on by REFER",
+        transfers::caller_refers,
+    ),
+    phones(
+        "transfer-refused",
+        "the caller hands the agent to a phone that is busy",
+        transfers::target_refuses,
+    ),
+    phones(
+        "attended-transfer",
+        "an agent asks a second phone and joins it with the caller behind the trunk",
+        transfers::attended,
     ),
     phones(
         "kamailio-front-udp",
