@@ -122,7 +122,9 @@ async fn ask(resolver: &TokioResolver, question: &Question) -> Answer {
                 }),
                 _ => None,
             };
-            let found = data.filter_map(read).take(RECORDS_MAX).collect();
+            let mut found: Vec<Naptr> = data.filter_map(read).collect();
+            found.sort_by_key(|it| (it.order, it.preference));
+            found.truncate(RECORDS_MAX);
             records(Records::Naptr(found), ttl)
         }
         Question::Srv(_) | Question::Addresses(_) => {
@@ -135,7 +137,9 @@ async fn ask(resolver: &TokioResolver, question: &Question) -> Answer {
                 }),
                 _ => None,
             };
-            let found = data.filter_map(read).take(RECORDS_MAX).collect();
+            let mut found: Vec<Srv> = data.filter_map(read).collect();
+            found.sort_by_key(|it| it.priority);
+            found.truncate(RECORDS_MAX);
             records(Records::Srv(found), ttl)
         }
     }
@@ -185,7 +189,7 @@ fn plain(name: &Name) -> Arc<str> {
 pub const AT_ONCE_MAX: usize = 32;
 /// How long one question may take, all servers and tries together.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(6);
-/// Records of one answer that are looked at.
+/// Records of one answer that are looked at, of the first priorities.
 const RECORDS_MAX: usize = 64;
 /// How long there is nothing where the zone does not say (no SOA).
 const NOTHING_SECS: u32 = 30;

@@ -20,3 +20,4 @@ mod sim_keys;
 mod sim_signalling;
 mod sim_swarm;
 mod sim_transfers;
+mod trunks;

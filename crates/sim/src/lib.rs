@@ -26,6 +26,7 @@ mod world;
 
 pub use check::Violation;
 pub use link::{Gilbert, Impairment, Link};
+pub use media::{Desk, Sent, Studio};
 pub use mix::Mix;
 pub use random::Random;
 pub use stage::Stage;

@@ -1,7 +1,10 @@
 //! A bench for one control shard: the production machines under a configuration and a dialplan as an
-//! operator writes them, peers that are a few lines of SIP, and media ports without sound.
+//! operator writes them, peers that are a few lines of SIP, and media ports: without sound, or with it
+//! and a tone of each peer.
 
+mod names;
 mod plane;
+mod sound;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,11 +25,14 @@ use tandem::control::{
 };
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
-    AbuseConfig, Alarm, Digests, Emergency, EndpointConfig, Registrar, RegistrarConfig,
+    AbuseConfig, Alarm, Digests, Emergency, EndpointConfig, Question, Registrar, RegistrarConfig,
     TrunkConfig, Trunks, TrunksConfig, UsageRow,
 };
 
+use media::worker::MediaPlane;
+use names::Names;
 use plane::Quiet;
+use sound::Sound;
 
 /// Where the shard listens, for datagrams.
 pub(crate) const SERVER: &str = "192.0.2.1:5060";
@@ -44,11 +50,34 @@ pub(crate) struct Lab {
     seen: HashSet<String>,
     acks: Vec<(SocketAddr, String)>,
     serial: u32,
+    sound: Option<Sound>,
+    names: Option<Names>,
+    /// Questions to DNS that nobody has answered.
+    asked: Vec<Question>,
 }
 
 impl Lab {
     /// A shard with the trunks, endpoints and emergency numbers of `toml`, and one dialplan file.
     pub(crate) fn new(toml: &str, plan: &str) -> Self {
+        Self::with_media(toml, plan, Box::new(Quiet::default()))
+    }
+
+    /// The same with production media workers, and ears at peers.
+    pub(crate) fn sounding(toml: &str, plan: &str) -> Self {
+        let sound = Sound::new();
+        let mut lab = Self::with_media(toml, plan, sound.plane());
+        lab.sound = Some(sound);
+        lab
+    }
+
+    /// Has questions to DNS answered, in real time, by the server at that address, from now on.
+    pub(crate) fn resolving(mut self, server: SocketAddr) -> Self {
+        self.names = Some(Names::new(server));
+        self.drain();
+        self
+    }
+
+    fn with_media(toml: &str, plan: &str, media: Box<dyn MediaPlane + Send>) -> Self {
         let config = Config::from_parts(toml.parse().unwrap(), []).unwrap();
         let trunks = TrunkConfig::read_all(config.trunks.clone(), REALM).unwrap();
         let endpoints = EndpointConfig::read_all(config.endpoints.clone(), REALM).unwrap();
@@ -87,7 +116,7 @@ impl Lab {
             registrar,
             plan: compile(plan),
             agents: Vec::new(),
-            media: Box::new(Quiet::default()),
+            media,
             wall: WallClock::new(Now::ZERO, NOON.parse().unwrap()),
             codecs: sip::sdp::Codec::ALL.to_vec(),
             inband_dtmf: false,
@@ -107,6 +136,9 @@ impl Lab {
             seen: HashSet::new(),
             acks: Vec::new(),
             serial: 0,
+            sound: None,
+            names: None,
+            asked: Vec::new(),
         }
     }
 
@@ -153,13 +185,26 @@ impl Lab {
     /// Lets time pass, deadline by deadline.
     pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
-        while let Some(due) = self.control.deadline().filter(|due| *due <= end) {
+        loop {
+            let sound = self.sound.as_ref().and_then(Sound::deadline);
+            let due = [self.control.deadline(), sound].into_iter().flatten().min();
+            let Some(due) = due.filter(|due| *due <= end) else {
+                break;
+            };
             self.now = self.now.max(due);
-            self.control.handle_timeout(self.now);
+            if let Some(sound) = &mut self.sound {
+                sound.run(self.now);
+            }
+            if self.control.deadline().is_some_and(|due| due <= self.now) {
+                self.control.handle_timeout(self.now);
+            }
             self.control.poll_media(self.now);
             self.drain();
         }
         self.now = end;
+        if let Some(sound) = &mut self.sound {
+            sound.run(end);
+        }
         self.control.poll_media(self.now);
         self.drain();
     }
@@ -174,6 +219,15 @@ impl Lab {
             .into_iter()
             .map(|(_, bytes)| Message::parse(bytes).unwrap())
             .collect()
+    }
+
+    /// Whether `remote` got a request of that method that nobody took yet; it stays.
+    pub(crate) fn has_sent(&self, remote: &str, method: Method) -> bool {
+        let remote: SocketAddr = remote.parse().unwrap();
+        self.sent.iter().any(|(to, bytes)| {
+            let message = (*to == remote).then(|| Message::parse(bytes.clone()).unwrap());
+            message.is_some_and(|it| it.method() == Some(method))
+        })
     }
 
     /// The INVITE that `remote` got, if it got one; everything else to it is dropped.
@@ -253,7 +307,7 @@ impl Lab {
     }
 
     /// Acknowledges the refusal of an INVITE.
-    fn acknowledge(&mut self, remote: &str, invite: &Message) {
+    pub(crate) fn acknowledge(&mut self, remote: &str, invite: &Message) {
         let via = invite.header(Name::Via).unwrap();
         let uri = invite.request_uri().unwrap();
         let call_id = invite.header(Name::CallId).unwrap();
@@ -281,6 +335,29 @@ impl Lab {
         }
         let bytes = reply.build().unwrap().bytes().clone();
         self.receive(remote, bytes);
+    }
+
+    /// A peer takes a request of ours, with nothing more to say.
+    pub(crate) fn takes(&mut self, remote: &str, request: &Message) {
+        let reply = Builder::response(request, 200, "OK").build().unwrap();
+        self.receive(remote, reply.bytes().clone());
+    }
+
+    /// A request of a caller within the dialog of its INVITE, which we answered so.
+    pub(crate) fn request(&mut self, remote: &str, answer: &Message, method: &str) {
+        self.serial += 1;
+        let header = |name| answer.header(name).unwrap();
+        let uri = answer.contact().unwrap().unwrap().uri;
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {remote};branch=z9hG4bKq{serial}\r\n\
+             From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {serial} {method}\r\n\
+             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+            serial = self.serial + 100,
+            from = header(Name::From),
+            to = header(Name::To),
+            call_id = header(Name::CallId),
+        );
+        self.receive(remote, text);
     }
 
     /// A request of a peer within the dialog of an INVITE of ours that it answered.
@@ -337,6 +414,9 @@ impl Lab {
                 header(Name::To), cseq.number
             )));
         }
+        if let Some(sound) = &mut self.sound {
+            sound.told(remote, message.body());
+        }
         self.sent.push((remote, bytes));
     }
 
@@ -344,9 +424,13 @@ impl Lab {
         loop {
             self.control.poll_media(self.now);
             let mut quiet = true;
+            if let Some(sound) = &mut self.sound {
+                sound.set_now(self.now);
+            }
             while let Some(output) = self.control.poll_output() {
                 quiet = false;
                 match output {
+                    Output::Resolve(question) => self.asked.push(question),
                     Output::Transmit { flow, bytes } => self.carry(flow.remote, bytes),
                     Output::Cdr(record) => self.records.push(*record),
                     Output::Event(Event { what, .. }) => self.events.push(what),
@@ -360,6 +444,7 @@ impl Lab {
                 self.control
                     .receive(self.now, flow(&remote.to_string()), ack.into());
             }
+            quiet &= !self.answer_names();
             if quiet {
                 return;
             }

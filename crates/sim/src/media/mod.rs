@@ -41,10 +41,13 @@ impl Mischief {
 
 /// A packet on its way out of a port.
 #[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    pub(crate) bytes: Box<[u8]>,
+pub struct Sent {
+    /// The port it left.
+    pub from: SocketAddr,
+    /// Whereto.
+    pub to: SocketAddr,
+    /// The packet.
+    pub bytes: Box<[u8]>,
 }
 
 enum Engine {
@@ -64,7 +67,7 @@ struct Station {
 }
 
 /// Every media port of the world.
-pub(crate) struct Studio {
+pub struct Studio {
     now: Now,
     stations: Vec<Station>,
     /// The port that has an RTP address.
@@ -79,6 +82,13 @@ pub(crate) struct Studio {
 pub(crate) const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
 impl Studio {
+    /// One sounding worker for a server that is well, and one for all phones: where a test has packets
+    /// of its own to deliver.
+    pub fn alone() -> Arc<Mutex<Self>> {
+        let studio = Self::new(1, true, Mischief::default(), Random::new(1));
+        Arc::new(Mutex::new(studio))
+    }
+
     /// `workers` for the server and, after them, one for all phones.
     pub(crate) fn new(workers: u8, sounding: bool, mischief: Mischief, random: Random) -> Self {
         let station = |_| Station {
@@ -115,12 +125,12 @@ impl Studio {
     }
 
     /// Time passes; nothing happens yet.
-    pub(crate) fn set_now(&mut self, now: Now) {
+    pub fn set_now(&mut self, now: Now) {
         self.now = now;
     }
 
     /// When [`Studio::run`] is next due; never while no port is open.
-    pub(crate) fn deadline(&self) -> Option<Now> {
+    pub fn deadline(&self) -> Option<Now> {
         let stations = self.stations.iter();
         let due = |station: &Station| {
             let told = station.events.front().map(|(at, _)| *at);
@@ -134,7 +144,7 @@ impl Studio {
     }
 
     /// Ticks every worker that is due.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         for index in 0..self.stations.len() {
             let Some(station) = self.stations.get_mut(index) else {
                 continue;
@@ -152,7 +162,7 @@ impl Studio {
     }
 
     /// A packet arrives.
-    pub(crate) fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &mut [u8]) {
+    pub fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &mut [u8]) {
         let even = SocketAddr::new(to.ip(), to.port() & !1);
         let lane = if to.port() & 1 == 0 {
             Lane::Rtp
@@ -179,7 +189,7 @@ impl Studio {
     }
 
     /// What left a port since this was last asked.
-    pub(crate) fn take_sent(&mut self) -> Vec<Sent> {
+    pub fn take_sent(&mut self) -> Vec<Sent> {
         std::mem::take(&mut self.sent)
     }
 
@@ -202,7 +212,7 @@ impl Studio {
     }
 
     /// The server's ports: reserved, and open.
-    pub(crate) fn server_ports(&self) -> (usize, usize) {
+    pub fn server_ports(&self) -> (usize, usize) {
         let phones = usize::from(self.phones());
         let servers = self.stations.iter().take(phones);
         servers.fold((0, 0), |(reserved, open), station| {
@@ -365,7 +375,7 @@ impl Studio {
 /// One party's end of the studio. Only one thread ever takes the lock: it is there because a media
 /// plane must be able to move to another.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub struct Desk {
     studio: Arc<Mutex<Studio>>,
     ip: IpAddr,
     phone: bool,
@@ -373,7 +383,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// The server's end.
-    pub(crate) fn server(studio: Arc<Mutex<Studio>>) -> Self {
+    pub fn server(studio: Arc<Mutex<Studio>>) -> Self {
         Self {
             studio,
             ip: SERVER_IP,

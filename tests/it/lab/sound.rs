@@ -1,0 +1,208 @@
+//! A bench's sound: the server's ports are production workers; each peer speaks a tone to where the
+//! server's description wants it, and hears what comes to where its own said.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clock::{Duration, Now};
+use media::Codec;
+use media::codec::{Decoder, Encoder};
+use media::dsp::{Goertzel, Tone};
+use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
+use media::worker::MediaPlane;
+use parking_lot::Mutex;
+use sim::{Desk, Studio};
+
+use super::Lab;
+
+/// The server's workers, and the peers' ears.
+pub(super) struct Sound {
+    studio: Arc<Mutex<Studio>>,
+    /// By the address that the peer's description names.
+    ears: BTreeMap<SocketAddr, Ear>,
+    next: Option<Now>,
+}
+
+/// One peer's mouth and ear: PCMA, a packet each 20 ms.
+struct Ear {
+    tone: Tone,
+    encoder: Encoder,
+    decoder: Decoder,
+    /// Where the server wants its audio.
+    to: Option<SocketAddr>,
+    packets: u16,
+    heard: Vec<i16>,
+}
+
+impl Sound {
+    pub(super) fn new() -> Self {
+        Self {
+            studio: Studio::alone(),
+            ears: BTreeMap::new(),
+            next: None,
+        }
+    }
+
+    /// The server's end.
+    pub(super) fn plane(&self) -> Box<dyn MediaPlane + Send> {
+        Box::new(Desk::server(self.studio.clone()))
+    }
+
+    pub(super) fn set_now(&mut self, now: Now) {
+        self.studio.lock().set_now(now);
+    }
+
+    /// When something sounds next.
+    pub(super) fn deadline(&self) -> Option<Now> {
+        let workers = self.studio.lock().deadline()?;
+        Some(self.next.map_or(workers, |next| next.min(workers)))
+    }
+
+    /// The server has said to a peer where it listens.
+    pub(super) fn told(&mut self, remote: SocketAddr, body: &[u8]) {
+        let text = String::from_utf8_lossy(body);
+        let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
+        let port = line("m=audio ").and_then(|it| it.split(' ').next()?.parse().ok());
+        if let (Some(ip), Some(port), Some(ear)) = (
+            line("c=IN IP4 ").and_then(|ip| ip.trim().parse().ok()),
+            port,
+            self.ears.get_mut(&audio(remote)),
+        ) {
+            ear.to = Some(SocketAddr::new(ip, port));
+        }
+    }
+
+    /// Lets workers tick and peers speak and hear, as far as it is time.
+    pub(super) fn run(&mut self, now: Now) {
+        let mut studio = self.studio.lock();
+        studio.set_now(now);
+        studio.run();
+        if self.next.is_none_or(|next| next <= now) {
+            self.next = Some(now + FRAME);
+            for (at, ear) in &mut self.ears {
+                if let Some(to) = ear.to {
+                    studio.deliver(*at, to, &mut ear.speak());
+                }
+            }
+        }
+        for sent in studio.take_sent() {
+            if let Some(ear) = self.ears.get_mut(&sent.to) {
+                ear.hear(&sent.bytes);
+            }
+        }
+    }
+}
+
+impl Ear {
+    fn new(hz: f32) -> Self {
+        Self {
+            tone: Tone::new(hz, SPOKEN_DBFS),
+            encoder: Encoder::new(Codec::Pcma),
+            decoder: Decoder::new(Codec::Pcma),
+            to: None,
+            packets: 0,
+            heard: Vec::new(),
+        }
+    }
+
+    fn speak(&mut self) -> [u8; HEADER_LEN + 160] {
+        let mut pcm = [0; 160];
+        self.tone.fill(&mut pcm);
+        let mut packet = [0; HEADER_LEN + 160];
+        let header = Header {
+            marker: self.packets == 0,
+            payload_type: 8,
+            sequence: Sequence(self.packets),
+            time: RtpTime(u32::from(self.packets) * 160),
+            ssrc: 0x0ea2,
+        };
+        self.packets = self.packets.wrapping_add(1);
+        let payload = write_header(&header, &mut packet).unwrap();
+        self.encoder.encode(&pcm, payload);
+        packet
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let Ok(packet) = Packet::parse(bytes) else {
+            return;
+        };
+        if packet.header().payload_type == 8 {
+            let mut out = [0; 160];
+            let count = self.decoder.decode(packet.payload(), &mut out);
+            self.heard.extend_from_slice(&out[..count]);
+        }
+    }
+}
+
+impl Lab {
+    /// A peer speaks a tone from now on, and hears.
+    pub(crate) fn speaks(&mut self, remote: &str, hz: f32) {
+        let sound = self.sound.as_mut().unwrap();
+        let at = audio(remote.parse().unwrap());
+        sound.ears.insert(at, Ear::new(hz));
+    }
+
+    /// The level in dBFS at which a peer hears a tone within the second that follows; the lowest there
+    /// is where it hears nothing.
+    pub(crate) fn level(&mut self, remote: &str, hz: f32) -> f32 {
+        let at = audio(remote.parse().unwrap());
+        self.pass(Duration::from_millis(300));
+        self.sound
+            .as_mut()
+            .unwrap()
+            .ears
+            .get_mut(&at)
+            .unwrap()
+            .heard
+            .clear();
+        self.pass(Duration::from_millis(700));
+        let sound = self.sound.as_ref().unwrap();
+        let heard = &sound.ears[&at].heard;
+        // Half a second and more, without a hole.
+        if heard.len() < 4_000 {
+            return f32::NEG_INFINITY;
+        }
+        Goertzel::new(hz, 8_000).dbfs(&heard[heard.len() - 4_000..])
+    }
+
+    /// Requires that each of two peers hears the other's tone as loud as it is spoken; the levels.
+    pub(crate) fn hear_each_other(&mut self, one: (&str, f32), other: (&str, f32)) -> (f32, f32) {
+        let levels = (self.level(one.0, other.1), self.level(other.0, one.1));
+        for level in [levels.0, levels.1] {
+            assert!(
+                (level - SPOKEN_DBFS).abs() < 1.0,
+                "{} hears {} Hz at {:.1} dBFS, {} hears {} Hz at {:.1}: {}",
+                one.0,
+                other.1,
+                levels.0,
+                other.0,
+                one.1,
+                levels.1,
+                self.troubles()
+            );
+        }
+        levels
+    }
+
+    /// Requires that nothing is left of any call: no call, no session, no media port.
+    pub(crate) fn nothing_is_left(&mut self) {
+        self.pass(Duration::from_secs(40));
+        let ports = self
+            .sound
+            .as_ref()
+            .map(|it| it.studio.lock().server_ports());
+        assert_eq!(self.control.holds(), (0, 0));
+        assert_eq!(ports.unwrap_or_default(), (0, 0));
+        assert_eq!(self.control.sip_counts().sessions, 0);
+    }
+}
+
+/// Where the descriptions of a bench's peers want audio.
+fn audio(remote: SocketAddr) -> SocketAddr {
+    SocketAddr::new(remote.ip(), 40_000)
+}
+
+/// How loud peers speak.
+const SPOKEN_DBFS: f32 = -10.0;
+const FRAME: Duration = Duration::from_millis(20);
