@@ -263,6 +263,8 @@ pub struct Counts {
     pub trunks: Vec<(String, u32)>,
     /// Calls that each trunk may have, of those that have a bound.
     pub trunk_caps: Vec<(String, u32)>,
+    /// The states of each trunk's targets and of our registration with it.
+    pub trunk_states: Vec<crate::control::TrunkStates>,
     /// What the SIP machine has done since the start.
     pub sip: SipCounts,
     /// How far control is behind, and what it has refused for that.

@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 
 use super::Counts;
 use crate::center::{AgentState, QueueSnapshot, Snapshot};
+use crate::control::TrunkStates;
+use crate::trunk::TargetState;
 
 /// Queues that were ever shown: one that is gone must read zero, not its last value for ever. The
 /// recorder is the process's, so is this; its bound is what operators name in a process's life.
 static SHOWN: parking_lot::Mutex<BTreeSet<String>> = parking_lot::Mutex::new(BTreeSet::new());
+
+/// The same of trunks.
+static TRUNKS: parking_lot::Mutex<BTreeSet<String>> = parking_lot::Mutex::new(BTreeSet::new());
 
 /// Tables, trunks, the SIP machine and its transports.
 pub(super) fn counts(counts: &Counts) {
@@ -30,6 +35,7 @@ pub(super) fn counts(counts: &Counts) {
         let label = [("trunk", trunk.clone())];
         metrics::gauge!("tandem_trunk_calls_max", &label).set(f64::from(*max));
     }
+    trunk_states(&counts.trunk_states);
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     gauge(
         "tandem_cpu_seconds",
@@ -80,6 +86,34 @@ pub(super) fn counts(counts: &Counts) {
             _ => metrics::counter!("tandem_sip_transport_total", "event" => event).absolute(count),
         }
     }
+}
+
+/// Four series for each trunk, and one more for each with which we register: names are the operator's.
+fn trunk_states(trunks: &[TrunkStates]) {
+    let show = |trunk: &str, targets: [(TargetState, usize); 4], registered: Option<bool>| {
+        for (state, count) in targets {
+            let labels = [
+                ("trunk", trunk.to_owned()),
+                ("state", state.name().to_owned()),
+            ];
+            metrics::gauge!("tandem_trunk_targets", &labels).set(count as f64);
+        }
+        if let Some(is) = registered {
+            let label = [("trunk", trunk.to_owned())];
+            metrics::gauge!("tandem_trunk_registered", &label).set(f64::from(u8::from(is)));
+        }
+    };
+    let mut gone = TRUNKS.lock().clone();
+    for trunk in trunks {
+        gone.remove(&trunk.name);
+        show(&trunk.name, trunk.targets, trunk.registered);
+    }
+    for name in gone {
+        show(&name, TargetState::ALL.map(|state| (state, 0)), None);
+    }
+    TRUNKS
+        .lock()
+        .extend(trunks.iter().map(|it| it.name.clone()));
 }
 
 /// Queues and agents.
@@ -179,6 +213,12 @@ mod tests {
         let told = Counts {
             trunks: vec![("acme".to_owned(), 2)],
             net: vec![("received", 7), ("connections", 3)],
+            trunk_states: vec![TrunkStates {
+                name: "acme".to_owned(),
+                targets: TargetState::ALL
+                    .map(|state| (state, usize::from(state == TargetState::Down))),
+                registered: Some(true),
+            }],
             ..Counts::default()
         };
         let shown = scrape(|| {
@@ -201,6 +241,23 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("tandem_sip_connections 3"), "{shown}");
+        let line = |state: &str, count: u8| {
+            let line = format!("tandem_trunk_targets{{trunk=\"acme\",state=\"{state}\"}} {count}");
+            assert!(shown.contains(&line), "{line}: {shown}");
+        };
+        line("down", 1);
+        line("up", 0);
+        assert!(
+            shown.contains("tandem_trunk_registered{trunk=\"acme\"} 1"),
+            "{shown}"
+        );
+        // A trunk that a reload takes away reads zero.
+        let later = scrape(|| {
+            counts(&told);
+            counts(&Counts::default());
+        });
+        let zero = "tandem_trunk_targets{trunk=\"acme\",state=\"down\"} 0";
+        assert!(later.contains(zero), "{later}");
         assert!(
             shown.contains("tandem_sip_transport_total{event=\"received\"} 7"),
             "{shown}"

@@ -74,6 +74,7 @@ fn target(port: u16) -> Target {
             credentials: None,
             max_forwards: 70,
             reliable: sip::ua::Reliable::Supported,
+            timers: None,
         }),
         media: media(port),
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use clock::Now;
+use sip::dialog::{TimerPolicy, TimerUse};
 
 use super::Failure;
 use super::remote::{Remote, RemoteArgs, segment};
 use crate::api::TrunkJson;
 use crate::config::{Config, Transport};
 use crate::io::dns::Dns;
-use crate::trunk::{HeaderRule, Hop, Located, NameCache, Speaks, TrunkConfig, hops};
+use crate::trunk::{HeaderRule, NameCache, Randomness, Speaks, TrunkConfig, hops, locate};
 
 #[derive(Debug, Args)]
 pub(super) struct TrunkArgs {
@@ -85,7 +86,9 @@ fn show(
             numbers(trunk, what, number, out)?;
         }
     }
-    let (hops, found) = look_up(config, trunk)?;
+    let mut dns = Asking::new(config)?;
+    let (hops, found) =
+        dns.ask(|speaks, names, random| hops(Now::ZERO, trunk, speaks, names, random));
     writeln!(out, "\ntargets, in the order of one draw by weight")?;
     let user = args.to.as_deref().unwrap_or("NUMBER");
     let user = sip::message::escape_user(&trunk.sent_number(user));
@@ -103,17 +106,65 @@ fn show(
     for trouble in &found.trouble {
         writeln!(out, "  -  {trouble}")?;
     }
-    if !trunk.headers.is_empty() {
-        writeln!(out, "\nheaders of an INVITE")?;
-        for rule in &trunk.headers {
-            match rule {
-                HeaderRule::Set(name, value) => writeln!(out, "  set     {name}: {value}")?,
-                HeaderRule::Add(name, value) => writeln!(out, "  add     {name}: {value}")?,
-                HeaderRule::Remove(name) => writeln!(out, "  remove  {name}")?,
-            }
+    headers("headers of an INVITE to it", &trunk.headers, out)?;
+    headers("headers of an INVITE from it", &trunk.headers_in, out)?;
+    sources(trunk, &mut dns, out)?;
+    timer(config, trunk, out)?;
+    Ok(!hops.is_empty())
+}
+
+fn headers(title: &str, rules: &[HeaderRule], out: &mut dyn Write) -> anyhow::Result<()> {
+    if !rules.is_empty() {
+        writeln!(out, "\n{title}")?;
+    }
+    for rule in rules {
+        match rule {
+            HeaderRule::Set(name, value) => writeln!(out, "  set     {name}: {value}")?,
+            HeaderRule::Add(name, value) => writeln!(out, "  add     {name}: {value}")?,
+            HeaderRule::Remove(name) => writeln!(out, "  remove  {name}")?,
         }
     }
-    Ok(!hops.is_empty())
+    Ok(())
+}
+
+/// Who may call by it.
+fn sources(trunk: &TrunkConfig, dns: &mut Asking, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "\nwho may call by it")?;
+    for source in &trunk.sources {
+        writeln!(out, "  {source}")?;
+    }
+    for name in &trunk.source_names {
+        let found = dns.ask(|speaks, names, random| locate(Now::ZERO, name, speaks, names, random));
+        let mut addresses: Vec<_> = found.targets.iter().map(|it| it.address.ip()).collect();
+        addresses.dedup();
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        match addresses.is_empty() {
+            true => writeln!(out, "  {name}: nobody ({})", found.trouble.join(", "))?,
+            false => writeln!(out, "  {name}: {}", addresses.join(", "))?,
+        }
+    }
+    if trunk.learns && trunk.targets.iter().any(|it| it.hop.host.name().is_some()) {
+        writeln!(out, "  whoever its targets are looked up to be")?;
+    }
+    Ok(())
+}
+
+/// What holds of session timers in its calls.
+fn timer(config: &Config, trunk: &TrunkConfig, out: &mut dyn Write) -> anyhow::Result<()> {
+    let usual = TimerPolicy {
+        how: TimerUse::default(),
+        expires: config.sip.session_expires,
+        least: config.sip.min_se,
+    };
+    let policy = trunk.timers.policy(usual);
+    let (expires, least) = (policy.expires.as_secs(), policy.least.as_secs());
+    let how = match policy.how {
+        TimerUse::Refuse => "refused".to_owned(),
+        TimerUse::Accept => format!("accepted from {least} s"),
+        TimerUse::Ask => format!("asked for with {expires} s, accepted from {least} s"),
+        TimerUse::Require => format!("required with {expires} s, accepted from {least} s"),
+    };
+    Ok(writeln!(out, "\nsession timer\n  {how}")?)
 }
 
 /// How a number is changed both ways, step by step.
@@ -138,41 +189,59 @@ fn numbers(
     Ok(())
 }
 
-/// Asks DNS until nothing more is to be asked.
-fn look_up(config: &Config, trunk: &TrunkConfig) -> anyhow::Result<(Vec<Hop>, Located)> {
-    let listeners = config.sip.listeners.iter().map(|listener| {
-        let transport = match listener.transport {
-            Transport::Udp => sip::transport::Transport::Udp,
-            Transport::Tcp => sip::transport::Transport::Tcp,
-            Transport::Tls => sip::transport::Transport::Tls,
-        };
-        (transport, listener.address.is_ipv6())
-    });
-    let (speaks, mut names) = (Speaks::of(listeners), NameCache::default());
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).context("the system has no randomness")?;
-    let seed = u64::from_le_bytes(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let dns = Dns::new(&config.dns.servers);
-    loop {
-        let mut state = seed;
-        let random = &mut || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            state >> 33
-        };
-        let (found, sum) = hops(Now::ZERO, trunk, &speaks, &mut names, random);
-        let mut asked = false;
-        while let Some(question) = names.poll_question() {
-            let answer = runtime.block_on(dns.answer(&question));
-            names.answered(Now::ZERO, &question, answer);
-            asked = true;
-        }
-        if !asked {
-            return Ok((found, sum));
+/// A resolver, and what it has found.
+struct Asking {
+    speaks: Speaks,
+    names: NameCache,
+    runtime: tokio::runtime::Runtime,
+    dns: Dns,
+    seed: u64,
+}
+
+impl Asking {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let listeners = config.sip.listeners.iter().map(|listener| {
+            let transport = match listener.transport {
+                Transport::Udp => sip::transport::Transport::Udp,
+                Transport::Tcp => sip::transport::Transport::Tcp,
+                Transport::Tls => sip::transport::Transport::Tls,
+            };
+            (transport, listener.address.is_ipv6())
+        });
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).context("the system has no randomness")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            speaks: Speaks::of(listeners),
+            names: NameCache::default(),
+            runtime,
+            dns: Dns::new(&config.dns.servers),
+            seed: u64::from_le_bytes(seed),
+        })
+    }
+
+    /// Walks until nothing more is to be asked: each time by the same lots.
+    fn ask<T>(&mut self, walk: impl Fn(&Speaks, &mut NameCache, Randomness<'_>) -> T) -> T {
+        loop {
+            let mut state = self.seed;
+            let random = &mut || {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state >> 33
+            };
+            let found = walk(&self.speaks, &mut self.names, random);
+            let mut asked = false;
+            while let Some(question) = self.names.poll_question() {
+                let answer = self.runtime.block_on(self.dns.answer(&question));
+                self.names.answered(Now::ZERO, &question, answer);
+                asked = true;
+            }
+            if !asked {
+                return found;
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of carriers beside their calls: names, health. The walk that keeps it fresh.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Now;
@@ -12,8 +13,9 @@ use super::hunting::{Hunts, Pending};
 use super::trouble::CarrierTrouble;
 use super::{Control, Event, Output, What};
 use crate::trunk::{
-    Answer, Health, HealthChange, Hop, NameCache, Ordered, Pong, Question, Registration,
-    RegistrationState, Speaks, Target, TargetHealth, TrunkConfig, hops, locate,
+    Answer, Health, HealthChange, Hop, Located, NameCache, NextHop, Ordered, Pong, Question,
+    Registration, RegistrationState, Speaks, Target, TargetHealth, TargetState, TrunkConfig, hops,
+    locate,
 };
 
 /// A trunk as the API and the operator see it.
@@ -29,6 +31,17 @@ pub struct TrunkSnapshot {
     pub targets: Vec<TargetHealth>,
     /// Our registration with it: where it stands, for how long, why.
     pub registration: Option<(RegistrationState, Duration, String)>,
+}
+
+/// A trunk in figures: what a gauge shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkStates {
+    /// Its name.
+    pub name: String,
+    /// How many of its targets are in each state.
+    pub targets: [(TargetState, usize); 4],
+    /// Whether we are registered with it; `None` where we do not want to be.
+    pub registered: Option<bool>,
 }
 
 /// Everything about carriers that outlives a call.
@@ -50,6 +63,8 @@ pub(super) struct Carriers {
     pub(super) registers: HashMap<RequestId, String>,
     /// Registrations are to be taken back: the server goes down.
     pub(super) leaving: bool,
+    /// Names of access lists, by trunk, of which it was told that they are nobody's.
+    nobodies: BTreeSet<(String, String)>,
     /// When names were walked last, and when they are to be walked again.
     walked: Now,
     walk_at: Option<Now>,
@@ -67,6 +82,7 @@ impl Carriers {
             registrations: BTreeMap::new(),
             registers: HashMap::new(),
             leaving: false,
+            nobodies: BTreeSet::new(),
             walked: now,
             walk_at: Some(now),
         }
@@ -105,6 +121,23 @@ impl Control {
             }
         };
         self.trunks.trunks().map(snapshot).collect()
+    }
+
+    /// How many targets of each trunk are in each state, and whether we are registered with it where we
+    /// want to be.
+    pub fn trunk_states(&self, now: Now) -> Vec<TrunkStates> {
+        let states = |(trunk, _): (&std::sync::Arc<TrunkConfig>, u32)| {
+            let targets = self.carriers.health.get(&trunk.name);
+            let targets = targets.map(Health::targets).unwrap_or_default();
+            let count = |state| targets.iter().filter(|it| it.state == state).count();
+            let registration = self.carriers.registrations.get(&trunk.name);
+            TrunkStates {
+                name: trunk.name.clone(),
+                targets: TargetState::ALL.map(|state| (state, count(state))),
+                registered: registration.map(|it| it.stands(now)),
+            }
+        };
+        self.trunks.trunks().map(states).collect()
     }
 
     /// Sends an OPTIONS to each target of a trunk now; `false` if there is no such trunk.
@@ -152,20 +185,14 @@ impl Control {
         let trunks: Vec<_> = self.trunks.trunks().map(|(it, _)| it.clone()).collect();
         let stays = |name: &String| trunks.iter().any(|trunk| trunk.name == *name);
         self.carriers.health.retain(|name, _| stays(name));
+        self.carriers.nobodies.retain(|(name, _)| stays(name));
         for trunk in &trunks {
             let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
             let random = &mut || self.random.next();
             let (found, _) = hops(now, trunk, speaks, names, random);
             let addresses = found.iter().map(|hop| hop.target.address.ip()).collect();
-            let registrar = trunk.registration.as_ref().map(|it| {
-                let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
-                locate(now, &it.registrar, speaks, names, &mut || {
-                    self.random.next()
-                })
-            });
-            let registrar = registrar.map(|it| it.targets).unwrap_or_default();
-            let registrar = registrar.iter().map(|it| it.address.ip()).collect();
-            self.trunks.learn(&trunk.name, addresses, registrar);
+            let others = self.other_sources(now, trunk);
+            self.trunks.learn(&trunk.name, addresses, others);
             let health = self.carriers.health.entry(trunk.name.clone()).or_default();
             health.configure(trunk.health);
             health.set_targets(now, &found, || self.random.next());
@@ -173,6 +200,35 @@ impl Control {
         self.carriers.walked = now;
         self.carriers.walk_at = self.carriers.names.deadline(now);
         self.ask_names();
+    }
+
+    /// Who may call by a trunk besides its targets: where we are registered, and the names of `addresses`.
+    fn other_sources(&mut self, now: Now, trunk: &TrunkConfig) -> Vec<IpAddr> {
+        let mut found = Vec::new();
+        let registrar = trunk.registration.as_ref().map(|it| &it.registrar);
+        let named = trunk.source_names.iter().map(|name| (name, true));
+        for (hop, is_named) in registrar.map(|it| (it, false)).into_iter().chain(named) {
+            let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
+            let located = locate(now, hop, speaks, names, &mut || self.random.next());
+            found.extend(located.targets.iter().map(|it| it.address.ip()));
+            if is_named {
+                self.tell_source(now, (&trunk.name, hop), &located);
+            }
+        }
+        found
+    }
+
+    /// Tells once that a name of an access list is nobody's, until it is somebody's.
+    fn tell_source(&mut self, now: Now, (trunk, name): (&str, &NextHop), located: &Located) {
+        let key = (trunk.to_owned(), name.to_string());
+        if !located.targets.is_empty() {
+            self.carriers.nobodies.remove(&key);
+        } else if !located.asking && self.carriers.nobodies.insert(key.clone()) {
+            let (trunk, name) = key;
+            let why = located.trouble.clone();
+            let trouble = CarrierTrouble::NoSource { trunk, name, why };
+            self.tell(now, What::Trouble(trouble.explanation()));
+        }
     }
 
     /// Hands out the questions that were noted.
@@ -186,11 +242,7 @@ impl Control {
     }
 
     /// A trunk's hops in the order in which a call should try them, and what is in the way.
-    pub(super) fn hops_of(
-        &mut self,
-        now: Now,
-        trunk: &TrunkConfig,
-    ) -> (Ordered, crate::trunk::Located) {
+    pub(super) fn hops_of(&mut self, now: Now, trunk: &TrunkConfig) -> (Ordered, Located) {
         let (speaks, names) = (&self.carriers.speaks, &mut self.carriers.names);
         let (found, sum) = hops(now, trunk, speaks, names, &mut || self.random.next());
         self.ask_names();

@@ -15,13 +15,14 @@
 use bytes::Bytes;
 use clock::Now;
 use sip::auth::{Denied, DenyReason};
+use sip::dialog::TimerPolicy;
 use sip::message::{Message, Method};
 use sip::transport::{Flow, Transport};
 use sip::ua::Belongs;
 
 use super::inbound::ALLOWED;
 use super::{Control, Event, GuardCounts, Output, Refusal, What};
-use crate::trunk::{Admission, Ban};
+use crate::trunk::{Admission, Ban, TrunkConfig};
 
 /// What a request that is not taken gets to hear.
 type Answer = (u16, Vec<(String, String)>);
@@ -41,7 +42,10 @@ impl Control {
         let known = self.trunks.may_speak(flow);
         match Message::parse(bytes.clone()) {
             Ok(message) => {
+                let rewritten = self.trunks.rewritten(&message, flow.remote);
+                let message = rewritten.unwrap_or(message);
                 if self.lets_in(now, flow, &message, known) {
+                    self.ua.set_timers(self.timers_decided());
                     self.ua.receive_message(now, flow, &message, known);
                 }
             }
@@ -54,6 +58,19 @@ impl Control {
         {
             self.trunks.release(now, admitted);
         }
+    }
+
+    /// The session timer of the call that the request would begin.
+    fn timers_decided(&self) -> Option<TimerPolicy> {
+        match &self.decided {
+            Some(Admission::Trunk(call)) => Some(self.timers_of(&call.trunk)),
+            _ => None,
+        }
+    }
+
+    /// The session timer of a trunk's calls.
+    pub(super) fn timers_of(&self, trunk: &TrunkConfig) -> TimerPolicy {
+        trunk.timers.policy(self.ua.config().timers())
     }
 
     /// Whether a source is heard: not while it is banned.

@@ -375,12 +375,28 @@ impl Control {
                     .header(Name::SessionExpires)
                     .unwrap_or_default()
                     .to_owned(),
-                least: self.ua.config().min_se.as_secs().to_string(),
+                least: self.ua.timers().least.as_secs().to_string(),
+                key: self
+                    .timer_key(flow, "min")
+                    .unwrap_or("sip.min_se".to_owned()),
+            },
+            None if status == 421 => Signalling::NoTimer {
+                key: self.timer_key(flow, "mode").unwrap_or_default(),
             },
             None => Signalling::Merged,
         };
         let why = Refusal::Signalling(why);
         self.note_refusal(now, status, &why, Some((request, flow)));
+    }
+
+    /// The key of the session timer of the trunk that a source belongs to.
+    fn timer_key(&self, flow: Flow, key: &str) -> Option<String> {
+        let (trunk, _) = self.trunks.owner_entry(flow.remote)?;
+        let given = match key {
+            "min" => trunk.timers.least.is_some(),
+            _ => true,
+        };
+        given.then(|| format!("trunks.{}.session_timer.{key}", trunk.name))
     }
 
     /// An INVITE without credentials from nobody of ours by name: a carrier that is not listed is asked

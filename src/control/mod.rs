@@ -74,7 +74,7 @@ use hunting::Dialled;
 use random::Random;
 use waiting::Waiting;
 
-pub use carriers::TrunkSnapshot;
+pub use carriers::{TrunkSnapshot, TrunkStates};
 pub use event::{CallSnapshot, Event, What};
 pub use facts::RequestFacts;
 pub use gate::{Gate, Pass};

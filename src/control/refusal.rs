@@ -182,6 +182,13 @@ pub enum Signalling {
         asked: String,
         /// The least that is taken.
         least: String,
+        /// The key that says so.
+        key: String,
+    },
+    /// A peer that knows no session timer, on a trunk that requires one (RFC 4028).
+    NoTimer {
+        /// The key that says so.
+        key: String,
     },
     /// The same request came by another way (RFC 3261 §8.2.2.2).
     Merged,
@@ -493,6 +500,7 @@ impl Signalling {
                 _ => "sip-malformed",
             },
             Self::Interval { .. } => "sip-session-interval",
+            Self::NoTimer { .. } => "sip-session-timer-required",
             Self::Merged => "sip-loop",
         }
     }
@@ -540,12 +548,17 @@ impl Signalling {
 
     fn other_parts(&self) -> Parts {
         match self {
-            Self::Interval { asked, least } => parts(
+            Self::NoTimer { key } => parts(
+                "a peer that supports session timers (RFC 4028)",
+                "an INVITE without timer in Supported",
+                &format!("have the peer support them, or set {key} = \"ask\""),
+            ),
+            Self::Interval { asked, least, key } => parts(
                 &format!("Session-Expires of at least {least} s"),
                 &format!("{} s", printable(asked)),
                 &format!(
                     "have the peer try again with the Min-SE of our 422 (RFC 4028 §7.3), or set \
-                     sip.min_se = \"{}s\"",
+                     {key} = \"{}s\"",
                     printable(asked)
                 ),
             ),

@@ -2,6 +2,7 @@
 
 use clock::Now;
 use media::worker::IpFamily;
+use sip::dialog::TimerPolicy;
 use sip::message::{Uri, escape_user};
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Flow;
@@ -28,6 +29,7 @@ struct Place {
     /// Who calls, numbers in the form of this peer, and what its policy shows of it.
     identity: Identity,
     policy: IdentityPolicy,
+    timers: Option<TimerPolicy>,
 }
 
 impl Control {
@@ -113,6 +115,7 @@ impl Control {
                 credentials: None,
                 identity: shown.clone(),
                 policy: IdentityPolicy::ENDPOINT,
+                timers: None,
             })
         };
         let unreached = contacts.iter().find_map(|contact| match contact.way {
@@ -184,6 +187,7 @@ impl Control {
             credentials: self.credentials_of(&config, flow),
             identity: self.sent_by(call, &config, shown),
             policy: config.identity,
+            timers: Some(self.timers_of(&config)),
         })
     }
 
@@ -273,6 +277,7 @@ impl Control {
                 max_forwards: hops.saturating_sub(1),
                 // The call makes the offer, so that no reliable response holds one.
                 reliable: Reliable::Supported,
+                timers: place.timers,
             }),
             media,
         })

@@ -25,6 +25,15 @@ pub enum CarrierTrouble {
         /// The trunk.
         trunk: String,
     },
+    /// A name of the access list has no address.
+    NoSource {
+        /// The trunk.
+        trunk: String,
+        /// The name.
+        name: String,
+        /// What is in the way.
+        why: Vec<String>,
+    },
     /// DNS does not answer.
     NameDead {
         /// The question.
@@ -41,6 +50,7 @@ impl CarrierTrouble {
             Self::NotLocated { .. } => "trunk-not-located",
             Self::AllDown { .. } => "trunk-all-down",
             Self::Unregistered { .. } => "trunk-unregistered",
+            Self::NoSource { .. } => "trunk-source-not-located",
             Self::NameDead { .. } => "dns-no-answer",
         }
     }
@@ -72,6 +82,14 @@ impl CarrierTrouble {
                     "see GET /v1/trunks for the registrar's answer; set trunks.{trunk}.unregistered = \
                      \"dial\" to call nevertheless"
                 ),
+            ),
+            Self::NoSource { trunk, name, why } => (
+                format!("an address of {name} in trunks.{trunk}.addresses"),
+                match why.as_slice() {
+                    [] => "none".to_owned(),
+                    why => printable(&why.join(", ")),
+                },
+                format!("correct the name, or write the addresses that trunk {trunk} calls from"),
             ),
             Self::NameDead { question, why } => (
                 format!("an answer to {question}"),

@@ -82,12 +82,12 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {
             let net = edge.net_counts.named().to_vec();
-            let _ = reply.send(counts(control, net));
+            let _ = reply.send(counts(now, control, net));
         }
     }
 }
 
-fn counts(control: &mut Control, net: Vec<(&'static str, u64)>) -> Counts {
+fn counts(now: Now, control: &mut Control, net: Vec<(&'static str, u64)>) -> Counts {
     let overload = control.overload_counts();
     let sip = control.sip_counts();
     let (calls, ports) = control.holds();
@@ -105,6 +105,7 @@ fn counts(control: &mut Control, net: Vec<(&'static str, u64)>) -> Counts {
             .map(|(trunk, calls)| (trunk.name.clone(), calls))
             .collect(),
         trunk_caps: caps.collect(),
+        trunk_states: control.trunk_states(now),
         sip: SipCounts {
             malformed: sip.malformed,
             strays: sip.strays,

@@ -250,6 +250,7 @@ async fn call_as(server: &Server, name: &str, password: &str) {
         }),
         max_forwards: 70,
         reliable: sip::ua::Reliable::No,
+        timers: None,
     };
     let mut now = clock::Now::ZERO;
     ua.invite(now, invite).unwrap();

@@ -62,11 +62,19 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 22] = [
+const GAUGES: [(&str, &str); 24] = [
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",
         "Calls in progress by trunk, both ways",
+    ),
+    (
+        "tandem_trunk_targets",
+        "Targets of each trunk by state, as OPTIONS and calls find them",
+    ),
+    (
+        "tandem_trunk_registered",
+        "Whether our registration with a trunk stands, where one is wanted",
     ),
     ("tandem_queue_waiting", "Calls that wait, by queue"),
     (

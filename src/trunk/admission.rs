@@ -22,6 +22,7 @@ use super::hop::Host;
 use super::identity::{Identity, user_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
+use super::rewrite::HeaderRule;
 use super::secrets::{Digests, Secrets};
 use super::source::Source;
 
@@ -319,12 +320,26 @@ impl Trunks {
         result.unwrap_or_else(Admission::Refused)
     }
 
-    /// Takes what a trunk's targets and its registrar were looked up to be. Without `addresses` the
-    /// targets' hosts may call; the registrar's always may: calls come from where we are registered.
-    pub fn learn(&mut self, trunk: &str, targets: Vec<IpAddr>, registrar: Vec<IpAddr>) {
+    /// An INVITE that begins a call, as the rules of its trunk want it read (`headers_in`); `None` where
+    /// none changes it.
+    pub fn rewritten(&self, request: &Message, remote: SocketAddr) -> Option<Message> {
+        let begins = request.method() == Some(Method::Invite)
+            && request.to().is_ok_and(|to| to.tag().is_none());
+        let mut trunks = self.trunks.values();
+        if !begins || trunks.all(|trunk| trunk.config.headers_in.is_empty()) {
+            return None;
+        }
+        let rules = &self.owner_entry(remote)?.0.headers_in;
+        (!rules.is_empty()).then(|| HeaderRule::received(rules, request))?
+    }
+
+    /// Takes what a trunk's targets, and its registrar and the names of `addresses`, were looked up to be.
+    /// Without `addresses` the targets' hosts may call; the others always may: calls come from where we
+    /// are registered.
+    pub fn learn(&mut self, trunk: &str, targets: Vec<IpAddr>, others: Vec<IpAddr>) {
         if let Some(trunk) = self.trunks.get_mut(trunk) {
             let targets = targets.into_iter().filter(|_| trunk.config.learns);
-            trunk.learned = targets.chain(registrar).map(Source::host).collect();
+            trunk.learned = targets.chain(others).map(Source::host).collect();
         }
     }
 
@@ -397,7 +412,8 @@ impl Trunks {
         };
         let entries = self.trunks.values().flat_map(|trunk| {
             let near = |&entry: &Source| Some((entry.nearness(flow.remote)?, &trunk.config, entry));
-            trunk.config.sources.iter().filter_map(near)
+            let sources = trunk.config.sources.iter().chain(&trunk.learned);
+            sources.filter_map(near)
         });
         let nearest = entries
             .max_by_key(|(bits, ..)| *bits)

@@ -372,6 +372,9 @@ impl TargetHealth {
 }
 
 impl TargetState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Up, Self::Draining, Self::Down];
+
     /// As logs, metrics and the API say it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -40,6 +40,7 @@ mod rewrite;
 mod route;
 mod secrets;
 mod source;
+mod timers;
 
 #[cfg(test)]
 mod tests;
@@ -86,3 +87,4 @@ pub use route::{
 };
 pub use secrets::{Digests, Secrets};
 pub use source::Source;
+pub use timers::TimerConfig;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sip::message::Name;
+use sip::message::{Message, Name};
 
 use crate::config::{ConfigError, Section};
 
@@ -24,7 +24,7 @@ pub struct NumberRule {
     pub replace: String,
 }
 
-/// One item of `headers`: what is changed in an INVITE to the carrier, in order.
+/// One item of `headers` or `headers_in`: what is changed in an INVITE, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderRule {
     /// In place of every header of that name.
@@ -106,15 +106,15 @@ impl NumberRule {
 }
 
 impl HeaderRule {
-    /// Reads the list `headers` of a trunk.
+    /// Reads the list `headers` or `headers_in` of a trunk.
     ///
     /// # Errors
     /// [`ConfigError`] with key, rule and value: a name that is protected, a value with a line break.
-    pub(super) fn read_all(file: &mut Section) -> Result<Vec<Self>, ConfigError> {
-        let items = file.tables("headers", "remove")?.unwrap_or_default();
+    pub(super) fn read_all(file: &mut Section, key: &str) -> Result<Vec<Self>, ConfigError> {
+        let items = file.tables(key, "remove")?.unwrap_or_default();
         if items.len() > RULES_MAX {
             let rule = format!("at most {RULES_MAX} rules");
-            return Err(file.refuse("headers", &rule, &items.len().to_string()));
+            return Err(file.refuse(key, &rule, &items.len().to_string()));
         }
         items.into_iter().map(Self::read).collect()
     }
@@ -158,14 +158,41 @@ impl HeaderRule {
         Ok(rule)
     }
 
+    /// Applies rules to a request as it came, in order: what no rule names stays byte for byte. `None` if
+    /// that makes it no message.
+    pub fn received(rules: &[Self], request: &Message) -> Option<Message> {
+        let mut lines: Vec<(String, Vec<u8>)> = request
+            .lines()
+            .map(|line| (line.name_text().to_owned(), line.raw().to_vec()))
+            .collect();
+        let line = |name: &String, value: &String| {
+            let raw = format!("{name}: {value}\r\n").into_bytes();
+            (name.clone(), raw)
+        };
+        for rule in rules {
+            match rule {
+                Self::Set(name, value) => {
+                    lines.retain(|(other, _)| !same(name, other));
+                    lines.push(line(name, value));
+                }
+                Self::Add(name, value) => lines.push(line(name, value)),
+                Self::Remove(name) => lines.retain(|(other, _)| !same(name, other)),
+            }
+        }
+        let (method, uri) = (request.method_str()?, request.request_uri()?);
+        let mut bytes = format!("{method} {uri} SIP/2.0\r\n").into_bytes();
+        for (_, raw) in &lines {
+            bytes.extend_from_slice(raw.trim_ascii_end());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(request.body());
+        Message::parse(bytes.into()).ok()
+    }
+
     /// Applies rules to the headers of an INVITE, in order.
     pub fn apply(rules: &[Self], headers: &mut Vec<(String, String)>) {
         for rule in rules {
-            let same = |name: &str, other: &str| {
-                name.eq_ignore_ascii_case(other)
-                    || (Name::from_text(name) == Name::from_text(other)
-                        && !matches!(Name::from_text(name), Name::Other))
-            };
             match rule {
                 Self::Set(name, value) => {
                     headers.retain(|(other, _)| !same(name, other));
@@ -176,6 +203,13 @@ impl HeaderRule {
             }
         }
     }
+}
+
+/// Whether two names are of one header, however each is spelled.
+fn same(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+        || (Name::from_text(name) == Name::from_text(other)
+            && !matches!(Name::from_text(name), Name::Other))
 }
 
 /// RFC 3261 §25.1: `token`, as header names use it.

@@ -17,6 +17,11 @@ pub struct Source {
 pub(super) const SOURCE_RULE: &str = "an address (203.0.113.7), a network whose host bits are zero \
                                (203.0.113.0/24), or an address and a port (203.0.113.7:5060)";
 
+/// What an entry of a trunk's `addresses` must look like.
+pub(super) const ADDRESS_RULE: &str = "an address (203.0.113.7), a network whose host bits are zero \
+                               (203.0.113.0/24), an address and a port (203.0.113.7:5060), or a name \
+                               (sip.carrier.example)";
+
 impl Source {
     /// Everything of both families.
     pub const ANYWHERE: [Self; 2] = [

@@ -141,6 +141,7 @@ impl Phone {
             credentials: self.credentials(),
             max_forwards: 70,
             reliable,
+            timers: None,
         };
         let Ok(session) = self.ua.invite(now, invite) else {
             media.release(reserved.worker, reserved.port);

@@ -16,7 +16,8 @@ use super::super::outbound::RegistrationConfig;
 use super::super::rewrite::{HeaderRule, NumberRules};
 use super::super::route::Routing;
 use super::super::secrets::Secrets;
-use super::super::source::{SOURCE_RULE, Source};
+use super::super::source::{ADDRESS_RULE, Source};
+use super::super::timers::TimerConfig;
 use super::{check_name, codecs, digest, list, target};
 use crate::config::{ConfigError, Section};
 
@@ -27,6 +28,8 @@ pub struct TrunkConfig {
     pub name: String,
     /// Who may call by it: the access list of true sources (`addresses`).
     pub sources: Vec<Source>,
+    /// Names among `addresses`: whatever they are looked up to be may call by it too.
+    pub source_names: Vec<NextHop>,
     /// Where its calls are sent (`send_to`, `transport`).
     pub targets: Vec<SendTo>,
     /// How they are led from target to target (`redirect`, `target_timeout`).
@@ -37,8 +40,12 @@ pub struct TrunkConfig {
     pub registration: Option<RegistrationConfig>,
     /// What becomes of prefixes (`numbers`).
     pub rules: NumberRules,
-    /// What is changed in the headers of an INVITE (`headers`).
+    /// What is changed in the headers of an INVITE to the carrier (`headers`).
     pub headers: Vec<HeaderRule>,
+    /// What is changed in those of an INVITE from the carrier, before anything reads it (`headers_in`).
+    pub headers_in: Vec<HeaderRule>,
+    /// The session timer of its calls (`session_timer`).
+    pub timers: TimerConfig,
     /// How the targets are watched (`health`).
     pub health: Option<HealthConfig>,
     /// The name that its certificate must have, over TLS; the numeric address if `None` (`tls_name`).
@@ -88,12 +95,15 @@ impl TrunkConfig {
         Self {
             name: name.to_owned(),
             sources: Vec::new(),
+            source_names: Vec::new(),
             targets: Vec::new(),
             routing: Routing::USUAL,
             proxy: None,
             registration: None,
             rules: NumberRules::default(),
             headers: Vec::new(),
+            headers_in: Vec::new(),
+            timers: TimerConfig::default(),
             health: None,
             tls_name: None,
             inbound: None,
@@ -113,7 +123,7 @@ impl TrunkConfig {
 
     /// Whether it is known by its credentials alone, wherever it comes from.
     pub fn is_roaming(&self) -> bool {
-        self.sources.is_empty() && self.targets.is_empty()
+        self.sources.is_empty() && self.source_names.is_empty() && self.targets.is_empty()
     }
 
     /// A number in the form in which it goes to the carrier.
@@ -130,21 +140,30 @@ impl TrunkConfig {
         check_name(&file, &name)?;
         let transport = file.one_of("transport", &target::TRANSPORTS)?;
         let targets = target::send_to(&mut file, transport)?;
-        let named = list(&mut file, "addresses", SOURCE_RULE, |text| {
-            text.parse().ok()
-        })?;
+        let named = addresses(&mut file)?;
         let learns = named.is_none();
-        let sources = named.unwrap_or_else(|| targets.iter().filter_map(numeric).collect());
+        let (sources, source_names) = named.unwrap_or_else(|| {
+            let sources = targets.iter().filter_map(numeric).collect();
+            (sources, Vec::new())
+        });
         let inbound = digest::inbound(&mut file, realm)?;
-        if sources.is_empty() && targets.is_empty() && inbound.is_none() {
+        let nobody = sources.is_empty() && source_names.is_empty() && targets.is_empty();
+        if nobody && inbound.is_none() {
             return Err(file.missing("addresses", "who may call by it, or send_to"));
+        }
+        let headers_in = HeaderRule::read_all(&mut file, "headers_in")?;
+        if nobody && !headers_in.is_empty() {
+            // Whose it is shows when it has proven itself: by then it was read.
+            return Err(file.missing("addresses", "whose calls they are, beside headers_in"));
         }
         let trunk = Self {
             routing: target::routing(&mut file)?,
             proxy: target::proxy(&mut file, transport)?,
             registration: RegistrationConfig::read(&mut file, &targets)?,
             rules: NumberRules::read(file.section("numbers")?)?,
-            headers: HeaderRule::read_all(&mut file)?,
+            headers: HeaderRule::read_all(&mut file, "headers")?,
+            headers_in,
+            timers: TimerConfig::read(file.section("session_timer")?)?,
             health: HealthConfig::read(file.section("health")?)?,
             inbound,
             credentials: digest::credentials(&mut file)?,
@@ -164,11 +183,45 @@ impl TrunkConfig {
             name,
             learns,
             sources,
+            source_names,
             targets,
         };
         file.finish()?;
         Ok(trunk)
     }
+}
+
+/// Addresses and networks, and names that have to be looked up.
+type AccessList = (Vec<Source>, Vec<NextHop>);
+
+/// Reads the access list.
+fn addresses(file: &mut Section) -> Result<Option<AccessList>, ConfigError> {
+    let read = |text: &str| match text.parse() {
+        Ok(source) => Some((Some(source), None)),
+        Err(_) => Some((None, Some(name_of(text)?))),
+    };
+    let Some(items) = list(file, "addresses", ADDRESS_RULE, read)? else {
+        return Ok(None);
+    };
+    let (sources, names): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+    let names: Vec<NextHop> = names.into_iter().flatten().collect();
+    if names.len() > NAMES_MAX {
+        let rule = format!("at most {NAMES_MAX} names");
+        return Err(file.refuse("addresses", &rule, &names.len().to_string()));
+    }
+    Ok(Some((sources.into_iter().flatten().collect(), names)))
+}
+
+/// A name of an access list. Its last label begins with a letter: what does not is a mistyped address.
+fn name_of(text: &str) -> Option<NextHop> {
+    let host = Host::parse(text)?;
+    let last = host.name()?.rsplit('.').next()?;
+    let is_name = last.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_name.then_some(NextHop {
+        host,
+        port: None,
+        transport: None,
+    })
 }
 
 /// The access-list entry of a target that is an address.
@@ -226,4 +279,6 @@ const SEND_FORMS: [(&str, SendForm); 3] = [
     ("digits", SendForm::Digits),
     ("national", SendForm::National),
 ];
+/// Names in one access list: each costs questions to DNS for as long as the server runs.
+const NAMES_MAX: usize = 16;
 const COUNTRY_RULE: &str = "two capital letters of ISO 3166-1, such as \"FR\"";

@@ -1,6 +1,7 @@
 //! Sections of the file become trunks and endpoints, or an error with key, rule and value.
 
 use sip::auth::Algorithm;
+use sip::dialog::{TimerPolicy, TimerUse};
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
@@ -64,6 +65,108 @@ fn every_key_of_a_trunk_is_read() {
         Numbers::of("FR", SendForm::National).unwrap()
     );
     assert!(!trunk.identity.trust);
+}
+
+#[test]
+fn names_of_an_access_list_are_read_beside_addresses() {
+    let read = trunks("addresses = [\"203.0.113.7\", \"Gate.Acme.example\"]");
+    let trunk = read.unwrap().remove(0);
+    assert_eq!(trunk.sources, [Source::host([203, 0, 113, 7].into())]);
+    let names: Vec<String> = trunk.source_names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["gate.acme.example"]);
+    assert!(!trunk.learns && !trunk.is_roaming());
+    for wrong in [
+        "203.0.113.1-9",
+        "203.0.113.300",
+        "gate.acme.example:5060",
+        "a b",
+        "",
+    ] {
+        let read = trunks(&format!("addresses = [\"{wrong}\"]"));
+        let error = read.unwrap_err().to_string();
+        assert!(
+            error.contains("or a name (sip.carrier.example), have"),
+            "{error}"
+        );
+    }
+    let many: Vec<String> = (0..17).map(|n| format!("\"h{n}.example\"")).collect();
+    let error = trunks(&format!("addresses = [{}]", many.join(", "))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "trunks.acme.addresses: want at most 16 names, have \"17\""
+    );
+}
+
+#[test]
+fn a_session_timer_is_read_and_its_mistakes_are_told() {
+    let usual = TimerPolicy {
+        how: TimerUse::Ask,
+        expires: clock::Duration::from_secs(1_800),
+        least: clock::Duration::from_secs(90),
+    };
+    let policy = |text: &str| {
+        let read = trunks(&format!(
+            "addresses = [\"1.2.3.4\"]|session_timer = {{ {text} }}"
+        ));
+        let policy = read.unwrap().remove(0).timers.policy(usual);
+        (policy.how, policy.expires.as_secs(), policy.least.as_secs())
+    };
+    assert_eq!(policy(""), (TimerUse::Ask, 1_800, 90));
+    assert_eq!(policy("mode = \"refuse\""), (TimerUse::Refuse, 1_800, 90));
+    assert_eq!(
+        policy("mode = \"require\", expires = \"10m\", min = \"2m\""),
+        (TimerUse::Require, 600, 120)
+    );
+    // The trunk's own word is followed where it crosses the server's.
+    assert_eq!(policy("min = \"1h\""), (TimerUse::Ask, 3_600, 3_600));
+    for (text, want) in [
+        (
+            "mode = \"of\"",
+            "session_timer.mode: want \"refuse\" or \"accept\" or \"ask\" or \"require\", have \"of\"",
+        ),
+        (
+            "min = \"10s\"",
+            "session_timer.min: want a time such as \"20s\", from 90s to 24h, have \"10s\"",
+        ),
+        (
+            "min = \"20m\", expires = \"10m\"",
+            "session_timer.min: want no more than expires beside it, have \"1200s\"",
+        ),
+        (
+            "mode = \"refuse\", expires = \"10m\"",
+            "session_timer.expires: want nothing beside mode = \"refuse\", have \"600s\"",
+        ),
+        (
+            "expire = \"10m\"",
+            "session_timer.expire: no such key; did you mean expires?",
+        ),
+    ] {
+        let read = trunks(&format!(
+            "addresses = [\"1.2.3.4\"]|session_timer = {{ {text} }}"
+        ));
+        let error = read.unwrap_err().to_string();
+        assert!(error.ends_with(want), "{error}");
+    }
+}
+
+#[test]
+fn rules_for_headers_that_come_are_read_like_those_for_headers_that_go() {
+    let read = trunks("addresses = [\"1.2.3.4\"]|headers_in = [\"Diversion\"]");
+    let remove = HeaderRule::Remove("Diversion".to_owned());
+    assert_eq!(read.unwrap().remove(0).headers_in, [remove]);
+    for (text, want) in [
+        (
+            "addresses = [\"1.2.3.4\"]|headers_in = [{ set = \"Via\", value = \"x\" }]",
+            "a header that the signalling does not live by",
+        ),
+        (
+            "inbound_user = \"a\"|inbound_password = \"b\"|headers_in = [\"Diversion\"]",
+            "whose calls they are, beside headers_in",
+        ),
+    ] {
+        let error = trunks(text).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
 }
 
 #[test]
@@ -154,7 +257,7 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
         ),
         (
             "addresses = [\"203.0.113.7/24\"]",
-            "trunks.acme.addresses: want an address (203.0.113.7), a network whose host bits are zero (203.0.113.0/24), or an address and a port (203.0.113.7:5060), have \"203.0.113.7/24\"",
+            "trunks.acme.addresses: want an address (203.0.113.7), a network whose host bits are zero (203.0.113.0/24), an address and a port (203.0.113.7:5060), or a name (sip.carrier.example), have \"203.0.113.7/24\"",
         ),
         (
             "send_to = [\"203.0.113.700\"]",

@@ -562,6 +562,7 @@ fn invite(flow: Path, offer: Option<Bytes>, reliable: Reliable) -> Invite {
         credentials: Some(Credentials::password("alice", "sesame")),
         max_forwards: 70,
         reliable,
+        timers: None,
     }
 }
 

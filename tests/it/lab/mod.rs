@@ -424,7 +424,7 @@ impl Lab {
         loop {
             self.control.poll_media(self.now);
             let mut quiet = true;
-            if let Some(sound) = &mut self.sound {
+            if let Some(sound) = &self.sound {
                 sound.set_now(self.now);
             }
             while let Some(output) = self.control.poll_output() {

@@ -49,7 +49,7 @@ impl Sound {
         Box::new(Desk::server(self.studio.clone()))
     }
 
-    pub(super) fn set_now(&mut self, now: Now) {
+    pub(super) fn set_now(&self, now: Now) {
         self.studio.lock().set_now(now);
     }
 

@@ -3,7 +3,9 @@
 
 mod hunting;
 mod named;
+mod refreshed;
 mod registering;
+mod rewritten;
 mod watched;
 mod zone;
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tandem::control::What;
 
 use super::zone::{Mood, NOTHING_SECS, Zone};
-use super::{CALLER, ONE, TWO, a_thousand_calls, final_of, invite_at, ms, talk};
+use super::{CALLER, ONE, THREE, TWO, a_thousand_calls, final_of, invite_at, ms, talk};
 use crate::lab::Lab;
 
 const BY_NAME: &str = "send_to = [\"acme.example\"]";
@@ -21,6 +21,11 @@ const WHOLE: &str = "
 
 fn lab(acme: &str, zone: &Zone) -> Lab {
     super::lab(acme).resolving(zone.address)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a resolver takes real time")]
+fn real_time() -> Instant {
+    Instant::now()
 }
 
 fn call(lab: &mut Lab) {
@@ -139,7 +144,7 @@ fn a_name_server_that_does_not_answer_costs_a_bounded_time_and_what_was_known_st
     let zone = Zone::serve("acme.example 5 A 10.9.1.1");
     let mut known = lab("send_to = [\"acme.example:5060\"]", &zone);
     zone.is(Mood::Silent);
-    let begun = Instant::now();
+    let begun = real_time();
     known.pass(ms(6_000));
     let took = begun.elapsed();
     println!(
@@ -149,7 +154,12 @@ fn a_name_server_that_does_not_answer_costs_a_bounded_time_and_what_was_known_st
     assert!(took.as_secs_f32() < 7.0, "{took:?}");
     call(&mut known);
     let invite = invite_at(&mut known, ONE);
-    println!("by what was known: {}", talk(&mut known, ONE, &invite));
+    known.reply(ONE.0, &invite, 200, "");
+    let heard = known.hear_each_other(CALLER, ONE);
+    println!(
+        "by what was known: heard at {:.1} and {:.1} dBFS",
+        heard.0, heard.1
+    );
     // The control: nothing was known. The call is refused and says why.
     let mut unknown = lab("send_to = [\"new.example:5060\"]", &zone);
     call(&mut unknown);
@@ -175,7 +185,7 @@ fn what_is_no_answer_is_none_and_what_is_too_long_comes_by_tcp_and_is_bounded() 
     for mood in [Mood::Garbage, Mood::Fails] {
         let zone = Zone::serve(WHOLE);
         zone.is(mood);
-        let begun = Instant::now();
+        let begun = real_time();
         let mut lab = lab("send_to = [\"one.acme.example:5060\"]", &zone);
         call(&mut lab);
         assert!(
@@ -216,4 +226,59 @@ fn what_is_no_answer_is_none_and_what_is_too_long_comes_by_tcp_and_is_bounded() 
     assert!(!rerouted, "{}", lab.troubles());
     let invite = invite_at(&mut lab, ONE);
     talk(&mut lab, ONE, &invite);
+}
+
+const NAMED_SOURCE: &str = "send_to = [\"10.9.1.1\"]\naddresses = [\"gate.acme.example\"]";
+
+/// An access list may have names: who they are now may call, and nobody else.
+// covers: RFC 3263 §4.2
+#[test]
+fn a_name_in_addresses_lets_in_whom_it_is_looked_up_to_be_and_follows_its_changes() {
+    let zone = Zone::serve("gate.acme.example 60 A 10.9.1.2");
+    let mut lab = lab(NAMED_SOURCE, &zone);
+    assert_eq!(calls_by(&mut lab, TWO.0), Some("acme"));
+    // The control: its neighbour is nobody, nor is the host of send_to.
+    assert_eq!(calls_by(&mut lab, THREE.0), None);
+    assert_eq!(calls_by(&mut lab, ONE.0), None);
+    assert!(
+        lab.troubles().contains("trunk-unknown-source"),
+        "{}",
+        lab.troubles()
+    );
+    zone.becomes("gate.acme.example 60 A 10.9.1.3");
+    lab.pass(ms(61_000));
+    assert_eq!(calls_by(&mut lab, THREE.0), Some("acme"));
+    assert_eq!(calls_by(&mut lab, TWO.0), None, "it has moved");
+    // While the name server fails, what was known holds.
+    zone.is(Mood::Fails);
+    lab.pass(ms(61_000));
+    assert_eq!(calls_by(&mut lab, THREE.0), Some("acme"));
+}
+
+/// Whether a call from there is taken, and by which trunk.
+fn calls_by(lab: &mut Lab, remote: &str) -> Option<&'static str> {
+    lab.take(ONE.0);
+    lab.invite(remote, "+15550001", "");
+    lab.pass(ms(20));
+    // The plan calls out by the same trunk.
+    lab.invited(ONE.0).map(|invite| {
+        lab.reply(ONE.0, &invite, 486, "");
+        "acme"
+    })
+}
+
+#[test]
+fn a_name_in_addresses_that_is_nobody_is_told_once_with_its_fix() {
+    let zone = Zone::serve("other.example 60 A 10.9.1.2");
+    let mut lab = lab(NAMED_SOURCE, &zone);
+    lab.pass(ms(120_000));
+    let told = lab.troubles();
+    let lines: Vec<&str> = told.lines().collect();
+    let want = "trunk-source-not-located: want an address of gate.acme.example in \
+                trunks.acme.addresses, have gate.acme.example has no address; correct the name, or write \
+                the addresses that trunk acme calls from";
+    assert_eq!(lines, [want]);
+    zone.becomes("gate.acme.example 60 A 10.9.1.2");
+    lab.pass(ms(61_000));
+    assert_eq!(calls_by(&mut lab, TWO.0), Some("acme"));
 }

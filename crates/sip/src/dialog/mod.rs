@@ -3,7 +3,8 @@
 mod session_timer;
 
 pub use session_timer::{
-    Agreement, Refresher, SessionTimer, TooBrief, agree_as_callee, agree_as_caller,
+    Agreement, Refresher, SessionTimer, TimerPolicy, TimerRefusal, TimerUse, agree_as_callee,
+    agree_as_caller,
 };
 
 use crate::message::{Message, Name, NameAddr, ParseError, Uri};

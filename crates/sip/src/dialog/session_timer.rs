@@ -52,9 +52,53 @@ pub struct Agreement {
     pub peer_supports: bool,
 }
 
-/// The interval asked for is below our minimum: 422 with Min-SE (§9).
+/// How an end uses session timers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimerUse {
+    /// As one that has never heard of them.
+    Refuse,
+    /// Where the peer asks for one.
+    Accept,
+    /// Asks for one, and runs it alone where the peer knows none.
+    #[default]
+    Ask,
+    /// Has no session with a peer that knows none.
+    Require,
+}
+
+/// What an end wants of a session's timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooBrief;
+pub struct TimerPolicy {
+    /// How it is used.
+    pub how: TimerUse,
+    /// The interval that we like: what we ask for, and what longer ones are shortened to.
+    pub expires: Duration,
+    /// The shortest interval that we accept (§5).
+    pub least: Duration,
+}
+
+/// Why a request is refused for its timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerRefusal {
+    /// The interval asked for is below our minimum: 422 with Min-SE (§9).
+    TooBrief,
+    /// It requires a timer, and we have none: 420 (RFC 3261 §8.2.2.3).
+    Unsupported,
+    /// It knows no timer, and we require one: 421 (RFC 3261 §21.4.16).
+    Missing,
+}
+
+impl TimerPolicy {
+    /// Whether Supported names the extension.
+    pub fn is_known(&self) -> bool {
+        self.how != TimerUse::Refuse
+    }
+
+    /// Whether a request of ours asks for a timer that does not run yet.
+    pub fn asks(&self) -> bool {
+        matches!(self.how, TimerUse::Ask | TimerUse::Require)
+    }
+}
 
 impl SessionTimer {
     /// Starts the timer, or starts it anew, at the moment of the 2xx.
@@ -115,30 +159,38 @@ impl Agreement {
     }
 }
 
-/// What we answer a request with (§9): `ours` is the interval we like, `min_se` the least we take.
+/// What we answer a request with (§9); `None`: no timer.
 ///
 /// # Errors
-/// [`TooBrief`] when a caller that understands 422 asks for less than `min_se`.
+/// [`TimerRefusal`] when the request is refused instead.
 pub fn agree_as_callee(
     request: &Message,
-    ours: Duration,
-    min_se: Duration,
-) -> Result<Agreement, TooBrief> {
+    policy: &TimerPolicy,
+) -> Result<Option<Agreement>, TimerRefusal> {
     let peer_supports = request.lists(Name::Supported, "timer");
+    let peer_requires = request.lists(Name::Require, "timer");
+    match policy.how {
+        TimerUse::Refuse if peer_requires => return Err(TimerRefusal::Unsupported),
+        TimerUse::Refuse => return Ok(None),
+        TimerUse::Require if !peer_supports && !peer_requires => {
+            return Err(TimerRefusal::Missing);
+        }
+        TimerUse::Accept | TimerUse::Ask | TimerUse::Require => {}
+    }
     let Ok(Some(asked)) = request.session_expires() else {
-        // The caller does not ask: the timer is ours to run.
-        return Ok(Agreement {
-            interval: ours,
+        // The caller does not ask: the timer is ours to run, if we want one.
+        return Ok(policy.asks().then_some(Agreement {
+            interval: policy.expires,
             refresher: Refresher::Us,
             peer_supports,
-        });
+        }));
     };
     let interval = Duration::from_secs(asked.seconds.into());
-    if interval < min_se && peer_supports {
-        return Err(TooBrief);
+    if interval < policy.least && peer_supports {
+        return Err(TimerRefusal::TooBrief);
     }
     let least = request.min_se().ok().flatten().unwrap_or(0);
-    let most = ours.max(Duration::from_secs(least.into()));
+    let most = policy.expires.max(Duration::from_secs(least.into()));
     let refresher = match asked.params.get("refresher") {
         Some(who) if who.eq_ignore_ascii_case("uas") => Refresher::Us,
         _ if peer_supports => Refresher::Peer,
@@ -146,16 +198,17 @@ pub fn agree_as_callee(
     };
     // A proxy may ask for less than a minute on behalf of a caller that knows no 422.
     let interval = interval.min(most).max(Duration::from_secs(30));
-    Ok(Agreement {
+    Ok(Some(Agreement {
         interval,
         refresher,
         peer_supports,
-    })
+    }))
 }
 
 /// What the 2xx to our request agreed on; `None`: no timer (§7.2).
-pub fn agree_as_caller(response: &Message) -> Option<Agreement> {
-    let given = response.session_expires().ok().flatten()?;
+pub fn agree_as_caller(response: &Message, policy: &TimerPolicy) -> Option<Agreement> {
+    let given = response.session_expires().ok().flatten();
+    let given = given.filter(|_| policy.is_known())?;
     let refresher = match given.params.get("refresher") {
         Some(who) if who.eq_ignore_ascii_case("uas") => Refresher::Peer,
         _ => Refresher::Us,

@@ -117,30 +117,93 @@ fn the_callee_answers_each_combination_of_the_callers_wishes() {
         ),
     ];
     for (headers, (secs, refresher, peer_supports)) in table {
-        let agreed = agree_as_callee(&invite(headers), 30 * MINUTE, Duration::from_secs(90));
+        let agreed = agree_as_callee(&invite(headers), &policy(TimerUse::Ask));
         let interval = Duration::from_secs(secs);
         assert_eq!(
             agreed,
-            Ok(Agreement {
+            Ok(Some(Agreement {
                 interval,
                 refresher,
                 peer_supports
-            }),
+            })),
             "{headers}"
         );
     }
     let brief = invite("Supported: timer\r\nSession-Expires: 89\r\n");
     assert_eq!(
-        agree_as_callee(&brief, 30 * MINUTE, Duration::from_secs(90)),
-        Err(TooBrief)
+        agree_as_callee(&brief, &policy(TimerUse::Ask)),
+        Err(TimerRefusal::TooBrief)
     );
+}
+
+fn policy(how: TimerUse) -> TimerPolicy {
+    TimerPolicy {
+        how,
+        expires: 30 * MINUTE,
+        least: Duration::from_secs(90),
+    }
+}
+
+// covers: RFC 4028 §9, RFC 3261 §8.2.2.3, RFC 3261 §21.4.16
+#[test]
+fn the_callees_policy_decides_whether_there_is_a_timer_and_who_is_refused() {
+    use TimerRefusal::{Missing, TooBrief, Unsupported};
+    let table = [
+        // What the INVITE says; refuse, accept, ask, require.
+        ("", [Ok(None), Ok(None), Ok(Some(1_800)), Err(Missing)]),
+        (
+            "Supported: timer\r\n",
+            [Ok(None), Ok(None), Ok(Some(1_800)), Ok(Some(1_800))],
+        ),
+        (
+            "Supported: timer\r\nSession-Expires: 600\r\n",
+            [Ok(None), Ok(Some(600)), Ok(Some(600)), Ok(Some(600))],
+        ),
+        (
+            "Require: timer\r\nSupported: timer\r\nSession-Expires: 600\r\n",
+            [
+                Err(Unsupported),
+                Ok(Some(600)),
+                Ok(Some(600)),
+                Ok(Some(600)),
+            ],
+        ),
+        (
+            "Session-Expires: 600\r\n",
+            [Ok(None), Ok(Some(600)), Ok(Some(600)), Err(Missing)],
+        ),
+        (
+            "Supported: timer\r\nSession-Expires: 60\r\n",
+            [Ok(None), Err(TooBrief), Err(TooBrief), Err(TooBrief)],
+        ),
+    ];
+    let uses = [
+        TimerUse::Refuse,
+        TimerUse::Accept,
+        TimerUse::Ask,
+        TimerUse::Require,
+    ];
+    for (headers, wanted) in table {
+        for (how, want) in uses.into_iter().zip(wanted) {
+            let agreed = agree_as_callee(&invite(headers), &policy(how));
+            let secs = agreed.map(|it| it.map(|it| it.interval.as_secs()));
+            assert_eq!(secs, want, "{how:?}: {headers}");
+        }
+    }
 }
 
 // covers: RFC 4028 §7.2, RFC 4028 §10
 #[test]
 fn the_caller_runs_the_timer_that_the_2xx_names() {
-    let ok = |headers: &str| agree_as_caller(&message("SIP/2.0 200 OK", headers));
+    let ok = |headers: &str| {
+        agree_as_caller(
+            &message("SIP/2.0 200 OK", headers),
+            &policy(TimerUse::Accept),
+        )
+    };
     assert_eq!(ok(""), None);
+    let refused = message("SIP/2.0 200 OK", "Session-Expires: 600;refresher=uac\r\n");
+    assert_eq!(agree_as_caller(&refused, &policy(TimerUse::Refuse)), None);
     let ours = SessionTimer::start(Now::ZERO, ok("Session-Expires: 600;refresher=uac\r\n"));
     assert_eq!(ours.deadline(), Some(Now::ZERO + 5 * MINUTE));
     assert_eq!(ours.request_value(MINUTE), "600;refresher=uac");

@@ -1,12 +1,12 @@
 //! The caller's side: placing a call, its early dialogs, its answer or refusal (RFC 3261 §13.2, §9.1).
 
-use super::draft::{Draft, MAX_FORWARDS, SDP, SUPPORTED, SUPPORTED_PLAIN};
+use super::draft::{Draft, MAX_FORWARDS, SDP, supported};
 use super::event::{Busy, EndedBy, Event, Invite, Reliable, SessionId};
 use super::layer::{ClientOwner, Outcome, Sender};
 use super::prack::{Heard, Heed};
 use super::session::{Fate, Fork, Offer, Phase, Session};
 use super::{UserAgent, tokens};
-use crate::dialog::{Dialog, SessionTimer, agree_as_caller};
+use crate::dialog::{Dialog, SessionTimer, TimerPolicy, TimerUse, agree_as_caller};
 use crate::message::{Message, Method, Name};
 use bytes::Bytes;
 use clock::Now;
@@ -23,6 +23,7 @@ impl UserAgent {
             Arc::from(tokens::hex(self.tokens.next()) + &tokens::hex(self.tokens.next()));
         let local_tag = self.tokens.next();
         let (routes, headers) = split_routes(invite.headers);
+        let timers = invite.timers.unwrap_or(self.config.timers());
         let draft = Draft {
             method: Method::Invite,
             uri: invite.request_uri,
@@ -34,7 +35,7 @@ impl UserAgent {
             contact: Some(contact.clone()),
             max_forwards: invite.max_forwards,
             proofs: Vec::new(),
-            headers: [self.introduction(invite.reliable), headers].concat(),
+            headers: [self.introduction(invite.reliable, &timers), headers].concat(),
             body: invite.offer.clone().map(|offer| (SDP.to_owned(), offer)),
         };
         let credentials = invite
@@ -57,7 +58,8 @@ impl UserAgent {
             offer: Offer::None,
             waiting: None,
             session_timer: SessionTimer::Off,
-            min_se: self.config.min_se,
+            timers,
+            min_se: timers.least,
             local_sdp: invite.offer,
             peer_takes_update: false,
             timer: None,
@@ -80,16 +82,15 @@ impl UserAgent {
     }
 
     /// What the INVITE that begins a session says of us.
-    fn introduction(&self, reliable: Reliable) -> Vec<(String, String)> {
-        let mut headers = self.capabilities(&SessionTimer::Off, self.config.min_se);
-        let is_supported = headers
-            .iter_mut()
-            .filter(|(_, value)| value == SUPPORTED_PLAIN);
-        if reliable != Reliable::No {
-            is_supported.for_each(|(_, value)| SUPPORTED.clone_into(value));
-        }
-        if reliable == Reliable::Required {
-            headers.push((Name::Require.as_str().to_owned(), "100rel".to_owned()));
+    fn introduction(&self, reliable: Reliable, timers: &TimerPolicy) -> Vec<(String, String)> {
+        let least = (timers, timers.least);
+        let mut headers = self.capabilities(&SessionTimer::Off, least, reliable != Reliable::No);
+        let required = [
+            (reliable == Reliable::Required, "100rel"),
+            (timers.how == TimerUse::Require, "timer"),
+        ];
+        for (_, tag) in required.into_iter().filter(|(is, _)| *is) {
+            headers.push((Name::Require.as_str().to_owned(), tag.to_owned()));
         }
         headers
     }
@@ -98,18 +99,24 @@ impl UserAgent {
     pub(super) fn capabilities(
         &self,
         timer: &SessionTimer,
-        min_se: clock::Duration,
+        (policy, least): (&TimerPolicy, clock::Duration),
+        reliable: bool,
     ) -> Vec<(String, String)> {
-        let ours = self.config.session_expires.max(min_se);
+        let supported = supported(policy.is_known(), reliable);
+        let asks = policy.asks() || *timer != SessionTimer::Off;
+        let expires = timer.request_value(policy.expires.max(least));
+        let least = least.as_secs().to_string();
         [
-            (Name::Allow, self.served.allow().to_owned()),
-            (Name::Supported, SUPPORTED_PLAIN.to_owned()),
-            (Name::SessionExpires, timer.request_value(ours)),
-            (Name::MinSe, min_se.as_secs().to_string()),
-            (Name::UserAgent, self.config.user_agent.clone()),
+            Some((Name::Allow, self.served.allow().to_owned())),
+            Some((Name::Supported, supported.to_owned())),
+            asks.then_some((Name::SessionExpires, expires)),
+            policy.is_known().then_some((Name::MinSe, least)),
+            Some((Name::UserAgent, self.config.user_agent.clone())),
         ]
+        .into_iter()
+        .flatten()
         .map(|(name, value)| (name.as_str().to_owned(), value))
-        .to_vec()
+        .collect()
     }
 
     /// A provisional response to the INVITE that began a session.
@@ -261,7 +268,8 @@ impl UserAgent {
             return self.send_bye(now, id, session, &ending);
         }
         session.peer_takes_update = response.allows(Method::Update) || heard.takes_update;
-        session.session_timer = SessionTimer::start(now, agree_as_caller(response));
+        let agreed = agree_as_caller(response, &session.timers);
+        session.session_timer = SessionTimer::start(now, agreed);
         let needs_answer =
             outcome.draft.body.is_none() && !heard.settled && sdp_of(response).is_some();
         let body = heard.last_word(sdp_of(response));

@@ -1,5 +1,6 @@
 //! What a user agent is told about itself.
 
+use crate::dialog::{TimerPolicy, TimerUse};
 use crate::transport::{ListenerId, Transport};
 use clock::Duration;
 
@@ -40,6 +41,15 @@ impl UserAgentConfig {
             messages: false,
             event_packages: Vec::new(),
             limits: Limits::default(),
+        }
+    }
+
+    /// The session timer of sessions that nobody says anything else of: asked for.
+    pub fn timers(&self) -> TimerPolicy {
+        TimerPolicy {
+            how: TimerUse::Ask,
+            expires: self.session_expires,
+            least: self.min_se,
         }
     }
 }

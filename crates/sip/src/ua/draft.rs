@@ -208,6 +208,17 @@ pub(super) const SUPPORTED: &str = "timer, replaces, 100rel";
 /// What a request says whose provisional responses shall not be reliable: one of ours in a dialog, where
 /// none but a final response counts, and an INVITE whose user wants it so.
 pub(super) const SUPPORTED_PLAIN: &str = "timer, replaces";
+/// What Supported says: 100rel is left out where provisional responses shall not be reliable, timer where
+/// we refuse session timers.
+pub(super) const fn supported(timer: bool, reliable: bool) -> &'static str {
+    match (timer, reliable) {
+        (true, true) => SUPPORTED,
+        (true, false) => SUPPORTED_PLAIN,
+        (false, true) => "replaces, 100rel",
+        (false, false) => "replaces",
+    }
+}
+
 /// The hops our requests may take (§8.1.1.6).
 pub(super) const MAX_FORWARDS: u8 = 70;
 /// The content type of a session description.

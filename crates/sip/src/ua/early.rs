@@ -3,7 +3,7 @@
 
 use super::UserAgent;
 use super::client_invite::sdp_of;
-use super::draft::{SDP, SUPPORTED_PLAIN};
+use super::draft::{SDP, supported};
 use super::event::{Event, SessionId};
 use super::layer::{ClientOwner, Outcome};
 use super::offers::ours;
@@ -47,7 +47,7 @@ impl UserAgent {
             ),
             (
                 Name::Supported.as_str().to_owned(),
-                SUPPORTED_PLAIN.to_owned(),
+                supported(session.timers.is_known(), false).to_owned(),
             ),
             (
                 Name::UserAgent.as_str().to_owned(),
@@ -149,7 +149,7 @@ impl UserAgent {
         let mut reply = Reply::new(200)
             .with(Name::Contact, session.contact.as_str())
             .with(Name::Allow, self.served.allow())
-            .with(Name::Supported, SUPPORTED_PLAIN);
+            .with(Name::Supported, supported(session.timers.is_known(), false));
         reply.body = body.map(|body| (SDP.to_owned(), body));
         reply
     }

@@ -1,6 +1,7 @@
 //! What the user agent says to its user, and what the user asks of it.
 
 use crate::auth::Credentials;
+use crate::dialog::TimerPolicy;
 use crate::message::{Message, Method};
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -219,6 +220,8 @@ pub struct Invite {
     pub max_forwards: u8,
     /// Whether its provisional responses may be sent reliably.
     pub reliable: Reliable,
+    /// Its session timer; `None`: as the configuration says.
+    pub timers: Option<TimerPolicy>,
 }
 
 /// What an INVITE says of provisional responses that are acknowledged (RFC 3262).

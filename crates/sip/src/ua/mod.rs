@@ -50,6 +50,7 @@ pub use reason::q850;
 pub use rebuff::Load;
 pub use replaces::DialogName;
 
+use crate::dialog::TimerPolicy;
 use crate::message::Method;
 use crate::transaction::Wheel;
 use crate::transport::{Flow, FrameError};
@@ -89,6 +90,8 @@ pub struct UserAgent {
     tags: HashMap<u64, SessionId, Seeded>,
     bygone: Bygone,
     served: Served,
+    /// The timer of sessions that a peer begins now, where not the configuration's.
+    timers: Option<TimerPolicy>,
     /// How many INVITEs of an address await the ACK of their final response.
     unacked: HashMap<IpAddr, usize, Seeded>,
 }
@@ -117,6 +120,7 @@ impl UserAgent {
             tags: HashMap::with_hasher(hasher),
             bygone: Bygone::default(),
             served,
+            timers: None,
             unacked: HashMap::with_hasher(hasher),
         }
     }
@@ -159,6 +163,17 @@ impl UserAgent {
     /// [`Busy`]: a limit is reached, or something in `invite` cannot be written.
     pub fn invite(&mut self, now: Now, invite: Invite) -> Result<SessionId, Busy> {
         self.place(now, invite)
+    }
+
+    /// Sets the session timer of sessions that peers begin from now on; `None`: as the configuration
+    /// says. Whoever knows the peer of a message says so before he hands it in.
+    pub const fn set_timers(&mut self, timers: Option<TimerPolicy>) {
+        self.timers = timers;
+    }
+
+    /// What peers that begin a session now find of session timers.
+    pub fn timers(&self) -> TimerPolicy {
+        self.timers.unwrap_or(self.config.timers())
     }
 
     /// Sets whether provisional responses to come are sent reliably to whoever supports it.

@@ -7,6 +7,7 @@ use super::event::{EndedBy, Ending, Event, SessionId};
 use super::in_dialog::dialog_of;
 use super::layer::{ClientOwner, Outcome, Sender, ServerOwner};
 use super::reply::Reply;
+use super::server_invite::refusal_of_timer;
 use super::session::{Fate, Offer, Phase, Session, Waiting};
 use super::{UserAgent, q850};
 use crate::dialog::{SessionTimer, agree_as_caller};
@@ -68,7 +69,8 @@ impl UserAgent {
         else {
             return false;
         };
-        draft.headers = self.capabilities(&session.session_timer, session.min_se);
+        let least = (&session.timers, session.min_se);
+        draft.headers = self.capabilities(&session.session_timer, least, false);
         draft.body = body.map(|body| (SDP.to_owned(), body));
         let credentials = session.credentials.clone();
         let sent = self.start(now, Box::new(draft), hop, owner, credentials);
@@ -213,7 +215,8 @@ impl UserAgent {
         if let Some(dialog) = &mut session.dialog {
             dialog.refresh_target(response);
         }
-        session.session_timer = SessionTimer::start(now, agree_as_caller(response));
+        let agreed = agree_as_caller(response, &session.timers);
+        session.session_timer = SessionTimer::start(now, agreed);
         let (is_invite, body) = (outcome.draft.method == Method::Invite, sdp_of(response));
         let is_refresh = matches!(outcome.owner, ClientOwner::Refresh(_));
         if is_invite {
@@ -382,7 +385,7 @@ impl UserAgent {
         if has_offer && session.unacked.iter().any(|ack| ack.has_offer) {
             return Some(Reply::new(491));
         }
-        self.refusal_of_interval(request)
+        refusal_of_timer(request, &session.timers_now())
     }
 
     pub(super) fn on_answer_offer(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {
@@ -460,7 +463,7 @@ impl UserAgent {
         let cseq = session.next_cseq();
         let mut draft = outcome.draft;
         draft.cseq = cseq;
-        let interval = self.config.session_expires.max(least).as_secs().to_string();
+        let interval = session.timers.expires.max(least).as_secs().to_string();
         for (name, value) in &mut draft.headers {
             match Name::from_text(name) {
                 Name::MinSe => *value = least.as_secs().to_string(),

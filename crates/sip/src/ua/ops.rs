@@ -232,6 +232,7 @@ fn invite(side: usize, offer: Option<Bytes>, value: u8) -> Invite {
             .get(usize::from(value >> 2 & 3))
             .copied()
             .unwrap_or_default(),
+        timers: None,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::UserAgent;
 use super::client_invite::sdp_of;
-use super::draft::{SDP, SUPPORTED};
+use super::draft::{SDP, supported};
 use super::event::{EndedBy, Event, SessionId};
 use super::layer::ServerOwner;
 use super::reply::Reply;
@@ -180,7 +180,7 @@ impl UserAgent {
             .with(Name::Require, "100rel")
             .with(Name::RSeq, said.rseq.to_string())
             .with(Name::Allow, self.served.allow())
-            .with(Name::Supported, SUPPORTED);
+            .with(Name::Supported, supported(session.timers.is_known(), true));
         if body.is_some() {
             session.local_sdp.clone_from(&body);
         }

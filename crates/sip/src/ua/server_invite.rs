@@ -1,15 +1,15 @@
 //! The callee's side: an INVITE that came, its provisional and final responses (RFC 3261 §13.3).
 
 use super::client_invite::sdp_of;
-use super::draft::{SDP, SUPPORTED};
+use super::draft::{SDP, supported};
 use super::event::{EndedBy, Ending, Event, Reliable, SessionId};
 use super::layer::ServerOwner;
 use super::reliable::{Said, Way};
 use super::reply::Reply;
 use super::session::{Fate, Offer, Phase, Session, Unacked};
 use super::{UserAgent, tokens};
-use crate::dialog::{Agreement, Dialog, SessionTimer, agree_as_callee};
-use crate::message::{Message, Method, Name};
+use crate::dialog::{Dialog, SessionTimer, TimerPolicy, TimerRefusal, agree_as_callee};
+use crate::message::{Cause, Message, Method, Name};
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::{Duration, Now};
@@ -29,8 +29,11 @@ impl UserAgent {
             return;
         }
         let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
-        if let Some(refusal) = self.refusal_of_interval(request) {
-            self.turned_away(request, flow, 422, None);
+        let timers = self.timers();
+        if let Some(refusal) = refusal_of_timer(request, &timers) {
+            let unknown = Cause::Extensions("timer".to_owned());
+            let why = (refusal.status == 420).then_some(unknown);
+            self.turned_away(request, flow, refusal.status, why);
             self.reply(now, tx, &refusal);
             return;
         }
@@ -71,7 +74,8 @@ impl UserAgent {
             offer: Offer::None,
             waiting: None,
             session_timer: SessionTimer::Off,
-            min_se: self.config.min_se,
+            timers,
+            min_se: timers.least,
             local_sdp: None,
             peer_takes_update: request.allows(Method::Update),
             timer: None,
@@ -99,18 +103,6 @@ impl UserAgent {
             .and_then(|uri| uri.user)
             .unwrap_or_default();
         self.config.contact(flow, user).unwrap_or_default()
-    }
-
-    /// Why the session interval that a request asks for is refused (RFC 4028 §9).
-    pub(super) fn refusal_of_interval(&self, request: &Message) -> Option<Reply> {
-        let ours = self.config.session_expires;
-        match agree_as_callee(request, ours, self.config.min_se) {
-            Ok(_) => None,
-            Err(_) => {
-                let least = self.config.min_se.as_secs().to_string();
-                Some(Reply::new(422).with(Name::MinSe, least))
-            }
-        }
     }
 
     pub(super) fn on_progress(
@@ -205,8 +197,11 @@ impl UserAgent {
         let mut reply = Reply::new(200)
             .with(Name::Contact, session.contact.as_str())
             .with(Name::Allow, self.served.allow())
-            .with(Name::Supported, SUPPORTED);
-        if let Some(agreed) = self.agreement(request) {
+            .with(Name::Supported, supported(session.timers.is_known(), true));
+        let agreed = agree_as_callee(request, &session.timers_now())
+            .ok()
+            .flatten();
+        if let Some(agreed) = agreed {
             reply = reply.with(Name::SessionExpires, agreed.response_value());
             if agreed.peer_supports {
                 reply = reply.with(Name::Require, "timer");
@@ -216,13 +211,12 @@ impl UserAgent {
         reply
     }
 
-    fn agreement(&self, request: &Message) -> Option<Agreement> {
-        agree_as_callee(request, self.config.session_expires, self.config.min_se).ok()
-    }
-
     /// Starts the session timer that our 2xx agreed to.
     pub(super) fn agree(&self, now: Now, session: &mut Session, request: &Message) {
-        session.session_timer = SessionTimer::start(now, self.agreement(request));
+        let agreed = agree_as_callee(request, &session.timers_now())
+            .ok()
+            .flatten();
+        session.session_timer = SessionTimer::start(now, agreed);
     }
 
     /// Sends our 2xx again until its ACK comes (§13.3.1.4), on every transport.
@@ -311,6 +305,17 @@ impl UserAgent {
         let reply = Reply::new(503).with(Name::RetryAfter, RETRY_AFTER_SECS);
         self.reply_stateless(request, flow, &reply);
     }
+}
+
+/// Why a request is refused for what it says, or does not say, of the session timer (RFC 4028 §9).
+pub(super) fn refusal_of_timer(request: &Message, timers: &TimerPolicy) -> Option<Reply> {
+    Some(match agree_as_callee(request, timers).err()? {
+        TimerRefusal::TooBrief => {
+            Reply::new(422).with(Name::MinSe, timers.least.as_secs().to_string())
+        }
+        TimerRefusal::Unsupported => Reply::new(420).with(Name::Unsupported, "timer"),
+        TimerRefusal::Missing => Reply::new(421).with(Name::Require, "timer"),
+    })
 }
 
 /// A provisional response is repeated this often, lest a proxy give up (§13.3.1.1).

@@ -16,7 +16,7 @@ use super::prack::Heard;
 use super::reliable::Said;
 use super::{UserAgent, layer};
 use crate::auth::Credentials;
-use crate::dialog::{Dialog, SessionTimer};
+use crate::dialog::{Dialog, SessionTimer, TimerPolicy, TimerUse};
 use crate::message::Name;
 use crate::transaction::TimerId;
 use crate::transport::Flow;
@@ -52,6 +52,8 @@ pub(super) struct Session {
     /// An offer of ours that met theirs, until its back-off is over.
     pub(super) waiting: Option<Waiting>,
     pub(super) session_timer: SessionTimer,
+    /// What we want of its timer.
+    pub(super) timers: TimerPolicy,
     /// The least interval a 422 taught us.
     pub(super) min_se: Duration,
     /// Our SDP as last sent: a refresh by re-INVITE repeats it.
@@ -149,6 +151,17 @@ pub(super) enum Fate {
 }
 
 impl Session {
+    /// What we want of the timer once the session is agreed to: who was taken is not asked again whether
+    /// he knows timers, and one that runs goes on.
+    pub(super) fn timers_now(&self) -> TimerPolicy {
+        let how = match (self.timers.how, self.session_timer) {
+            (TimerUse::Refuse, _) => TimerUse::Refuse,
+            (TimerUse::Accept, SessionTimer::Off) => TimerUse::Accept,
+            _ => TimerUse::Ask,
+        };
+        TimerPolicy { how, ..self.timers }
+    }
+
     /// When the session itself has something to do.
     pub(super) fn deadline(&self) -> Option<Now> {
         let phase = match &self.phase {

@@ -120,6 +120,7 @@ impl Pair {
             credentials,
             max_forwards: 70,
             reliable: self.reliable,
+            timers: None,
         };
         let now = self.now;
         let session = self.ua(Side::A).invite(now, invite).unwrap();

@@ -125,6 +125,7 @@ fn our_own_invite_that_comes_back_is_a_loop_and_another_target_makes_it_a_spiral
         credentials: None,
         max_forwards: 70,
         reliable: Reliable::Supported,
+        timers: None,
     };
     ua.invite(Now::ZERO, invite).unwrap();
     let (sent, _) = drain(&mut ua);
