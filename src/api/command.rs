@@ -286,6 +286,8 @@ pub struct SipCounts {
     pub refused_full: u64,
     /// Requests that repeated an earlier one.
     pub retransmissions: u64,
+    /// Answered transactions forgotten before their time, to make room.
+    pub forgotten: u64,
 }
 
 /// The sending end of the way to control. Cheap to clone.

@@ -46,6 +46,7 @@ pub(super) fn counts(counts: &Counts) {
         ("stray", counts.sip.strays),
         ("table-full", counts.sip.refused_full),
         ("retransmission", counts.sip.retransmissions),
+        ("forgotten-early", counts.sip.forgotten),
     ] {
         metrics::counter!("tandem_sip_events_total", "event" => event).absolute(count);
     }

@@ -111,6 +111,7 @@ fn counts(now: Now, control: &mut Control, net: Vec<(&'static str, u64)>) -> Cou
             strays: sip.strays,
             refused_full: sip.refused_full,
             retransmissions: sip.retransmissions,
+            forgotten: sip.forgotten,
         },
         overload,
         net,

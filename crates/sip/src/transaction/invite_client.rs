@@ -144,6 +144,17 @@ impl InviteClient {
         }
     }
 
+    /// Whether it stays only to answer copies, and has for T4: where room is short it may be forgotten
+    /// before its time.
+    pub fn is_spare(&self, now: Now) -> bool {
+        matches!(self.state, State::Completed { until } | State::Accepted { until } if self.timing.has_outlived_copies(now, until))
+    }
+
+    /// Whether it is done but for copies of what came.
+    pub fn lingers(&self) -> bool {
+        matches!(self.state, State::Completed { .. } | State::Accepted { .. })
+    }
+
     /// Whether the transaction is over and may be forgotten.
     pub fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)

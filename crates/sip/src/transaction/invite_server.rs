@@ -126,6 +126,17 @@ impl InviteServer {
         }
     }
 
+    /// Whether it sent a 2xx T4 ago or longer, and that was acknowledged: where room is short it may be forgotten
+    /// before its time.
+    pub fn is_spare(&self, now: Now) -> bool {
+        matches!(self.state, State::Accepted { until } if self.timing.has_outlived_copies(now, until))
+    }
+
+    /// Whether it sent a 2xx, whose ACK is its user's to wait for.
+    pub fn lingers(&self) -> bool {
+        matches!(self.state, State::Accepted { .. })
+    }
+
     /// Whether the transaction is over and may be forgotten.
     pub fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)

@@ -16,7 +16,7 @@ pub use invite_server::InviteServer;
 pub use server::Server;
 pub use wheel::{TimerId, Wheel};
 
-use clock::Duration;
+use clock::{Duration, Now};
 
 /// The base times of RFC 3261 §17.1.1.1, and whether the transport carries each message once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,12 @@ impl Timing {
     /// 64·T1: the patience of timers B, F, H, J, L and M.
     pub fn patience(&self) -> Duration {
         self.t1 * 64
+    }
+
+    /// Whether a transaction that stays `until` for the sake of copies, 64·T1 behind its final response,
+    /// has done so for T4: no copy sent before that response is on its way any more.
+    fn has_outlived_copies(&self, now: Now, until: Now) -> bool {
+        now + self.patience() >= until + self.t4
     }
 }
 

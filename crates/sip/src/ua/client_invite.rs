@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl UserAgent {
     pub(super) fn place(&mut self, now: Now, invite: Invite) -> Result<SessionId, Busy> {
-        if self.sessions.len() >= self.config.limits.dialogs || !self.has_room() {
+        if self.sessions.len() >= self.config.limits.dialogs || !self.has_room(now) {
             return Err(Busy::Full);
         }
         let contact = self.config.contact(&invite.flow, &invite.contact_user);
@@ -62,6 +62,7 @@ impl UserAgent {
             min_se: timers.least,
             local_sdp: invite.offer,
             peer_takes_update: false,
+            initial: None,
             timer: None,
         });
         let session = SessionId(id);

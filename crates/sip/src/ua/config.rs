@@ -70,7 +70,8 @@ pub struct Listener {
 /// Bounds on what is held. Beyond them a new INVITE gets 503 with Retry-After, other requests 503.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Transactions of each role; about 2 kB each while open.
+    /// Transactions of each role; about 2 kB each while open. When so many are there, the oldest that only
+    /// stay for copies, and have for T4, are forgotten before their time.
     pub transactions: usize,
     /// Sessions, and so dialogs; about 3 kB each.
     pub dialogs: usize,

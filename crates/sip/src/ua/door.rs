@@ -116,6 +116,7 @@ impl UserAgent {
             return;
         }
         let ip = tx.source.ip().to_canonical();
+        self.rest_server(id);
         if awaits {
             *self.unacked.entry(ip).or_default() += 1;
         } else if let Some(count) = self.unacked.get_mut(&ip) {

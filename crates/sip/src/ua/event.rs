@@ -308,6 +308,8 @@ pub struct Counts {
     pub strays: u64,
     /// Requests turned away because of a limit.
     pub refused_full: u64,
+    /// Transactions forgotten before their time, to make room: answered, and too old for copies.
+    pub forgotten: u64,
     /// Requests that repeated an earlier one, absorbed by its transaction.
     pub retransmissions: u64,
     /// Challenges from where our credentials are not for: not answered.

@@ -53,7 +53,7 @@ impl UserAgent {
         headers: &[(String, String)],
         body: Option<(String, Bytes)>,
     ) -> Result<RequestId, Busy> {
-        if !self.has_room() {
+        if !self.has_room(now) {
             return Err(Busy::Full);
         }
         let request_id = self.next_request_id();

@@ -93,7 +93,7 @@ pub(super) struct Outcome {
 pub(super) struct ServerTx {
     machine: ServerMachine,
     key: Box<str>,
-    merge: Option<Box<str>>,
+    merge: Option<u64>,
     pub(super) reply: Flow,
     pub(super) source: SocketAddr,
     /// Until the final response.
@@ -283,6 +283,7 @@ impl UserAgent {
         if let Some(tx) = self.clients.get_mut(id) {
             tx.acks.push((tag.to_owned(), flow, wire));
         }
+        self.arm_client(id);
     }
 
     /// Whether a CANCEL may be sent for this INVITE now.
@@ -396,6 +397,12 @@ impl UserAgent {
             return self.abandon_client(id);
         }
         arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Client(id));
+        // A 2xx without its ACK waits for our user.
+        if matches!(&tx.machine, ClientMachine::Invite(machine) if machine.lingers())
+            && !(tx.wire.is_empty() && tx.acks.is_empty())
+        {
+            self.clients.rest(id);
+        }
     }
 
     /// Begins a transaction for a request of the peer.
@@ -404,7 +411,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        (key, merge): (Box<str>, Option<Box<str>>),
+        (key, merge): (Box<str>, Option<u64>),
         owner: ServerOwner,
     ) -> u64 {
         let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
@@ -415,7 +422,7 @@ impl UserAgent {
         let id = self.servers.insert(ServerTx {
             machine,
             key: key.clone(),
-            merge: merge.clone(),
+            merge,
             reply: reply_flow(request, flow),
             source: flow.remote,
             request: Some(request.clone()),
@@ -426,9 +433,7 @@ impl UserAgent {
             timer: None,
         });
         self.requests.insert(key, id);
-        if let Some(merge) = merge {
-            self.initials.insert(merge, id);
-        }
+        self.initials.extend(merge);
         self.arm_server(id);
         id
     }
@@ -494,18 +499,90 @@ impl UserAgent {
             ServerMachine::Other(machine) => (machine.is_terminated(), machine.deadline()),
         };
         if !over {
-            return arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Server(id));
+            arm(&mut self.wheel, &mut tx.timer, deadline, Timer::Server(id));
+            return self.rest_server(id);
         }
+        self.forget_server(id);
+    }
+
+    /// Lets what is answered, and acknowledged where that is due, go first when room is short.
+    pub(super) fn rest_server(&mut self, id: u64) {
+        let Some(tx) = self.servers.get(id) else {
+            return;
+        };
+        let lingers = match &tx.machine {
+            ServerMachine::Invite(machine) => machine.lingers(),
+            ServerMachine::Other(machine) => machine.lingers(),
+        };
+        if lingers && !tx.awaits_ack {
+            self.servers.rest(id);
+        }
+    }
+
+    fn forget_server(&mut self, id: u64) {
         self.mark_unacked(id, false);
-        if let Some(tx) = self.servers.remove(id) {
-            self.requests.remove(&tx.key);
-            if let Some(merge) = tx.merge {
+        let Some(tx) = self.servers.remove(id) else {
+            return;
+        };
+        self.requests.remove(&tx.key);
+        if let Some((timer, _)) = tx.timer {
+            self.wheel.cancel(timer);
+        }
+        let Some(merge) = tx.merge else {
+            return;
+        };
+        // While its call stands, no copy of the INVITE may begin another.
+        let session = match tx.owner {
+            ServerOwner::Invite(id) => self.sessions.get_mut(id.0),
+            _ => None,
+        };
+        match session {
+            Some(session) => session.initial = Some(merge),
+            None => {
                 self.initials.remove(&merge);
             }
-            if let Some((timer, _)) = tx.timer {
-                self.wheel.cancel(timer);
-            }
         }
+    }
+
+    /// Whether a request of the peer may have a transaction. Where the table is full, the oldest one
+    /// goes that stays for copies which nobody can have sent (T4): what comes of it yet is a stray.
+    pub(super) fn has_room_for_server(&mut self, now: Now) -> bool {
+        let spare = |tx: &ServerTx| match &tx.machine {
+            ServerMachine::Invite(machine) => machine.is_spare(now),
+            ServerMachine::Other(machine) => machine.is_spare(now),
+        };
+        if self.servers.len() < self.config.limits.transactions {
+            return true;
+        }
+        let Some(oldest) = self.servers.oldest_resting() else {
+            return false;
+        };
+        if !self.servers.get(oldest).is_some_and(spare) {
+            return false;
+        }
+        self.counts.forgotten += 1;
+        self.forget_server(oldest);
+        true
+    }
+
+    /// The same for a request of ours.
+    pub(super) fn has_room(&mut self, now: Now) -> bool {
+        if self.clients.len() < self.config.limits.transactions {
+            return true;
+        }
+        let Some(oldest) = self.clients.oldest_resting() else {
+            return false;
+        };
+        let spare = |tx: &ClientTx| match &tx.machine {
+            ClientMachine::Invite(machine) => machine.is_spare(now),
+            ClientMachine::Other(_) => false,
+        };
+        if !self.clients.get(oldest).is_some_and(spare) {
+            return false;
+        }
+        self.counts.forgotten += 1;
+        self.abandon_client(oldest);
+        true
     }
 
     pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes) {

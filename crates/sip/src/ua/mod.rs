@@ -61,7 +61,7 @@ use replaces::Bygone;
 use served::Served;
 use session::Session;
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use tokens::{Seeded, Tokens};
 
@@ -84,8 +84,9 @@ pub struct UserAgent {
     branches: HashMap<(u64, Method), u64, Seeded>,
     /// The peer's requests by transaction key.
     requests: HashMap<Box<str>, u64, Seeded>,
-    /// The peer's requests without a To tag, by what merged copies of one share.
-    initials: HashMap<Box<str>, u64, Seeded>,
+    /// What merged copies share of the peer's requests without a To tag: while they have their
+    /// transaction, an INVITE while its call stands.
+    initials: HashSet<u64, Seeded>,
     /// Sessions by our tag.
     tags: HashMap<u64, SessionId, Seeded>,
     bygone: Bygone,
@@ -116,7 +117,7 @@ impl UserAgent {
             sessions: Slab::new(),
             branches: HashMap::with_hasher(hasher),
             requests: HashMap::with_hasher(hasher),
-            initials: HashMap::with_hasher(hasher),
+            initials: HashSet::with_hasher(hasher),
             tags: HashMap::with_hasher(hasher),
             bygone: Bygone::default(),
             served,

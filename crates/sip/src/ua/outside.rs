@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl UserAgent {
     pub(super) fn send_outside(&mut self, now: Now, out: OutOfDialog) -> Result<RequestId, Busy> {
-        if !self.has_room() {
+        if !self.has_room(now) {
             return Err(Busy::Full);
         }
         if matches!(
@@ -93,7 +93,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        keys: (Box<str>, Option<Box<str>>),
+        keys: (Box<str>, Option<u64>),
     ) {
         let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
         match request.method().unwrap_or(Method::Other) {
@@ -152,11 +152,6 @@ impl UserAgent {
     pub(super) fn next_request_id(&mut self) -> RequestId {
         self.sent += 1;
         RequestId(1 << 63 | self.sent)
-    }
-
-    /// Whether a new transaction of ours may begin.
-    pub(super) fn has_room(&self) -> bool {
-        self.clients.len() < self.config.limits.transactions
     }
 
     /// Tells a stray apart for the counters: a message nobody waits for.

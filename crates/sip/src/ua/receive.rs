@@ -12,6 +12,7 @@ use crate::transaction::{ClientInput, ServerInput};
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::Now;
+use std::hash::BuildHasher;
 
 impl UserAgent {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, trusted: bool) {
@@ -167,20 +168,16 @@ impl UserAgent {
     ) {
         let method = request.method().unwrap_or(Method::Other);
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        let is_full = self.servers.len() >= self.config.limits.transactions;
         // The BYE of a call we know frees more than it takes.
         let frees = method == Method::Bye && self.session_of(request).is_some();
-        if is_full && !frees {
+        if !self.has_room_for_server(now) && !frees {
             return self.refuse_full(request, flow);
         }
         if in_dialog {
             return self.on_request_in_dialog(now, request, flow, (key, refusal));
         }
-        let merge = merge_key(request);
-        if merge
-            .as_ref()
-            .is_some_and(|merge| self.initials.contains_key(merge))
-        {
+        let merge = self.merge_key(request);
+        if merge.is_some_and(|merge| self.initials.contains(&merge)) {
             // The same request by another way (§8.2.2.2).
             self.turned_away(request, flow, 482, None);
             return self.reply_stateless(request, flow, &Reply::new(482));
@@ -220,6 +217,18 @@ impl UserAgent {
                 let ours = id.and_then(|id| self.clients.get(*id)?.draft.as_ref());
                 ours.is_some_and(|draft| request.request_uri() == Some(draft.uri.as_str()))
             })
+    }
+
+    /// What two copies of one request share, whatever way they came, as a hash that nobody can aim at.
+    fn merge_key(&self, request: &Message) -> Option<u64> {
+        let (from, cseq) = (request.from().ok()?, request.cseq().ok()?);
+        let share = (
+            request.call_id().ok()?,
+            from.tag()?,
+            cseq.number,
+            cseq.method_str,
+        );
+        Some(self.initials.hasher().hash_one(share))
     }
 
     pub(super) fn turned_away(
@@ -267,18 +276,4 @@ pub(super) fn invite_key(cancel: &Message) -> Option<String> {
         TransactionKey::Client { .. } => return None,
     };
     Some(key.to_string())
-}
-
-/// What two copies of one request share, whatever way they came.
-fn merge_key(request: &Message) -> Option<Box<str>> {
-    let (from, cseq) = (request.from().ok()?, request.cseq().ok()?);
-    let tag = from.tag()?;
-    let call_id = request.call_id().ok()?;
-    Some(
-        format!(
-            "{call_id}\u{1}{tag}\u{1}{}\u{1}{}",
-            cseq.number, cseq.method_str
-        )
-        .into(),
-    )
 }

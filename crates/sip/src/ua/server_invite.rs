@@ -22,7 +22,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        keys: (Box<str>, Option<Box<str>>),
+        keys: (Box<str>, Option<u64>),
     ) {
         if self.sessions.len() >= self.config.limits.dialogs {
             self.refuse_full(request, flow);
@@ -78,6 +78,7 @@ impl UserAgent {
             min_se: timers.least,
             local_sdp: None,
             peer_takes_update: request.allows(Method::Update),
+            initial: None,
             timer: None,
         }));
         self.tags.insert(tag, id);

@@ -59,6 +59,8 @@ pub(super) struct Session {
     /// Our SDP as last sent: a refresh by re-INVITE repeats it.
     pub(super) local_sdp: Option<Bytes>,
     pub(super) peer_takes_update: bool,
+    /// What copies of its INVITE share, once that has no transaction any more.
+    pub(super) initial: Option<u64>,
     pub(super) timer: Option<(TimerId, Now)>,
 }
 
@@ -247,6 +249,9 @@ impl UserAgent {
                 self.orphan(tx);
             }
             self.tags.remove(&session.local_tag);
+            if let Some(initial) = session.initial {
+                self.initials.remove(&initial);
+            }
             self.bygone.note(&session);
             self.sessions.remove(id.0);
         }

@@ -1,4 +1,7 @@
 //! Storage for what has a name of its own: reused cells, names never reused.
+//!
+//! Values that are done with, but stay a while, *rest*: in a list through their cells, in the order in
+//! which they began to, so that the oldest is found and any is taken out in constant time.
 
 /// Values in cells; a name is the cell's number and its generation.
 #[derive(Debug)]
@@ -6,12 +9,22 @@ pub(super) struct Slab<T> {
     cells: Vec<Cell<T>>,
     free: Vec<u32>,
     len: usize,
+    oldest: u32,
+    newest: u32,
 }
 
 #[derive(Debug)]
 struct Cell<T> {
     generation: u32,
+    rest: Option<Rest>,
     value: Option<T>,
+}
+
+/// A value's neighbours among those that rest; [`NOBODY`] at the ends.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    older: u32,
+    newer: u32,
 }
 
 impl<T> Slab<T> {
@@ -20,6 +33,8 @@ impl<T> Slab<T> {
             cells: Vec::new(),
             free: Vec::new(),
             len: 0,
+            oldest: NOBODY,
+            newest: NOBODY,
         }
     }
 
@@ -34,6 +49,7 @@ impl<T> Slab<T> {
         let index = self.cells.len() as u32;
         self.cells.push(Cell {
             generation: 0,
+            rest: None,
             value: Some(value),
         });
         name(index, 0)
@@ -55,6 +71,7 @@ impl<T> Slab<T> {
 
     /// Frees a cell, whether its value is in it or taken out for good.
     pub(super) fn remove(&mut self, id: u64) -> Option<T> {
+        self.wake(id);
         let cell = self
             .cells
             .get_mut(index(id))
@@ -82,6 +99,51 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Puts a value behind those that rest; one that rests stays in its place.
+    pub(super) fn rest(&mut self, id: u64) {
+        let (at, older) = (index(id) as u32, self.newest);
+        let Some(cell) = self.cell(id).filter(|cell| cell.rest.is_none()) else {
+            return;
+        };
+        let newer = NOBODY;
+        cell.rest = Some(Rest { older, newer });
+        self.newest = at;
+        match self.neighbour(older) {
+            Some(rest) => rest.newer = at,
+            None => self.oldest = at,
+        }
+    }
+
+    /// The name of the value that has rested longest.
+    pub(super) fn oldest_resting(&self) -> Option<u64> {
+        let cell = self.cells.get(self.oldest as usize)?;
+        Some(name(self.oldest, cell.generation))
+    }
+
+    /// Takes a value out of those that rest.
+    fn wake(&mut self, id: u64) {
+        let Some(Rest { older, newer }) = self.cell(id).and_then(|cell| cell.rest.take()) else {
+            return;
+        };
+        match self.neighbour(older) {
+            Some(rest) => rest.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.neighbour(newer) {
+            Some(rest) => rest.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    fn cell(&mut self, id: u64) -> Option<&mut Cell<T>> {
+        let cell = self.cells.get_mut(index(id));
+        cell.filter(|cell| cell.generation == generation(id))
+    }
+
+    fn neighbour(&mut self, at: u32) -> Option<&mut Rest> {
+        self.cells.get_mut(at as usize)?.rest.as_mut()
+    }
+
     /// The names of all values, in the order of their cells.
     pub(super) fn names(&self) -> Vec<u64> {
         let named = self
@@ -102,6 +164,9 @@ impl<T> Slab<T> {
         self.len
     }
 }
+
+/// No cell has this number: four billion of them fit into no memory.
+const NOBODY: u32 = u32::MAX;
 
 /// 31 bits of generation: the top bit of a name is left to whoever shares the number space.
 fn name(index: u32, generation: u32) -> u64 {
@@ -129,5 +194,26 @@ mod tests {
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&'b')));
         assert_eq!(slab.remove(first), None);
         assert_eq!((slab.len(), slab.names()), (1, vec![second]));
+    }
+
+    #[test]
+    fn those_that_rest_go_in_the_order_in_which_they_began_to() {
+        let mut slab = Slab::new();
+        let names: Vec<u64> = (0..6).map(|n| slab.insert(n)).collect();
+        for at in [3, 1, 4, 0, 3, 5] {
+            slab.rest(names[at]);
+        }
+        // From the middle, both ends, and one that never rested.
+        for at in [4, 5, 2] {
+            slab.remove(names[at]);
+        }
+        let again = slab.insert(9);
+        slab.rest(names[4]);
+        slab.rest(again);
+        let order = std::iter::from_fn(|| slab.remove(slab.oldest_resting()?));
+        assert_eq!(order.collect::<Vec<_>>(), [3, 1, 0, 9]);
+        assert_eq!(slab.len(), 0);
+        slab.rest(names[0]);
+        assert_eq!(slab.oldest_resting(), None);
     }
 }

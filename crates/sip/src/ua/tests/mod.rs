@@ -3,6 +3,7 @@
 mod early;
 mod pair;
 mod replacing;
+mod room;
 mod stories;
 mod storm;
 mod strangers;

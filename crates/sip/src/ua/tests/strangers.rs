@@ -8,7 +8,7 @@ use crate::ua::*;
 use bytes::Bytes;
 use clock::{Duration, Now};
 
-fn ua() -> UserAgent {
+pub(super) fn ua() -> UserAgent {
     let listener = Listener {
         id: ListenerId(0),
         transport: Transport::Udp,
@@ -18,7 +18,7 @@ fn ua() -> UserAgent {
     UserAgent::new(UserAgentConfig::new(vec![listener], "us"), 9)
 }
 
-fn flow() -> Flow {
+pub(super) fn flow() -> Flow {
     Flow {
         transport: Transport::Udp,
         listener: ListenerId(0),
@@ -48,7 +48,7 @@ fn feed(ua: &mut UserAgent, text: &str) -> (Vec<Message>, Vec<Event>) {
     drain(ua)
 }
 
-fn drain(ua: &mut UserAgent) -> (Vec<Message>, Vec<Event>) {
+pub(super) fn drain(ua: &mut UserAgent) -> (Vec<Message>, Vec<Event>) {
     let (mut sent, mut told) = (Vec::new(), Vec::new());
     while let Some(output) = ua.poll_output() {
         match output {
@@ -59,7 +59,7 @@ fn drain(ua: &mut UserAgent) -> (Vec<Message>, Vec<Event>) {
     (sent, told)
 }
 
-fn statuses(sent: &[Message]) -> Vec<u16> {
+pub(super) fn statuses(sent: &[Message]) -> Vec<u16> {
     sent.iter().filter_map(Message::status).collect()
 }
 
