@@ -62,9 +62,11 @@ bench-load: rust
 	$(call need,taskset,util-linux)
 	$(CARGO) build --release --bin tandem
 	$(CARGO) build --release -p load
-	@for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000 workers=1" overload junk; do \
+	@failed=; for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000 workers=1" overload junk; do \
 	 echo "load $$mode seconds=$(SECONDS) rate=$(RATE)"; \
-	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 target/release/load $$mode || exit 1; done
+	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 timeout 600 target/release/load $$mode \
+	  || failed="$$failed; $$mode (status $$?)"; done; \
+	 test -z "$$failed" || { echo "bench-load: failed$$failed: see above for each one's reason"; exit 1; }
 
 # As root, with memory cgroups of version 1: loopback only, bounded in time and rate.
 flood: rust

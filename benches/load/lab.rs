@@ -1,5 +1,6 @@
 //! The server under load: its files, its processor, its time and its memory.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -106,13 +107,28 @@ impl Server {
         }
     }
 
+    fn metrics(&self) -> String {
+        let request = ureq::get(self.url("/metrics"));
+        match request.header("Authorization", BEARER).call() {
+            Ok(mut answer) => answer.body_mut().read_to_string().unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// What it tells of messages and calls, by the name of the metric and its label.
+    pub(crate) fn told(&self) -> BTreeMap<String, f64> {
+        let line = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let told = TOLD.iter().any(|it| name.starts_with(it));
+            let (name, value) = (name.strip_prefix("tandem_")?, value.parse().ok()?);
+            (told && value > 0.0).then(|| (name.replace('"', ""), value))
+        };
+        self.metrics().lines().filter_map(line).collect()
+    }
+
     /// The sum of a metric's values.
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        let request = ureq::get(self.url("/metrics"));
-        let Ok(mut answer) = request.header("Authorization", BEARER).call() else {
-            return 0.0;
-        };
-        let text = answer.body_mut().read_to_string().unwrap_or_default();
+        let text = self.metrics();
         let is = |line: &&str| {
             let rest = line.strip_prefix(name);
             rest.is_some_and(|rest| rest.starts_with([' ', '{']))
@@ -148,7 +164,9 @@ fn pinned(program: &Path, args: &[&str], folder: &Path) -> Command {
     command
 }
 
-/// Puts this process on core 1, its main thread in the real-time class where that is permitted.
+/// Puts this process on core 1, its main thread in the real-time class where that is permitted. What it
+/// starts is not (`-R`): a server all of whose threads have one real-time priority serves its audio when
+/// its control thread happens to sleep.
 pub(crate) fn take_place() -> bool {
     let own = std::process::id().to_string();
     let run = |program: &str, args: &[&str]| {
@@ -159,7 +177,7 @@ pub(crate) fn take_place() -> bool {
             .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    run("taskset", &["-acp", "1", &own]) && run("chrt", &["-f", "-p", "20", &own])
+    run("taskset", &["-acp", "1", &own]) && run("chrt", &["-R", "-f", "-p", "20", &own])
 }
 
 /// The load of the last minute, 5 and 15 minutes.
@@ -167,6 +185,18 @@ pub(crate) fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap();
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
+
+/// The metrics that say where messages went.
+const TOLD: [&str; 8] = [
+    "tandem_sip_events_total",
+    "tandem_sip_transport_total",
+    "tandem_sip_rejected_total",
+    "tandem_sip_turned_away_total",
+    "tandem_overload_total",
+    "tandem_sip_transactions",
+    "tandem_calls_active",
+    "tandem_queueing_delay_max_seconds",
+];
 
 const BEARER: &str = "Bearer load-0123456789-load";
 

@@ -52,6 +52,16 @@ impl Args {
         })
     }
 
+    /// A number of another mode's kept result, if that is of the last hour: of the same run, then.
+    pub(crate) fn recent(&self, mode: &str, name: &str) -> Option<f64> {
+        let path = kept_in(mode);
+        let age = std::fs::metadata(&path).ok()?.modified().ok()?.elapsed();
+        let is_recent = self.keep && age.is_ok_and(|age| age.as_secs() < 3_600);
+        let kept = is_recent.then(|| std::fs::read_to_string(&path).ok())??;
+        let kept: Value = serde_json::from_str(&kept).ok()?;
+        kept.get(name)?.as_f64()
+    }
+
     /// Prints a result, and keeps it when that is asked for.
     pub(crate) fn report(&self, mode: &str, mut result: Map<String, Value>) {
         result.insert("bench".to_owned(), json!(mode));
@@ -59,10 +69,15 @@ impl Args {
         let line = Value::Object(result).to_string();
         println!("{line}");
         if self.keep {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../results");
-            std::fs::write(format!("{folder}/load_{mode}.json"), line + "\n").unwrap();
+            std::fs::write(kept_in(mode), line + "\n").unwrap();
         }
     }
+}
+
+/// Where a mode's result is kept.
+fn kept_in(mode: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../results");
+    format!("{folder}/load_{mode}.json")
 }
 
 fn main() {

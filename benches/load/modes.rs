@@ -1,5 +1,6 @@
 //! The modes: each starts its servers, asks for plans, and reports medians of its repeats.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ fn object(value: Value) -> Map<String, Value> {
 fn say(what: &str, outcome: &Outcome) {
     println!(
         "{what}: begun {}, answered {}, completed {}, refused {} (not 503: {}), sent again {}; \
-         answer p50 {:.1} ms p99 {:.1} ms; 503 p99 {:.1} ms; {:.0} calls/s; late p99 {} us; load {}",
+         answer p50 {:.1} ms p99 {:.1} ms; 503 p99 {:.1} ms, of its last copy {:.1} ms; {:.0} calls/s; \
+         late p99 {} us, busy {:.2}; load {}",
         outcome.begun,
         outcome.answered,
         outcome.completed,
@@ -56,8 +58,10 @@ fn say(what: &str, outcome: &Outcome) {
         f64::from(percentile(&outcome.answer_us, 50.0)) / 1e3,
         f64::from(percentile(&outcome.answer_us, 99.0)) / 1e3,
         f64::from(percentile(&outcome.refusal_us, 99.0)) / 1e3,
+        f64::from(percentile(&outcome.refusal_of_copy_us, 99.0)) / 1e3,
         outcome.goodput(),
         outcome.late_p99(),
+        outcome.busy,
         load(),
     );
 }
@@ -159,10 +163,27 @@ fn capacity(args: &Args, server: &Server, caller: &mut Caller) -> (f64, f64, Vec
     while try_rate(rate, caller) && rate < RATE_MAX {
         rate *= 1.25;
     }
-    while rate > 10.0 && !(0..3).all(|_| try_rate(rate, caller)) {
+    // A noisy machine is not stepped down for ever.
+    for _ in 0..STEPS_DOWN {
+        if (0..3).all(|_| try_rate(rate, caller)) {
+            break;
+        }
         rate *= 0.95;
     }
     (rate, goodput, points)
+}
+
+/// The best goodput: as it is given, as this machine's `ramp` has just found it, or looked for.
+fn peak(args: &Args, server: &Server, caller: &mut Caller) -> f64 {
+    let known = args.number(
+        "capacity",
+        args.recent("ramp", "best_goodput").unwrap_or(0.0),
+    );
+    if known > 0.0 {
+        known
+    } else {
+        capacity(args, server, caller).1
+    }
 }
 
 /// Calls a second, answered by a dialplan, with the 99th percentile of answers below 200 ms.
@@ -265,15 +286,14 @@ pub(crate) fn overload(args: &Args) {
     let lasts = args.number("seconds", 60.0);
     let server = Server::tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
-    let known = args.number("capacity", 0.0);
-    let peak = if known > 0.0 {
-        known
-    } else {
-        capacity(args, &server, &mut caller).1
-    };
+    let peak = peak(args, &server, &mut caller);
     println!("peak goodput {peak:.0} calls/s");
     let mut points = Vec::new();
-    for times in [3.0, 10.0] {
+    let only = args.number("times", 0.0);
+    for times in [3.0, 10.0]
+        .into_iter()
+        .filter(|&it| only == 0.0 || it == only)
+    {
         points.push(beyond(&server, &mut caller, peak, (times, lasts)));
     }
     args.report(
@@ -290,17 +310,29 @@ fn beyond(server: &Server, caller: &mut Caller, peak: f64, (times, lasts): (f64,
     let ear = Ear::start();
     let listening = caller.run(&held(50.0, LISTENERS));
     caller.dial("1000");
+    let begun = server.told();
     let outcome = caller.run(&Plan {
         patience: Duration::ZERO,
         ..short(peak * times, lasts)
     });
+    let ended = server.told();
     // At once, and at half of what is carried: how long does it still hurt?
     let after = caller.run(&short(peak / 2.0, 6.0));
+    let calm = server.told();
     let heard = ear.stop();
     caller.hang_up(&listening.held);
     server.settle();
     say(&format!("{times} times"), &outcome);
     say("after", &after);
+    let since = |before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>| {
+        let gained = |(name, now): (&String, &f64)| {
+            let gained = now - before.get(name).copied().unwrap_or(0.0);
+            (gained != 0.0).then(|| (name.clone(), gained))
+        };
+        after.iter().filter_map(gained).collect::<BTreeMap<_, _>>()
+    };
+    println!("{times} times: {:?}", since(&begun, &ended));
+    println!("{times} times, after: {:?}", since(&ended, &calm));
     let last_bad = after.bad_in.iter().rposition(|&bad| bad > 0);
     let back = last_bad.map_or(0.0, |at| (at + 1) as f64 / 10.0);
     println!(
@@ -320,6 +352,8 @@ fn beyond(server: &Server, caller: &mut Caller, peak: f64, (times, lasts): (f64,
         "refusals": outcome.refusal_us.len(),
         "refusal_p50_us": percentile(&outcome.refusal_us, 50.0),
         "refusal_p99_us": percentile(&outcome.refusal_us, 99.0),
+        "refusal_of_copy_p99_us": percentile(&outcome.refusal_of_copy_us, 99.0),
+        "caller_busy": outcome.busy, "server": since(&begun, &ended),
         "answer_p99_us": percentile(&outcome.answer_us, 99.0),
         "other_refusals": outcome.failed, "sent_again": outcome.again,
         "late_p99_us": outcome.late_p99(), "back_after_s": back,
@@ -335,12 +369,7 @@ pub(crate) fn junk(args: &Args) {
     let lasts = args.number("seconds", 60.0);
     let server = Server::tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
-    let known = args.number("capacity", 0.0);
-    let peak = if known > 0.0 {
-        known
-    } else {
-        capacity(args, &server, &mut caller).1
-    };
+    let peak = peak(args, &server, &mut caller);
     let noise = Noise::start(server_address());
     std::thread::sleep(seconds(1.0));
     let sent = noise.sent();
@@ -367,5 +396,7 @@ pub(crate) fn junk(args: &Args) {
 
 /// Held calls whose audio is listened to meanwhile.
 const LISTENERS: f64 = 20.0;
+/// From a rate that failed to one that is carried three times in a row.
+const STEPS_DOWN: usize = 12;
 /// No caller sends faster than this.
 const RATE_MAX: f64 = 40_000.0;
