@@ -27,6 +27,7 @@ mod hunting;
 mod inbound;
 mod keys;
 mod noting;
+mod output;
 mod overload;
 mod pins;
 mod queues;
@@ -37,41 +38,36 @@ mod registering;
 mod rehearsal;
 mod replaced;
 mod resolve;
+mod setup;
+mod slot;
 mod transfers;
 mod trouble;
 mod waiting;
 mod wall;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clock::Now;
 use media::port::{PlayId, PortId};
 use media::source::Clip;
-use media::tap::TapFrame;
 use media::worker::MediaPlane;
-use rtrb::Consumer;
 use sip::sdp;
 use sip::transport::{Flow, ListenerId, Transport};
-use sip::ua::{SessionId, UserAgent, UserAgentConfig};
+use sip::ua::{SessionId, UserAgent};
 
-use crate::call::{Action, Call, CallId, Cause, Cdr, ClipRequest, LegId, Party};
+use crate::call::{Action, CallId, Cause, LegId};
 use crate::center::{self, AgentConfig, Center};
-use crate::dialplan::{Plan, Run, RunInput};
-use crate::explain::Explanation;
-use crate::trunk::{
-    AbuseConfig, Admission, Admitted, Emergency, EndpointConfig, Identity, Question, Registrar,
-    Speaks, TrunkConfig, Trunks,
-};
+use crate::dialplan::{Plan, RunInput};
+use crate::trunk::{Admission, EndpointConfig, Registrar, Speaks, Trunks};
 
 use agenda::Agenda;
 use carriers::Carriers;
 use guard::Guard;
-use hunting::Dialled;
 use random::Random;
+use slot::Slot;
 use waiting::Waiting;
 
 pub use carriers::{TrunkSnapshot, TrunkStates};
@@ -80,207 +76,14 @@ pub use facts::RequestFacts;
 pub use gate::{Gate, Pass};
 pub use guard::GuardCounts;
 pub use noting::{Captured, Note, Noted, PortFacts};
+pub use output::Output;
 pub use overload::{OverloadConfig, OverloadCounts};
 pub use refusal::{Refusal, Signalling};
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused};
 pub use rehearsal::{CalleeDoes, Probe, Rehearsal, Step, Verdict, dry_plane};
+pub use setup::{Listener, NameTaken, Reconfiguration, Setup};
 pub use trouble::CarrierTrouble;
 pub use wall::WallClock;
-
-/// What a control shard begins with.
-pub struct Setup {
-    /// Its number: the top eight bits of its calls' ids.
-    pub shard: u8,
-    /// From which all its random numbers follow: tags, branches, SSRCs. From the system, or a simulation's.
-    pub seed: u64,
-    /// How it presents itself in SIP.
-    pub user_agent: UserAgentConfig,
-    /// Where it may send from.
-    pub listeners: Vec<Listener>,
-    /// Trunks, endpoints and what they may do.
-    pub trunks: Trunks,
-    /// Where endpoints are registered.
-    pub registrar: Registrar,
-    /// The compiled dialplans.
-    pub plan: Arc<Plan>,
-    /// Who serves queues.
-    pub agents: Vec<AgentConfig>,
-    /// The media workers.
-    pub media: Box<dyn MediaPlane + Send>,
-    /// Wall time at the clock's start.
-    pub wall: WallClock,
-    /// The codecs of legs that have no order of their own.
-    pub codecs: Vec<sdp::Codec>,
-    /// Whether tones in callers' audio are taken for digits.
-    pub inband_dtmf: bool,
-    /// Calls at once; one more is refused with 503.
-    pub calls_max: usize,
-    /// How often one call may be transferred; a REFER more is refused with 603.
-    pub transfers_max: usize,
-    /// What a source may cost us.
-    pub abuse: AbuseConfig,
-}
-
-/// What a reload puts in force.
-pub struct Reconfiguration {
-    /// The compiled dialplans.
-    pub plan: Arc<Plan>,
-    /// The carriers.
-    pub trunks: Vec<TrunkConfig>,
-    /// The devices of the configuration; those made at run time stay besides.
-    pub endpoints: Vec<EndpointConfig>,
-    /// Who serves queues.
-    pub agents: Vec<AgentConfig>,
-    /// Emergency numbers.
-    pub emergency: Emergency,
-    /// What is refused when control is behind.
-    pub overload: OverloadConfig,
-    /// What a source may cost us.
-    pub abuse: AbuseConfig,
-}
-
-/// An endpoint of the configuration has the name of one made at run time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("endpoint {0:?} stands in the configuration and was made at run time")]
-pub struct NameTaken(pub String);
-
-/// A socket that signalling goes through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// As flows name it.
-    pub id: ListenerId,
-    /// What it speaks.
-    pub transport: Transport,
-    /// Whether its addresses are IPv6.
-    pub v6: bool,
-    /// The address bound.
-    pub bound: SocketAddr,
-    /// The address for audio that SDP names on its calls, if not the media plane's own.
-    pub media: Option<IpAddr>,
-}
-
-/// What control wants done outside.
-#[derive(Debug)]
-pub enum Output {
-    /// Send these bytes on this flow.
-    Transmit {
-        /// Where.
-        flow: Flow,
-        /// One message.
-        bytes: Bytes,
-    },
-    /// Whoever is on that connection is known to us: it may stay.
-    Vouch {
-        /// The connection.
-        flow: Flow,
-    },
-    /// Fetch clips; answer by [`Control::clips_loaded`].
-    LoadClips {
-        /// For which call.
-        call: CallId,
-        /// Which.
-        request: ClipRequest,
-    },
-    /// Write what comes out of the ring to the recording of that name.
-    Record {
-        /// Of which call.
-        call: CallId,
-        /// A file name below the recordings folder.
-        file: String,
-        /// The frames.
-        frames: Consumer<TapFrame>,
-    },
-    /// No more frames come for that call's recording.
-    RecordEnded {
-        /// Of which call.
-        call: CallId,
-    },
-    /// Keep this call record.
-    Cdr(Box<Cdr>),
-    /// Keep what a trunk or an endpoint has used of a day.
-    Usage(crate::trunk::UsageRow),
-    /// Keep this change of registrations.
-    Registered(crate::trunk::Change),
-    /// Ask DNS; answer by [`Control::resolved`].
-    Resolve(Question),
-    /// Something that people and programs outside may want to know.
-    Event(Event),
-    /// Something that a trace wants to know, once [`Control::note`] was called.
-    Note(Note),
-    /// Packets of sound that a trace wants to keep.
-    Captured(Captured),
-    /// Have the system drop a share of what comes before it is read.
-    Gate(Gate),
-}
-
-/// One call and what drives it.
-struct Slot {
-    call: Call,
-    run: Option<Run>,
-    waiting: Option<Waiting>,
-    sessions: BTreeMap<LegId, SessionId>,
-    /// What its legs take of their trunks' caps.
-    admitted: BTreeMap<LegId, Admitted>,
-    /// The same of trunk legs whose INVITE is not out yet, in order.
-    dialled: VecDeque<Dialled>,
-    /// The trunk it came by.
-    trunk: Option<String>,
-    queue: Option<String>,
-    agent: Option<String>,
-    waited: Duration,
-    recording: Option<String>,
-    /// Where its plan stands.
-    step: Option<String>,
-    /// What last went wrong, unless somebody was reached since.
-    trouble: Option<Explanation>,
-    /// How many REFERs of each leg were taken.
-    referred: BTreeMap<LegId, u32>,
-    /// Its recordings so far.
-    recordings: u32,
-    /// Agents who are in it without a queue's doing.
-    engaged: Vec<(Party, center::AgentId)>,
-    /// Who calls.
-    identity: Identity,
-    /// Max-Forwards of its INVITE.
-    hops: u8,
-    /// How often it has come back to us.
-    turns: u8,
-    /// The trunks that an emergency call may yet go by.
-    rescue: Option<emergency::Rescue>,
-    /// The status of the limit that bars what is being dialled.
-    barred: Option<u16>,
-}
-
-impl Slot {
-    fn new(call: Call, run: Option<Run>, session: SessionId) -> Self {
-        let trunk = call
-            .label(LegId::CALLER)
-            .and_then(|label| label.trunk.clone());
-        Self {
-            call,
-            run,
-            rescue: None,
-            waiting: None,
-            sessions: BTreeMap::from([(LegId::CALLER, session)]),
-            admitted: BTreeMap::new(),
-            dialled: VecDeque::new(),
-            trunk,
-            queue: None,
-            agent: None,
-            waited: Duration::ZERO,
-            recording: None,
-            step: None,
-            trouble: None,
-            referred: BTreeMap::new(),
-            recordings: 0,
-            engaged: Vec::new(),
-            identity: Identity::default(),
-            hops: 0,
-            turns: 0,
-            barred: None,
-        }
-    }
-}
 
 /// One control shard.
 pub struct Control {
@@ -548,6 +351,12 @@ impl Control {
     /// The state of queues and agents.
     pub fn center(&self) -> &Center {
         &self.center
+    }
+
+    /// Where datagrams come in.
+    pub fn udp_listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let udp = |it: &&Listener| it.transport == Transport::Udp;
+        self.listeners.iter().filter(udp).map(|it| it.bound)
     }
 
     /// Trunks and endpoints.
