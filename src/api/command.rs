@@ -273,6 +273,8 @@ pub struct Counts {
     pub net: Vec<(&'static str, u64)>,
     /// What was turned away for what its sender did.
     pub guard: GuardCounts,
+    /// Where datagrams come in.
+    pub udp: Vec<SocketAddr>,
 }
 
 /// What the SIP machine has done since the start.

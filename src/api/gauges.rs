@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Counts;
+use super::unread::unread;
 use crate::center::{AgentState, QueueSnapshot, Snapshot};
 use crate::control::TrunkStates;
 use crate::trunk::TargetState;
@@ -80,6 +81,10 @@ pub(super) fn counts(counts: &Counts) {
         ("line-left-out", counts.guard.untold),
     ] {
         metrics::counter!("tandem_sip_turned_away_total", "why" => why).absolute(count);
+    }
+    for (listener, count) in unread(&counts.udp) {
+        let label = [("listener", listener.to_string())];
+        metrics::counter!("tandem_sip_unread_total", &label).absolute(count);
     }
     for &(event, count) in &counts.net {
         match event {

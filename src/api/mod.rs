@@ -21,6 +21,7 @@ mod serve;
 mod tests;
 mod traces;
 mod trunks;
+mod unread;
 mod wire;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  offer ─▶ glance ─┬─ going: what belongs to a dialog, responses, ACK, CANCEL, BYE, emergency calls ─▶ first
+//!                   │         (from an address that nobody knows: what names a token of ours)
 //!                   ├─ calls: new INVITEs of trunks, and of others with credentials ────────────────▶ then
 //!                   └─ rest:  OPTIONS, REGISTER, strangers ─▶ last, but one turn in sixteen at least
 //! ```
@@ -469,15 +470,15 @@ impl Control {
         // A connection that was let in is no forged source.
         let known = by_trunk || flow.transport != Transport::Udp || self.trunks.may_speak(flow);
         if !known {
-            return Class::Rest;
+            // A call may go on by an address that nobody configured: its own tokens tell it.
+            let awaited = self.ua.awaits(glance);
+            return if awaited { Class::Going } else { Class::Rest };
         }
         if !glance.opens() {
             return Class::Going;
         }
         match glance.method() {
-            Some(Method::Invite) if self.trunks.emergency().is_emergency(glance.user()) => {
-                Class::Going
-            }
+            Some(Method::Invite) if self.trunks.is_emergency_uri(glance.uri()) => Class::Going,
             Some(Method::Invite) if by_trunk => Class::Call,
             Some(Method::Invite)
                 if glance.has(Name::Authorization) || glance.has(Name::ProxyAuthorization) =>

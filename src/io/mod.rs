@@ -8,5 +8,6 @@ pub mod clock;
 pub mod dns;
 pub mod media;
 pub mod net;
+pub mod precedence;
 pub mod privilege;
 pub mod record;

@@ -270,6 +270,12 @@ fn control_thread(
 ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
     let clock = edge.clock;
     let serve = move || {
+        if !crate::io::precedence::go_before_the_edge() {
+            tracing::info!(
+                "the control thread runs at normal priority: a lower nice value is not permitted \
+                 (want CAP_SYS_NICE)"
+            );
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

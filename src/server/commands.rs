@@ -116,6 +116,7 @@ fn counts(now: Now, control: &mut Control, net: Vec<(&'static str, u64)>) -> Cou
         overload,
         net,
         guard: control.guard_counts(),
+        udp: control.udp_listeners().collect(),
     }
 }
 

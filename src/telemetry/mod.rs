@@ -140,7 +140,11 @@ const GAUGES: [(&str, &str); 24] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 32] = [
+const COUNTERS: [(&str, &str); 33] = [
+    (
+        "tandem_sip_unread_total",
+        "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",
+    ),
     ("tandem_calls_ended_total", "Calls that are over"),
     ("tandem_bans_total", "Bans of sources that began"),
     (

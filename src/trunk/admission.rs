@@ -272,7 +272,16 @@ impl Trunks {
     /// Whether a request calls an emergency number: such an INVITE goes before all others.
     pub fn is_emergency(&self, request: &Message) -> bool {
         request.method() == Some(Method::Invite)
-            && called(request).is_ok_and(|called| self.emergency.is_emergency(&called))
+            && self.is_emergency_uri(request.request_uri().unwrap_or_default())
+    }
+
+    /// Whether that is the Request-URI of a call to an emergency number, whatever its scheme and
+    /// however its digits are written.
+    pub fn is_emergency_uri(&self, uri: &str) -> bool {
+        // Most calls are to none: they are not read for it.
+        let reads = || Uri::parse(uri).ok().and_then(|uri| user_of(&uri));
+        !self.emergency.numbers().is_empty()
+            && reads().is_some_and(|called| self.emergency.is_emergency(&called))
     }
 
     /// The endpoint of that name.

@@ -320,6 +320,52 @@ fn an_emergency_call_waits_for_nobody() {
 }
 
 #[test]
+fn an_emergency_call_is_known_however_its_number_is_written() {
+    for (uri, goes) in [
+        ("sip:1-1-2@tandem", true),
+        ("sip:%31%312@tandem", true),
+        ("sips:112;phone-context=x@tandem", true),
+        ("tel:112", true),
+        ("sip:1120@tandem", false),
+    ] {
+        let mut lab = swamped("");
+        lab.take(CARRIER);
+        let text = invite_text(CARRIER, "+4930123456", "", 52);
+        let (line, rest) = text.split_once("\r\n").unwrap();
+        assert!(line.starts_with("INVITE "));
+        lab.offer(CARRIER, format!("INVITE {uri} SIP/2.0\r\n{rest}"));
+        let refused = lab.status(CARRIER) == Some(503);
+        assert_eq!(refused, !goes, "{uri}");
+    }
+}
+
+#[test]
+fn a_call_that_goes_on_by_an_address_that_nobody_knows_is_served_before_strangers() {
+    let mut lab = lab("");
+    let text = invite_text(CARRIER, "+4930123456", "", 1);
+    let invite = Message::parse(text.clone().into()).unwrap();
+    lab.offer(CARRIER, text);
+    while lab.work().is_some() {}
+    let answer = lab.take(CARRIER).pop().unwrap();
+    let tag = answer.to().unwrap().tag().unwrap().to_owned();
+    lab.offer(CARRIER, later("ACK", &invite, &tag, 1));
+    for n in 0..1_000 {
+        lab.offer(STRANGER, options(STRANGER, n));
+    }
+    let bye = |tag: &str| later("BYE", &invite, tag, 2).replacen(CARRIER, STRANGER, 1);
+    let before = lab.counts();
+    lab.offer(STRANGER, bye("0123456789abcdef"));
+    let after = lab.counts();
+    assert_eq!(after.waiting, before.waiting, "the control: no tag of ours");
+    lab.offer(STRANGER, bye(&tag));
+    assert_eq!(lab.counts().waiting, before.waiting + 1);
+    for _ in 0..3 {
+        lab.work();
+    }
+    assert_eq!(lab.status(STRANGER), Some(200));
+}
+
+#[test]
 fn an_answered_invite_that_is_repeated_is_answered_again_and_never_refused() {
     let mut lab = lab("[overload]\nwaiting = 16\n");
     let invite = invite_text(CARRIER, "+4930123456", "", 1);

@@ -497,5 +497,8 @@ fn open(config: &ListenerConfig) -> io::Result<(SocketAddr, Socketed)> {
     }
 }
 
+/// A datagram of 900 bytes takes 2.3 kB of it, and control reads what has come before it serves: some
+/// 3,600 datagrams, a tenth of a second of the worst flood that passes the gate. The system grants
+/// `net.core.rmem_max` of it, which is 208 kB as systems come: a hundredth of a second.
 const UDP_BUFFER: usize = 4 << 20;
 const ACCEPT_BACKLOG: i32 = 1_024;

@@ -91,22 +91,25 @@ impl<'a> Glance<'a> {
         self.call_id
     }
 
+    /// The method that CSeq names, empty if there is none.
+    pub fn cseq_method(&self) -> &'a str {
+        let mut lines = Lines::of(self.bytes)
+            .skip(1)
+            .take(super::limits::HEADERS_MAX);
+        let cseq = lines.find_map(|line| split(line).filter(|(name, _)| *name == Name::CSeq));
+        let value = cseq.and_then(|(_, value)| str::from_utf8(value).ok());
+        let word = value.and_then(|value| value.rsplit([' ', '\t']).next());
+        word.unwrap_or_default()
+    }
+
     /// Whether it begins something: a request without a To tag that is no ACK and no CANCEL.
     pub const fn opens(&self) -> bool {
         self.to_tag.is_none() && !matches!(self.method, None | Some(Method::Ack | Method::Cancel))
     }
 
-    /// The user part of the Request-URI as it is written, without the parameters within it; whole for
-    /// another scheme than `sip`.
-    pub fn user(&self) -> &'a str {
-        let Some((scheme, rest)) = self.uri.split_once(':') else {
-            return self.uri;
-        };
-        if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
-            return rest;
-        }
-        let user = rest.split_once('@').map_or("", |(user, _)| user);
-        user.split([';', ':']).next().unwrap_or_default()
+    /// The Request-URI of a request, as it is written.
+    pub const fn uri(&self) -> &'a str {
+        self.uri
     }
 
     /// Whether there is a header of this name.
@@ -250,7 +253,8 @@ mod tests {
             let bytes = invite("", to);
             let glance = Glance::of(&bytes).unwrap();
             assert_eq!((glance.to_tag(), glance.opens()), (tag, opens), "{to}");
-            assert_eq!((glance.user(), glance.call_id()), ("+4412", "call-1"));
+            assert_eq!(glance.uri(), "sip:+4412;npdi@10.0.0.1");
+            assert_eq!(glance.call_id(), "call-1");
         }
         let ack = String::from_utf8(invite("", "To: <sip:x@y>")).unwrap();
         let ack = ack.replace("INVITE", "ACK").into_bytes();
@@ -298,7 +302,7 @@ mod tests {
             if let Some(glance) = Glance::of(&whole[..end]) {
                 let _ = (
                     glance.refuse(&rebuff(Some("oc=1"))),
-                    glance.user(),
+                    glance.uri(),
                     glance.via(),
                 );
             }

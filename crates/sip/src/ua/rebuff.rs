@@ -2,7 +2,7 @@
 //! who heed it, how much to send less (RFC 3261 §8.2.7, §21.5.4; RFC 7339).
 
 use super::{UserAgent, draft::phrase, tokens};
-use crate::message::{Glance, Method, Rebuff, TransactionKey};
+use crate::message::{Glance, MAGIC_COOKIE, Method, Rebuff, TransactionKey};
 use crate::transport::{Flow, Transport};
 use std::net::SocketAddr;
 
@@ -48,6 +48,19 @@ impl UserAgent {
             method: method.as_str(),
         };
         self.requests.contains_key(key.to_string().as_str())
+    }
+
+    /// Whether a message names something that we hold and its sender had from us: the tag of a dialog, or
+    /// the branch of a request of ours. One look-up.
+    pub fn awaits(&self, glance: &Glance<'_>) -> bool {
+        let Some(method) = glance.method() else {
+            let branch = glance.via().and_then(|via| via.unique_branch());
+            let token = branch.and_then(|it| tokens::from_hex(it.strip_prefix(MAGIC_COOKIE)?));
+            let method = Method::from_text(glance.cseq_method());
+            return token.is_some_and(|token| self.branches.contains_key(&(token, method)));
+        };
+        let tag = glance.to_tag().and_then(tokens::from_hex);
+        method != Method::Cancel && tag.is_some_and(|tag| self.tags.contains_key(&tag))
     }
 
     /// Refuses a request with 503, without a transaction and without reading more than its lines.
