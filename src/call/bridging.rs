@@ -58,6 +58,7 @@ impl Call {
     /// The peer re-offers: hold, resume, a new address, or (without a body) asks for our offer.
     /// Before it answers, each fork of our INVITE has exchanges of its own.
     pub(super) fn on_offered(&mut self, (leg, fork): (LegId, u32), body: Option<Bytes>) {
+        self.give_way(leg);
         let followed = self
             .ringing_of(leg)
             .is_some_and(|ringing| ringing.follows(leg, fork));

@@ -15,6 +15,7 @@ use clock::Now;
 use media::worker::PortCommand;
 use sip::message::{Message, Method, Name};
 use sip::ua::RequestId;
+use sip::ua::{Effect, effect_of};
 
 use super::LegId;
 use super::action::{DtmfVia, Notice};
@@ -119,6 +120,10 @@ impl Call {
     /// A request of ours was answered: after an INFO the next may go, so that keys stay in order.
     pub(super) fn on_response(&mut self, leg: LegId, response: Option<&Message>) {
         let method = response.and_then(|it| it.cseq().ok()).map(|it| it.method);
+        let status = response.and_then(Message::status).unwrap_or(0);
+        if method == Some(Method::Notify) && effect_of(Method::Notify, status) != Effect::Request {
+            self.news_unwanted(leg);
+        }
         if method.is_none_or(|method| method == Method::Info) {
             self.key_sent(leg);
         }

@@ -119,6 +119,11 @@ impl Call {
         q850: Option<u16>,
     ) {
         let was_alive = self.legs.get(&leg).is_some_and(|it| it.is_alive());
+        if leg == LegId::CALLER && by == EndedBy::NoAck && status == Some(504) {
+            // What was said before the answer was never acknowledged, so the answer was never given.
+            self.answered = None;
+            self.bridged = None;
+        }
         self.leg_gone(leg);
         if was_alive {
             let cause = match by {

@@ -99,6 +99,31 @@ impl Call {
         }
     }
 
+    /// The peer's own offer comes while ours, refused for it by 491, waits to be made again: theirs is answered
+    /// first, by the port that the leg has here. Ours is made anew when the user agent gives it up (RFC 3261
+    /// §14.1).
+    pub(super) fn give_way(&mut self, leg: LegId) {
+        let home = self.lending.as_ref().filter(|it| it.leg == leg);
+        let home = home.map(|it| it.home);
+        if let Some(home) = home
+            && let Some(it) = self.legs.get_mut(&leg)
+            && it.negotiation.awaits_answer()
+        {
+            it.negotiation.abandon();
+            it.negotiation.set_port(home);
+        }
+    }
+
+    /// Whether the offer that gave way could be made anew.
+    fn offer_anew(&mut self, leg: LegId) -> bool {
+        let port = self.lending.as_ref().and_then(|it| match it.state {
+            Moving::Asked => Some(it.away),
+            Moving::Returning => Some(it.home),
+            Moving::Ready => None,
+        });
+        port.is_some_and(|port| self.offer_port(leg, port))
+    }
+
     /// The peer's word on an offer of ours.
     pub(super) fn on_offer_answered(
         &mut self,
@@ -108,6 +133,13 @@ impl Call {
     ) {
         let lent = self.is_lent(leg);
         let Some(it) = self.legs.get_mut(&leg).filter(|_| lent) else {
+            return;
+        };
+        let gave_way = result == Err(491) && !it.negotiation.awaits_answer();
+        if gave_way && self.offer_anew(leg) {
+            return;
+        }
+        let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
         let taken = match result {

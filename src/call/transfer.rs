@@ -159,6 +159,13 @@ impl Call {
         self.sip(leg, SipCommand::NotifyTransfer { status, last, id });
     }
 
+    /// The transferor's subscription is over, by its refusal of a NOTIFY (RFC 5057 §5.1): it is told no more.
+    pub(super) fn news_unwanted(&mut self, leg: LegId) {
+        if let Some(transfer) = self.transfer.as_mut().filter(|it| it.by == leg) {
+            transfer.news = News::None;
+        }
+    }
+
     pub(super) fn is_transfer(&self, token: DialToken) -> bool {
         token.0 & TOKENS != 0
     }

@@ -494,3 +494,54 @@ fn a_transfer_fails_with_the_refusal_that_says_most() {
     assert_eq!(rig.notified(CALLEE), [(100, false), (486, true)]);
     assert_eq!(rig.last_bridged(), [20_000, 20_002], "together again");
 }
+
+// covers: RFC 3261 §14.1
+#[test]
+fn a_peer_that_offers_while_it_is_asked_to_move_is_answered_first_and_asked_again() {
+    let (_, mut second) = consulting(CALLEE);
+    second.call.move_to(NOW, CALLEE, 40_000);
+    second.drain();
+    second.log.clear();
+    // The user agent has heard 491 and waits to try again, when the peer's own offer comes.
+    let mut peer = phone(5_000);
+    let offer = peer.offer().unwrap();
+    let offered = Event::Offered {
+        session: SESSION(),
+        body: Some(offer),
+        fork: 0,
+    };
+    second.sip(CALLEE, offered);
+    let gave_up = Event::OfferAnswered {
+        session: SESSION(),
+        result: Err(491),
+    };
+    second.sip(CALLEE, gave_up);
+    let text = |body: &Bytes| String::from_utf8(body.to_vec()).unwrap();
+    let said: Vec<_> = second.said(CALLEE);
+    let [
+        SipCommand::AnswerOffer(Some(answer)),
+        SipCommand::Reoffer(again),
+    ] = said.as_slice()
+    else {
+        panic!("{said:?}")
+    };
+    assert!(text(answer).contains("m=audio 20002 "), "it stays here");
+    assert!(text(again).contains("m=audio 40000 "), "and is asked anew");
+    peer.take_answer(answer).unwrap();
+    let answer = peer.answer(again).unwrap();
+    let agreed = Event::OfferAnswered {
+        session: SESSION(),
+        result: Ok(Some(answer)),
+    };
+    second.sip(CALLEE, agreed);
+    let ready = second.log.iter().any(|output| {
+        matches!(
+            output,
+            Output::Moved {
+                leg: CALLEE,
+                ready: true
+            }
+        )
+    });
+    assert!(ready, "the other call may have it");
+}

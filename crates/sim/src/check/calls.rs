@@ -28,6 +28,8 @@ struct Seat {
     accepted: Option<Now>,
     /// The 200 was held until the PRACK of what was said before it (RFC 3262 §3).
     held: bool,
+    /// The answer never went out: what was said before it had no PRACK (504).
+    unanswered: bool,
     /// When the latest PRACK was answered.
     pracked: Option<Now>,
     /// The ACK of the 200 came: from then on a BYE may follow at once (RFC 3261 §15).
@@ -110,6 +112,7 @@ impl Calls {
                 seat.accepted.get_or_insert(now);
             }
             (Some(Method::Invite), 300..) if seat.accepted.is_none() => {
+                seat.unanswered |= seen.status == 504;
                 seat.ended.get_or_insert(now);
             }
             (Some(Method::Bye), 0) => {
@@ -192,9 +195,13 @@ impl Calls {
             "tells another cause",
         );
         check(cdr.started == life.began, "began at another time");
-        check(cdr.bridged == life.bridged, "was bridged at another time");
+        let unanswered = seat.is_some_and(|seat| seat.unanswered);
         check(
-            cdr.answered.is_some() || life.answered.is_none(),
+            cdr.bridged == life.bridged || (unanswered && cdr.bridged.is_none()),
+            "was bridged at another time",
+        );
+        check(
+            cdr.answered.is_some() || life.answered.is_none() || unanswered,
             "forgets the answer",
         );
         check(

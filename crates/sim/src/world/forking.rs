@@ -32,11 +32,15 @@ impl World<'_> {
         }
         let phones = self.hosts.iter().enumerate();
         let phones = phones.filter(|(_, it)| it.phone.user() == "carrier" && !it.crashed);
-        let phones: Vec<usize> = phones.map(|(index, _)| index).collect();
+        let mut phones: Vec<usize> = phones.map(|(index, _)| index).collect();
         if seen.method == Some(Method::Invite) {
             let forked = self.forked.entry((seen.call, seen.cseq)).or_default();
-            forked.invite = bytes.clone();
-            forked.phones = phones.len();
+            if forked.invite.is_empty() {
+                forked.invite = bytes.clone();
+                forked.phones = phones.len();
+            }
+            // The proxy takes a repetition for whoever has answered.
+            phones.retain(|phone| !forked.finals.contains_key(phone));
         }
         phones
     }

@@ -299,8 +299,14 @@ impl World<'_> {
         }
     }
 
-    /// The hosts that are up under that name; numbers are the carrier's to answer.
+    /// The hosts that are up under that name.
     fn up_as(&self, name: &str) -> Vec<usize> {
+        let up = |host: &usize| self.hosts.get(*host).is_some_and(|it| it.is_up);
+        self.named(name).into_iter().filter(up).collect()
+    }
+
+    /// The hosts of that name; numbers are the carrier's to answer.
+    fn named(&self, name: &str) -> Vec<usize> {
         let caller = self.checks.calls.host_called(name);
         let is = |(index, it): &(usize, &Host)| match caller {
             Some(caller) => *index == caller,
@@ -310,9 +316,7 @@ impl World<'_> {
             }
         };
         let hosts = self.hosts.iter().enumerate().filter(is);
-        hosts
-            .filter_map(|(index, it)| it.is_up.then_some(index))
-            .collect()
+        hosts.map(|(index, _)| index).collect()
     }
 
     /// Two hosts must hear each other soon.
@@ -357,9 +361,10 @@ impl World<'_> {
             it.phone.user() == by || (caller_left && callers.contains(&host))
         };
         let room: Vec<usize> = self.checks.sounds.room(call).collect();
+        // Whoever has just hung up may be heard until the server knows.
         for old in &room {
-            for new in new.iter().filter(|new| *new != old) {
-                self.checks.sounds.bridged(call, *old, *new);
+            for new in self.named(to).into_iter().filter(|new| new != old) {
+                self.checks.sounds.bridged(call, *old, new);
             }
         }
         let stays = |host: &&usize| {

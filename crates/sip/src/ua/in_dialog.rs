@@ -2,6 +2,7 @@
 
 use super::UserAgent;
 use super::draft::{Draft, MAX_FORWARDS};
+use super::effect::ends_session;
 use super::event::{Busy, EndedBy, Ending, Event, RequestId, SessionId};
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
@@ -114,6 +115,7 @@ impl UserAgent {
     ) {
         self.change(id, |ua, session| {
             let (status, response) = (outcome.status, outcome.response.clone());
+            let method = outcome.draft.method;
             if matches!(status, 401 | 407) && !session.is_told() {
                 let cseq = session.next_cseq();
                 if ua.with_credentials(now, outcome, cseq).is_some() {
@@ -126,11 +128,16 @@ impl UserAgent {
                 status,
                 response,
             });
-            if status == 481 && matches!(session.phase, Phase::Established) {
-                // The dialog is unknown at their end; silence would only concern this request
-                // (RFC 5057 §5.1).
+            let stands = matches!(session.phase, Phase::Established);
+            if stands && ends_session(method, status) {
                 let ending = Ending::default();
-                return ua.hang_up(now, id, session, ending, (EndedBy::FlowFailed, Some(481)));
+                return ua.hang_up(
+                    now,
+                    id,
+                    session,
+                    ending,
+                    (EndedBy::FlowFailed, Some(status)),
+                );
             }
             Fate::Stays
         });

@@ -16,6 +16,7 @@ mod config;
 mod door;
 mod draft;
 mod early;
+mod effect;
 mod ending;
 mod event;
 mod in_dialog;
@@ -40,6 +41,7 @@ mod tokens;
 pub use config::{Limits, Listener, UserAgentConfig};
 pub use door::Belongs;
 pub use draft::phrase;
+pub use effect::{Effect, effect_of};
 pub use event::{
     Busy, Counts, EndedBy, Ending, Event, Invite, OutOfDialog, Output, Reliable, RequestId,
     SessionId,

@@ -157,7 +157,9 @@ impl UserAgent {
                     }
                     Fate::Stays
                 }
-                (408 | 481, _) | (503, None) => {
+                (408 | 481, _)
+                | (503, None)
+                | (404 | 410 | 416 | 482 | 484 | 485 | 502 | 604, _) => {
                     // The dialog is gone at their end (§12.2.1.2, RFC 4028 §10).
                     let by = if is_refresh {
                         EndedBy::SessionTimer
