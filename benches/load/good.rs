@@ -1,4 +1,4 @@
-//! Calls as they should be, made while the floods run: INVITE, 200, ACK, a second, BYE, 200. Each has
+//! Calls as they should be, made while the floods run: INVITE, 200, ACK, a while, BYE, 200. Each has
 //! ten seconds to be set up.
 
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 30, 2));
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Line {
-    fn open(kind: u64) -> Option<Self> {
+    fn open(kind: usize) -> Option<Self> {
         if kind == 0 {
             let socket = UdpSocket::bind((HOME, 0)).ok()?;
             let wait = Some(Duration::from_millis(100));
@@ -57,7 +57,7 @@ impl Line {
         }
     }
 
-    fn word(&self, kind: u64) -> &'static str {
+    fn word(&self, kind: usize) -> &'static str {
         match (self, kind) {
             (Self::Udp(_), _) => "UDP",
             (_, 1) => "TCP",
@@ -111,7 +111,7 @@ impl Line {
 }
 
 /// One call over UDP (0), TCP (1) or TLS (2): how long its answer took, or what went wrong.
-pub(crate) fn call(kind: u64, n: u64) -> Result<Duration, String> {
+pub(crate) fn call(kind: usize, n: u64, lasts: Duration) -> Result<Duration, String> {
     let begun = Instant::now();
     let mut line = Line::open(kind).ok_or("no connection")?;
     let n = 1 << 50 | n;
@@ -138,7 +138,7 @@ pub(crate) fn call(kind: u64, n: u64) -> Result<Duration, String> {
     };
     let (ack, bye) = (within("ACK", 1, "a"), within("BYE", 2, "b"));
     line.send(&ack);
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(lasts);
     line.ask(&bye, "BYE")?;
     Ok(took)
 }

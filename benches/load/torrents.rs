@@ -1,7 +1,6 @@
-//! The floods: seven methods over UDP, TCP and TLS, connections that drip, INVITEs that nobody
-//! acknowledges. Each is bounded in time and rate, from loopback addresses to a loopback address.
+//! The floods: seven methods over UDP, TCP and TLS, and INVITEs that nobody acknowledges. Each is
+//! bounded in time and rate, from loopback addresses to a loopback address.
 
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -17,8 +16,6 @@ pub(crate) struct Counts {
     pub(crate) tcp: AtomicU64,
     pub(crate) tls: AtomicU64,
     pub(crate) unacked: AtomicU64,
-    pub(crate) slow_opened: AtomicU64,
-    pub(crate) slow_most: AtomicU64,
     /// The most bytes that one unproven UDP source got for a thousand that it sent.
     pub(crate) worst_per_mille: AtomicU64,
 }
@@ -32,7 +29,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
@@ -265,38 +262,6 @@ fn ends(way: &mut Box<dyn Way>, buffer: &mut [u8]) -> bool {
                 return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
             }
         }
-    }
-}
-
-/// Connections that say one byte a second, `most` at once; those that the server ends are opened again.
-pub(crate) fn slow(pace: &Pace, counts: &Counts, most: usize) {
-    let mut held: VecDeque<TcpStream> = VecDeque::new();
-    let mut opened = 0_usize;
-    while pace.goes_on() {
-        let second = Instant::now();
-        // A thousand new ones a second until there are as many as wanted.
-        for _ in 0..1_000.min(most - held.len()) {
-            opened += 1;
-            let [high, low] = u16::try_from(opened % 40_000).unwrap().to_be_bytes();
-            let from = IpAddr::V4(Ipv4Addr::new(127, 1, high, low.max(1)));
-            let Ok(stream) = connect(from, server(opened.is_multiple_of(3))) else {
-                continue;
-            };
-            let _ = stream.set_nonblocking(true);
-            held.push_back(stream);
-            counts.slow_opened.fetch_add(1, Ordering::Relaxed);
-        }
-        held.retain_mut(|stream| {
-            let mut byte = [0];
-            let sent = stream.write(b"I").is_ok();
-            let open = !matches!(stream.read(&mut byte), Ok(0));
-            sent && open
-        });
-        counts
-            .slow_most
-            .fetch_max(held.len() as u64, Ordering::Relaxed);
-        let left = Duration::from_secs(1).saturating_sub(second.elapsed());
-        std::thread::sleep(left);
     }
 }
 
