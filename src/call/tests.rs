@@ -57,6 +57,7 @@ fn target(port: u16) -> Target {
         listener: ListenerId(0),
         remote: "127.0.0.1:5070".parse().unwrap(),
         connection: None,
+        peer: None,
     };
     Target {
         label: Label {

@@ -40,6 +40,17 @@ pub struct Listener {
     pub advertised_port: u16,
     /// The address for audio that SDP names on its calls; the RTP address bound if `None`.
     pub media: Option<IpAddr>,
+    /// What whoever opens a connection must show, over TLS.
+    pub clients: Option<Clients>,
+}
+
+/// Which certificates a TLS listener wants of whoever opens a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// PEM: who may have signed them (`client_authorities`).
+    pub authorities: PathBuf,
+    /// Whether nobody is let in without one (`client_certificates`).
+    pub required: bool,
 }
 
 /// What a listener speaks.
@@ -174,6 +185,7 @@ impl Listener {
             advertised_host: host,
             advertised_port,
             media,
+            clients: None,
         }
     }
 
@@ -200,8 +212,30 @@ impl Listener {
         if let Some(media) = section.parsed("media", IP_RULE)? {
             listener.media = Some(media);
         }
+        listener.clients = Clients::read(&mut section, transport)?;
         section.finish()?;
         Ok(listener)
+    }
+}
+
+impl Clients {
+    fn read(section: &mut Section, transport: Transport) -> Result<Option<Self>, ConfigError> {
+        let authorities = section.text("client_authorities")?;
+        let required = section.one_of("client_certificates", &CLIENTS)?;
+        match (authorities, required) {
+            (Some(file), _) if transport != Transport::Tls => {
+                Err(section.refuse("client_authorities", "a listener of sip.tls", &file))
+            }
+            (Some(file), required) => Ok(Some(Self {
+                authorities: file.into(),
+                required: required.unwrap_or(true),
+            })),
+            (None, Some(_)) => {
+                let rule = "a PEM file of those who sign the certificates";
+                Err(section.missing("client_authorities", rule))
+            }
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -289,5 +323,6 @@ const TRANSPORTS: [(&str, Transport, u16); 3] = [
     ("tls", Transport::Tls, 5061),
 ];
 
+const CLIENTS: [(&str, bool); 2] = [("required", true), ("asked", false)];
 const TRUST_RULE: &str = "\"system\", \"anybody\" or a PEM file of authorities";
 const IP_RULE: &str = "an IP address such as \"203.0.113.5\"";

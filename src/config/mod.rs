@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use acme::Acme;
 pub use dns::Dns;
 pub use error::ConfigError;
-pub use listen::{Listener, Rtp, Sip, TlsFiles, Transport, Trust};
+pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use section::Section;
 
 /// Everything that an operator can set, as one immutable snapshot.

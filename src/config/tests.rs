@@ -106,6 +106,18 @@ fn an_unknown_key_is_refused_with_the_nearest_that_exists() {
             "[sip]\nudp = [{ address = \"127.0.0.1:1\", advertized = \"a\" }]",
             "sip.udp[0].advertized: no such key; did you mean advertised?",
         ),
+        (
+            "[sip]\ntcp = [{ address = \"127.0.0.1:1\", client_authorities = \"ca.pem\" }]",
+            "sip.tcp[0].client_authorities: want a listener of sip.tls, have \"ca.pem\"",
+        ),
+        (
+            "[sip]\ntls = [{ address = \"127.0.0.1:1\", client_certificates = \"asked\" }]",
+            "sip.tls[0].client_authorities: missing; want a PEM file of those who sign the certificates",
+        ),
+        (
+            "[sip]\ntls = [{ address = \"127.0.0.1:1\", client_certificates = \"wanted\" }]",
+            "sip.tls[0].client_certificates: want \"required\" or \"asked\", have \"wanted\"",
+        ),
         ("[quux]", "quux: no such key"),
     ];
     for (file, want) in table {

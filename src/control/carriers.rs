@@ -260,7 +260,7 @@ impl Control {
         for hop in health.due(now) {
             let target = hop.target;
             match self
-                .flow_to(target)
+                .flow_to_hop(trunk, &hop)
                 .and_then(|flow| self.ping(now, flow, &hop))
             {
                 Some(request) => {

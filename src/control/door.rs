@@ -32,10 +32,7 @@ impl Control {
     /// here: the source of a datagram may be forged.
     pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         let trunks = &self.trunks;
-        if !self
-            .guard
-            .hears(now, flow, || trunks.is_of_trunk(flow.remote))
-        {
+        if !self.guard.hears(now, flow, || trunks.is_of_trunk(flow)) {
             return;
         }
         self.guard.received(now, flow, bytes.len());
@@ -76,7 +73,7 @@ impl Control {
     /// Whether a source is heard: not while it is banned.
     pub(super) fn hears(&mut self, now: Now, flow: Flow) -> bool {
         let trunks = &self.trunks;
-        let is_trunks = || trunks.is_of_trunk(flow.remote);
+        let is_trunks = || trunks.is_of_trunk(flow);
         self.guard.hears(now, flow, is_trunks)
     }
 
@@ -249,7 +246,7 @@ impl Control {
         if denied.stale || denied.why == DenyReason::OtherRealm {
             return;
         }
-        let counts = is_proven && !self.trunks.is_of_trunk(flow.remote);
+        let counts = is_proven && !self.trunks.is_of_trunk(flow);
         let banned = self.guard.failed(now, flow, counts);
         if banned.is_none() && !self.guard.may_tell(now) {
             return;

@@ -303,7 +303,7 @@ impl Control {
             return false;
         }
         let hop = hunting.hunt.current.clone();
-        let Some(flow) = self.flow_to(hop.target) else {
+        let Some(flow) = self.flow_to_hop(&hunting.trunk, &hop) else {
             return false;
         };
         hunting.invite.flow = flow;

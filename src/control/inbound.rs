@@ -415,7 +415,7 @@ impl Control {
             self.trunks.endpoint(&name).is_some() || self.trunks.inbound_user(&name).is_some()
         });
         let first = challenge.denied.is_none() && request.method() == Some(Method::Invite);
-        if first && !ours && self.trunks.owner_entry(flow.remote).is_none() {
+        if first && !ours && !self.trunks.is_of_trunk(flow) {
             let why = self.trunks.stranger(flow).into();
             self.keep_refusal(now, challenge.status, &why, (request, flow));
         }

@@ -466,7 +466,7 @@ impl Control {
     }
 
     fn class_of(&self, flow: Flow, glance: &Glance<'_>) -> Class {
-        let by_trunk = self.trunks.is_of_trunk(flow.remote);
+        let by_trunk = self.trunks.is_of_trunk(flow);
         // A connection that was let in is no forged source.
         let known = by_trunk || flow.transport != Transport::Udp || self.trunks.may_speak(flow);
         if !known {

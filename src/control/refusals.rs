@@ -71,7 +71,7 @@ impl Control {
     /// The header that tells the peer why, where its trunk is to be told. Whoever must still prove who
     /// he is learns nothing.
     pub(super) fn explain_to(&self, flow: Flow, refusal: &Refusal) -> Option<(String, String)> {
-        let (trunk, _) = self.trunks.owner_entry(flow.remote)?;
+        let trunk = self.trunks.owner(flow)?;
         let told = trunk.explain_header && trunk.inbound.is_none();
         told.then(|| explain_header(&refusal.explanation()))
     }

@@ -84,7 +84,10 @@ impl Control {
         let random = &mut || self.random.next();
         let found = locate(now, &config.registrar, speaks, names, random);
         self.ask_names();
-        let flow = found.targets.iter().find_map(|it| self.flow_to(*it));
+        let flow = found
+            .targets
+            .iter()
+            .find_map(|it| self.flow_to_host(&trunk.name, &config.registrar.host, *it));
         let Some(flow) = flow else { return false };
         let account = trunk.credentials.as_ref().map(|it| it.user.clone());
         let user = account.or_else(|| config.contact_user.clone());

@@ -13,8 +13,8 @@ use super::trouble::CarrierTrouble;
 use super::{Control, Refusal, Slot};
 use crate::call::{self, CallId, Destination, Label};
 use crate::trunk::{
-    Contact, DiversionReason, Hunt, Identity, IdentityPolicy, Located, Outgoing, Shown, Target,
-    TrunkConfig, Way,
+    Contact, DiversionReason, Hop, Host, Hunt, Identity, IdentityPolicy, Located, Outgoing, Shown,
+    Target, TrunkConfig, Way,
 };
 
 /// A place to ring before it has media.
@@ -153,7 +153,7 @@ impl Control {
         }
         let (ordered, found) = self.hops_of(now, &config);
         let hunt = Hunt::begin(&config, ordered.hops);
-        let reached = hunt.and_then(|hunt| Some((self.flow_to(hunt.current.target)?, hunt)));
+        let reached = hunt.and_then(|hunt| Some((self.flow_to_hop(trunk, &hunt.current)?, hunt)));
         let Some((flow, hunt)) = reached else {
             self.trunks.release(now, admitted);
             return Err(nowhere(&config, found));
@@ -237,7 +237,22 @@ impl Control {
             listener: listener.id,
             remote: target.address,
             connection: None,
+            peer: None,
         })
+    }
+
+    /// The way to a hop of a trunk: over TLS to whoever proves to be the carrier there.
+    pub(super) fn flow_to_hop(&self, trunk: &str, hop: &Hop) -> Option<Flow> {
+        self.flow_to_host(trunk, &hop.host, hop.target)
+    }
+
+    /// The same to a host that was looked up to be `target`.
+    pub(super) fn flow_to_host(&self, trunk: &str, host: &Host, target: Target) -> Option<Flow> {
+        let flow = self.flow_to(target)?;
+        let secure = target.transport.is_secure();
+        let trunk = self.trunks.trunk(trunk).filter(|_| secure);
+        let peer = trunk.and_then(|trunk| trunk.peer_at(host));
+        Some(Flow { peer, ..flow })
     }
 
     fn equip(&mut self, now: Now, call: CallId, worker: u8, place: Place) -> Option<call::Target> {

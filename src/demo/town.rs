@@ -215,6 +215,7 @@ fn flow_to(remote: SocketAddr) -> Flow {
         listener: ListenerId(0),
         remote,
         connection: None,
+        peer: None,
     }
 }
 

@@ -1,8 +1,5 @@
 //! Who is known: trunks, endpoints and agents of the configuration, and what the last run stored.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
 use super::commands::endpoint_of;
 use super::plans;
 use super::shard::ShardHandle;
@@ -11,8 +8,11 @@ use crate::config::{Config, ConfigError};
 use crate::control::OverloadConfig;
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
+use crate::io::net::tls::{Callee, Caller, KeyPairFiles};
 use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
-use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Host, TrunkConfig, Trunks, UsageRow};
+use crate::trunk::{
+    AbuseConfig, Emergency, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, Trunks, UsageRow,
+};
 
 /// What the configuration's raw sections come to.
 pub(super) struct Configured {
@@ -69,21 +69,31 @@ impl Configured {
         }
     }
 
-    /// The names that trunks' certificates must have, by the addresses that calls are sent to.
-    pub(super) fn tls_names(&self) -> BTreeMap<IpAddr, String> {
-        let named = |trunk: &TrunkConfig| {
-            let name = trunk.tls_name.clone();
-            let hosts = trunk.targets.iter().map(|target| &target.hop.host);
-            let addresses = hosts.filter_map(|host| match host {
-                Host::Ip(ip) => Some(*ip),
-                Host::Name(_) => None,
-            });
-            let pairs: Vec<_> = addresses
-                .filter_map(|ip| Some((ip, name.clone()?)))
-                .collect();
-            pairs
+    /// To whom TLS connections are opened, and what is proven on them.
+    pub(super) fn callees(&self) -> Vec<Callee> {
+        let peers = self.trunks.iter().flat_map(TrunkConfig::called_peers);
+        let pair = |files: KeyFiles| KeyPairFiles {
+            certificate: files.certificate,
+            key: files.key,
         };
-        self.trunks.iter().flat_map(named).collect()
+        let callee = |peer: TlsPeer| Callee {
+            id: peer.id,
+            told: format!("trunks.{}", peer.trunk),
+            name: peer.name,
+            ours: peer.ours.map(pair),
+        };
+        peers.map(callee).collect()
+    }
+
+    /// Who is known by the name in his certificate.
+    pub(super) fn callers(&self) -> Vec<Caller> {
+        let peers = self.trunks.iter().filter_map(TrunkConfig::caller_peer);
+        let caller = |peer: TlsPeer| Caller {
+            id: peer.id,
+            told: format!("trunks.{}.tls_caller", peer.trunk),
+            name: peer.name.unwrap_or_default(),
+        };
+        peers.map(caller).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reload, by SIGHUP or by the API: dialplans, trunks, endpoints and agents are read again and put in
 //! force together, or, with any mistake, not at all. Listeners, paths and limits hold until a restart.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, oneshot};
@@ -9,11 +8,12 @@ use tokio::sync::{Mutex, oneshot};
 use super::known::Configured;
 use super::plans::{self, PlanError};
 use super::shard::ShardHandle;
+use super::sockets;
 use crate::api::Reloaded;
 use crate::config::Config;
 use crate::control::Reconfiguration;
 use crate::dialplan::Speech;
-use crate::io::net::tls::TlsConfig;
+use crate::io::net::tls::{TlsConfig, TlsFiles};
 use crate::store::Store;
 use crate::trace::TraceConfig;
 
@@ -25,8 +25,8 @@ pub(super) struct Reloader {
     voices: Speech,
     store: Store,
     handle: ShardHandle,
-    /// The certificate in use, and the files of it and its key, which may have been renewed.
-    certificate: Option<(TlsConfig, [PathBuf; 2])>,
+    /// TLS in use; its files may have been renewed.
+    tls: Option<TlsConfig>,
     /// One at a time: the last one asked for is the last in force.
     turn: Mutex<()>,
 }
@@ -39,10 +39,8 @@ impl Reloader {
         handle: ShardHandle,
         tls: Option<TlsConfig>,
     ) -> Self {
-        let files = config.sip.tls.as_ref();
-        let files = files.map(|files| [files.certificate.clone(), files.key.clone()]);
         Self {
-            certificate: tls.zip(files),
+            tls,
             config,
             voices,
             store,
@@ -86,8 +84,8 @@ impl Reloader {
                 PlanError::Mistakes(mistakes) => mistakes,
                 error @ PlanError::Unreadable { .. } => one(error),
             })?;
-        if let Some((tls, [certificate, key])) = &self.certificate {
-            tls.replace(certificate, key).map_err(one)?;
+        if let (Some(tls), Some(files)) = (&self.tls, self.tls_files(&known)?) {
+            tls.reload(&files).map_err(one)?;
         }
         let reloaded = Reloaded {
             files: plan.files().count(),
@@ -108,6 +106,11 @@ impl Reloader {
             tracing::warn!("{key}: changed in the configuration; holds from the next start on");
         }
         Ok(reloaded)
+    }
+
+    /// The listeners are those of the start, the peers those of now.
+    fn tls_files(&self, known: &Configured) -> Result<Option<TlsFiles>, Vec<String>> {
+        sockets::tls_files(&self.config, known).map_err(one)
     }
 
     async fn put_in_force(&self, new: Reconfiguration) -> Result<(), Vec<String>> {

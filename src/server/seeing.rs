@@ -414,6 +414,7 @@ mod tests {
             listener: ListenerId(0),
             remote: ([127, 0, 0, 2], 5_060).into(),
             connection: None,
+            peer: None,
         }
     }
 

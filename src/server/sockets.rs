@@ -11,7 +11,7 @@ use crate::config::{self, Config, Listener};
 use crate::control;
 use crate::io::acme::{Acme, AcmeFiles};
 use crate::io::media::{MediaAddress, MediaConfig};
-use crate::io::net::tls::{TlsConfig, TlsFiles, Trust};
+use crate::io::net::tls::{ClientTrust, KeyPairFiles, TlsConfig, TlsFiles, Trust};
 use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
 
 /// Every listening socket of the server but the media ports.
@@ -108,9 +108,15 @@ pub(super) fn faces(
     heard.map(face).unzip()
 }
 
-/// TLS of both directions, wherever a listener speaks it. Until ACME has a certificate, one of our
-/// own making stands in.
+/// TLS of both directions, wherever a listener speaks it.
 fn tls_of(config: &Config, known: &Configured) -> anyhow::Result<Option<TlsConfig>> {
+    let files = tls_files(config, known)?;
+    let loaded = files.map(|files| TlsConfig::load(&files));
+    Ok(loaded.transpose()?)
+}
+
+/// The files of it. Until ACME has a certificate, one of our own making stands in.
+pub(super) fn tls_files(config: &Config, known: &Configured) -> anyhow::Result<Option<TlsFiles>> {
     let speaks = |listener: &&Listener| listener.transport == config::Transport::Tls;
     let mut secure = config.sip.listeners.iter().filter(speaks).peekable();
     let wanted = config.http.listen_tls.is_some() || config.acme.is_some();
@@ -136,14 +142,22 @@ fn tls_of(config: &Config, known: &Configured) -> anyhow::Result<Option<TlsConfi
         config::Trust::File(path) => Trust::Authorities(path.clone()),
         config::Trust::Anybody => Trust::Anybody,
     };
-    let names = known.tls_names();
-    let files = TlsFiles {
-        certificate,
-        key,
-        trust,
-        names,
+    let numbered = config.sip.listeners.iter().zip(0_u16..);
+    let asks = |(listener, number): (&Listener, u16)| {
+        let clients = listener.clients.as_ref()?;
+        let trust = ClientTrust {
+            authorities: clients.authorities.clone(),
+            required: clients.required,
+        };
+        Some((number, trust))
     };
-    Ok(Some(TlsConfig::load(&files)?))
+    Ok(Some(TlsFiles {
+        own: KeyPairFiles { certificate, key },
+        trust,
+        callees: known.callees(),
+        callers: known.callers(),
+        clients: numbered.filter_map(asks).collect(),
+    }))
 }
 
 /// Where media workers receive audio, and what SDP says of it.

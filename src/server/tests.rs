@@ -8,6 +8,8 @@ use crate::config::ConfigError;
 use crate::control::Control;
 use crate::store::EndpointRow;
 
+mod tls;
+
 /// A folder with a configuration, which vanishes with it.
 struct Home(PathBuf);
 
@@ -233,6 +235,7 @@ async fn call_as(server: &Server, name: &str, password: &str) {
         listener: id,
         remote: at,
         connection: None,
+        peer: None,
     };
     let invite = Invite {
         request_uri: format!("sip:100@{at}"),

@@ -34,6 +34,7 @@ fn flow(transport: Transport) -> Flow {
         listener: ListenerId(0),
         remote: remote(),
         connection: None,
+        peer: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clock::{Duration, Now};
 use sip::auth::{Algorithm, AuthorizationHeader, Denied, DigestServer, FieldError, Looked};
 use sip::message::{Message, Method, Name, Uri};
-use sip::transport::{Flow, ListenerId, Transport};
+use sip::transport::{Flow, ListenerId, PeerId, Transport};
 
 use super::caps::{Admitted, EndpointUse};
 use super::decoy::Decoys;
@@ -127,6 +127,8 @@ pub struct Trunks {
 #[derive(Clone, Debug)]
 pub(super) struct Trunk {
     pub(super) config: Arc<TrunkConfig>,
+    /// What its caller proves over TLS.
+    caller: Option<PeerId>,
     /// Hosts of targets that are names: their calls are the trunk's too.
     learned: Vec<Source>,
     pub(super) rate: Option<Rate>,
@@ -176,12 +178,14 @@ impl Trunks {
                     .unwrap_or_else(|| Rate::new(cap))
             });
             let name = config.name.clone();
+            let caller = config.caller_peer().map(|peer| peer.id);
             let config = Arc::new(config);
             let learned = Vec::new();
             self.trunks.insert(
                 name,
                 Trunk {
                     config,
+                    caller,
                     learned,
                     rate,
                     calls,
@@ -234,13 +238,22 @@ impl Trunks {
         &self.emergency
     }
 
-    /// Whether a source is on the access list of some trunk.
-    pub fn is_of_trunk(&self, remote: SocketAddr) -> bool {
+    /// Whether somebody is on the access list of some trunk, or has proven to be one.
+    pub fn is_of_trunk(&self, flow: Flow) -> bool {
         let mut trunks = self.trunks.values();
-        trunks.any(|trunk| {
+        let listed = trunks.any(|trunk| {
             let mut sources = trunk.config.sources.iter().chain(&trunk.learned);
-            sources.any(|source| source.contains(remote))
-        })
+            sources.any(|source| source.contains(flow.remote))
+        });
+        listed || self.proven(flow).is_some()
+    }
+
+    /// The trunk that the peer has proven to be by its certificate.
+    fn proven(&self, flow: Flow) -> Option<&Arc<TrunkConfig>> {
+        let peer = flow.peer?;
+        let mut trunks = self.trunks.values();
+        let found = trunks.find(|trunk| trunk.caller == Some(peer));
+        found.map(|trunk| &trunk.config)
     }
 
     /// The networks of everybody who may speak to us, as addresses and lengths of their prefixes;
@@ -308,18 +321,14 @@ impl Trunks {
 
     /// Whether anybody we know may be there: only he hears what is wrong with a malformed request.
     pub fn may_speak(&self, flow: Flow) -> bool {
-        self.owner(flow.remote).is_some() || self.endpoint_may_be_at(flow.remote)
+        self.owner(flow).is_some() || self.endpoint_may_be_at(flow.remote)
     }
 
     /// Decides about a request that came outside a dialog. An admitted INVITE of a trunk takes one of
     /// its calls until [`Trunks::release`].
     pub fn admit(&mut self, now: Now, request: &Message, flow: Flow) -> Admission {
         let register = request.method() == Some(Method::Register);
-        let owner = if register {
-            None
-        } else {
-            self.owner(flow.remote)
-        };
+        let owner = if register { None } else { self.owner(flow) };
         let result = match owner {
             Some(trunk) if trunk.inbound.is_none() => self.trunk_call(now, &trunk, request),
             Some(trunk) => self.proven_trunk_call(now, &trunk, request, flow),
@@ -352,9 +361,11 @@ impl Trunks {
         }
     }
 
-    /// The trunk whose access list contains the source: of several the narrowest entry's.
-    fn owner(&self, remote: SocketAddr) -> Option<Arc<TrunkConfig>> {
-        self.owner_entry(remote).map(|(trunk, _)| trunk.clone())
+    /// The trunk that the peer has proven to be, else that whose access list contains the source: of
+    /// several the narrowest entry's.
+    pub fn owner(&self, flow: Flow) -> Option<Arc<TrunkConfig>> {
+        let listed = || self.owner_entry(flow.remote).map(|(trunk, _)| trunk);
+        self.proven(flow).or_else(listed).cloned()
     }
 
     /// The trunk that the source belongs to, and the entry of its access list that says so.

@@ -55,7 +55,7 @@ pub use caps::{Admitted, Outgoing};
 pub use contact::{Contact, Target, Way};
 pub use crowd::{Crowd, Origin};
 pub use emergency::Emergency;
-pub use file::{CALLER_ID_RULE, EndpointConfig, TrunkConfig};
+pub use file::{CALLER_ID_RULE, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, TrunkTls};
 pub use fraud::{
     Alarm, Barred, ChargeId, Destinations, Forms, Limits, Money, Night, Owner, OwnerKind, Price,
     Rates, Resource, UsageRow, Word,

@@ -200,6 +200,7 @@ impl Registrar {
                 listener: row.listener,
                 remote,
                 connection: None,
+                peer: None,
             },
             expires_at: now + row.expires_in,
             q: row.q,

@@ -32,6 +32,7 @@ fn udp(remote: &str) -> Flow {
         listener: ListenerId(0),
         remote: remote.parse().unwrap(),
         connection: None,
+        peer: None,
     }
 }
 

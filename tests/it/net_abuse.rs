@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sip::transport::{ListenerId, Transport};
-use tandem::io::net::tls::{TlsConfig, TlsFiles, Trust};
+use tandem::io::net::tls::{KeyPairFiles, TlsConfig, TlsFiles, Trust};
 use tandem::io::net::{Limits, ListenerConfig, Net, NetCounts, NetInput, certs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -316,10 +316,14 @@ fn tls(name: &str) -> (TlsConfig, std::path::PathBuf) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let made = certs::ensure(&folder, &[]).unwrap();
     let files = TlsFiles {
-        certificate: made.certificate,
-        key: made.key,
+        own: KeyPairFiles {
+            certificate: made.certificate,
+            key: made.key,
+        },
         trust: Trust::Authorities(made.authority.clone()),
-        names: [].into(),
+        callees: Vec::new(),
+        callers: Vec::new(),
+        clients: [].into(),
     };
     (TlsConfig::load(&files).unwrap(), made.authority)
 }
@@ -418,6 +422,7 @@ fn send_to(door: &Door, transport: Transport, remote: SocketAddr) {
         listener: ListenerId(1),
         remote,
         connection: None,
+        peer: None,
     };
     let bytes = bytes::Bytes::from_static(b"OPTIONS sip:x SIP/2.0\r\n\r\n");
     door.net
@@ -426,4 +431,56 @@ fn send_to(door: &Door, transport: Transport, remote: SocketAddr) {
         .sender()
         .send(flow, bytes)
         .unwrap();
+}
+
+/// Whether whoever asks there in TLS 1.2 to begin the handshake anew gets another one.
+async fn renegotiates(at: SocketAddr) -> bool {
+    let typed =
+        format!("(sleep 1; echo R; sleep 1; echo Q) | openssl s_client -connect {at} -tls1_2 2>&1");
+    let shell = tokio::process::Command::new("sh")
+        .args(["-c", &typed])
+        .output();
+    let said = timeout(Duration::from_secs(20), shell)
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let (_, asked) = said.split_once("RENEGOTIATING").unwrap();
+    println!("{}", asked.get(..asked.len().min(600)).unwrap_or_default());
+    // Done again, the server's certificate is looked at again.
+    asked.contains("depth=")
+}
+
+// covers: RFC 5246 §7.2.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_never_begins_a_second_handshake_on_its_connection() {
+    let (server, authority) = tls("abuse-renegotiation");
+    let door = Door::open(Transport::Tls, Some(server), &Limits::default());
+    assert!(!renegotiates(door.at).await);
+    door.close().await;
+    // The control: a server that allows it.
+    let folder = authority.parent().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = free.local_addr().unwrap();
+    drop(free);
+    let mut lax = tokio::process::Command::new("openssl")
+        .args([
+            "s_server",
+            "-client_renegotiation",
+            "-quiet",
+            "-accept",
+            &at.to_string(),
+        ])
+        .arg("-cert")
+        .arg(folder.join("server.pem"))
+        .arg("-key")
+        .arg(folder.join("server.key.pem"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(renegotiates(at).await);
+    lax.kill().await.unwrap();
 }

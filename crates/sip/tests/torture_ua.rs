@@ -57,6 +57,7 @@ const fn datagram() -> Flow {
         listener: ListenerId(0),
         remote: std::net::SocketAddr::new(std::net::IpAddr::V4(remote), 5060),
         connection: None,
+        peer: None,
     }
 }
 

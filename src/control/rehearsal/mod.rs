@@ -329,6 +329,7 @@ impl Probe {
             listener: listener.id,
             remote: self.source,
             connection: self.transport.is_reliable().then_some(REHEARSED),
+            peer: None,
         }
     }
 }

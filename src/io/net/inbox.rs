@@ -153,6 +153,7 @@ impl Inbox {
                 listener: datagrams.listener,
                 remote,
                 connection: None,
+                peer: None,
             };
             let bytes = Bytes::copy_from_slice(datagram);
             return Some(NetInput::Packet { flow, bytes });

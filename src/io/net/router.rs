@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
+use sip::transport::{ConnectionId, Flow, ListenerId, PeerId, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -110,13 +110,22 @@ struct Entry {
     unnamed: bool,
 }
 
+/// Where a message goes, and to whom: a connection on which one name was proven is nobody else's
+/// (RFC 5922 §7.1, RFC 5923 §5).
+type Place = (ListenerId, SocketAddr, Option<PeerId>);
+
+fn place(flow: Flow) -> Place {
+    (flow.listener, flow.remote, flow.peer)
+}
+
 struct Router {
     shared: Arc<Shared>,
     sockets: Sockets,
     streams: BTreeMap<u16, (Transport, IpAddr)>,
     /// Oldest first: ids only grow.
     connections: BTreeMap<u64, Entry>,
-    by_remote: HashMap<(ListenerId, SocketAddr), u64>,
+    /// Those that a message without a connection's name may go by: to that address, to that peer.
+    by_remote: HashMap<Place, u64>,
     per_ip: HashMap<IpAddr, usize>,
     strangers: Strangers,
     by_task: HashMap<task::Id, u64>,
@@ -195,7 +204,7 @@ impl Router {
     }
 
     fn reuse_or_open(&mut self, flow: Flow) -> Option<u64> {
-        if let Some(&id) = self.by_remote.get(&(flow.listener, flow.remote))
+        if let Some(&id) = self.by_remote.get(&place(flow))
             && let Some(entry) = self.connections.get_mut(&id)
             && !entry.outgoing.is_closed()
         {
@@ -231,6 +240,7 @@ impl Router {
             listener,
             remote,
             connection: None,
+            peer: None,
         };
         self.start(flow, Origin::Accepted(stream));
     }
@@ -289,7 +299,7 @@ impl Router {
         // Whoever opened a TLS connection to us has not proven a name: what we send to a name goes
         // over connections on which it was verified (RFC 5923 §9).
         if opened || flow.transport != Transport::Tls {
-            self.by_remote.insert((flow.listener, flow.remote), id);
+            self.by_remote.insert(place(flow), id);
         }
         *self.per_ip.entry(owner(flow.remote.ip())).or_default() += 1;
         if !opened {
@@ -331,8 +341,8 @@ impl Router {
         let Flow {
             listener, remote, ..
         } = entry.flow;
-        if self.by_remote.get(&(listener, remote)) == Some(&id) {
-            self.by_remote.remove(&(listener, remote));
+        if self.by_remote.get(&place(entry.flow)) == Some(&id) {
+            self.by_remote.remove(&place(entry.flow));
         }
         self.strangers.remove(listener.0, remote.ip(), id);
         let owner = owner(remote.ip());

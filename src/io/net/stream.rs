@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::transport::{Flow, Frame, FrameError, PONG, StreamFramer, Transport};
+use sip::transport::{Flow, Frame, FrameError, PONG, PeerId, StreamFramer, Transport};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -50,7 +50,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Connection, origin:
             Ok(Ok(Stream::Plain(stream))) => {
                 return converse(&shared, &mut connection, stream).await;
             }
-            Ok(Ok(Stream::Tls(stream))) => {
+            Ok(Ok(Stream::Tls(stream, caller))) => {
+                connection.flow.peer = connection.flow.peer.or(caller);
                 return converse(&shared, &mut connection, *stream).await;
             }
             Ok(Err(error)) => error.to_string(),
@@ -66,7 +67,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Connection, origin:
 
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    /// And who the peer has proven to be, if it opened the connection.
+    Tls(Box<TlsStream<TcpStream>>, Option<PeerId>),
 }
 
 async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<Stream> {
@@ -90,21 +92,19 @@ async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<St
             "TLS has no certificate",
         ));
     };
-    let stream = if accepted {
-        TlsStream::from(
-            TlsAcceptor::from(Arc::clone(&tls.server))
-                .accept(tcp)
-                .await?,
-        )
-    } else {
-        let connector = TlsConnector::from(Arc::clone(&tls.client));
-        TlsStream::from(
-            connector
-                .connect(tls.name_of(flow.remote.ip()), tcp)
-                .await?,
-        )
+    if accepted {
+        let acceptor = TlsAcceptor::from(tls.server_of(flow.listener));
+        let stream = acceptor.accept(tcp).await?;
+        let caller = tls.caller(stream.get_ref().1.peer_certificates());
+        return Ok(Stream::Tls(Box::new(stream.into()), caller));
+    }
+    let Some((client, name)) = tls.client_of(flow.peer, flow.remote.ip()) else {
+        return Err(io::Error::other(
+            "whoever was asked for is configured no more",
+        ));
     };
-    Ok(Stream::Tls(Box::new(stream)))
+    let stream = TlsConnector::from(client).connect(name, tcp).await?;
+    Ok(Stream::Tls(Box::new(stream.into()), None))
 }
 
 /// Connects from the listener's own address, so that a peer that admits by address knows us.

@@ -1,22 +1,29 @@
-//! TLS for SIP: versions 1.2 and 1.3, the ring provider, certificates that can be replaced while calls go on.
+//! TLS for SIP: versions 1.2 and 1.3, the ring provider, and certificates that can be replaced while
+//! calls go on.
 //!
-//! Outgoing connections verify the peer: its certificate must name the host that was asked for
-//! (RFC 5922 §7.1), which the flow cannot say, so known peers are listed by address; any other is
-//! expected to be named by its address.
+//! Who opens a connection verifies the peer: its certificate must name the host that was asked for
+//! (RFC 5922 §7.1). A flow says who that is by a [`PeerId`]; without one it is whoever proves the
+//! numeric address. A listener may ask callers for a certificate too; whose name is configured is then
+//! known by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use sip::transport::{ListenerId, PeerId};
 
 /// Whom we believe when we open a TLS connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +36,61 @@ pub enum Trust {
     Anybody,
 }
 
+/// A certificate with its key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPairFiles {
+    /// The certificate first, then its issuers.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Somebody to whom connections are opened, and what is proven on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callee {
+    /// How flows name him.
+    pub id: PeerId,
+    /// How the log names him.
+    pub told: String,
+    /// The name in his certificate; the numeric address if `None`.
+    pub name: Option<String>,
+    /// What he is shown when he asks who we are.
+    pub ours: Option<KeyPairFiles>,
+}
+
+/// Somebody who is known by the name in his client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// How flows name him.
+    pub id: PeerId,
+    /// How the log names him.
+    pub told: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What a listener asks of whoever opens a connection to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// PEM: who may have signed the certificate.
+    pub authorities: PathBuf,
+    /// Whether nobody is let in without one.
+    pub required: bool,
+}
+
 /// Where the certificates are, and whom to believe.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// PEM: our certificate first, then its issuers.
-    pub certificate: PathBuf,
-    /// PEM: its private key.
-    pub key: PathBuf,
+    /// Ours.
+    pub own: KeyPairFiles,
     /// For connections we open.
     pub trust: Trust,
-    /// The names that peers at these addresses must prove.
-    pub names: BTreeMap<IpAddr, String>,
+    /// To whom we open connections.
+    pub callees: Vec<Callee>,
+    /// Who is known by a certificate.
+    pub callers: Vec<Caller>,
+    /// Listeners that ask for one.
+    pub clients: BTreeMap<u16, ClientTrust>,
 }
 
 /// Why TLS cannot be set up.
@@ -56,22 +107,43 @@ pub enum TlsError {
     /// The parts do not fit: a key of another certificate, an empty store, a name that is none.
     #[error("TLS: {0}")]
     Unfit(String),
+    /// It is wrong for one peer.
+    #[error("{told}: {error}")]
+    Of {
+        /// Which peer.
+        told: String,
+        /// What is wrong.
+        error: Box<Self>,
+    },
 }
 
-/// TLS of both directions, ready for use. Cheap to clone; clones share the certificate.
+/// TLS of both directions, ready for use. Cheap to clone; clones share what is in force.
 #[derive(Clone)]
 pub struct TlsConfig {
-    pub(super) server: Arc<ServerConfig>,
-    pub(super) client: Arc<ClientConfig>,
-    names: Arc<BTreeMap<IpAddr, ServerName<'static>>>,
+    /// Asks nobody for a certificate.
+    server: Arc<ServerConfig>,
     current: Arc<Current>,
+    parts: Arc<ArcSwap<Parts>>,
+}
+
+/// What a reload may change besides our certificate.
+struct Parts {
+    /// For whoever is not configured.
+    client: Arc<ClientConfig>,
+    callees: HashMap<PeerId, Peer>,
+    callers: Vec<(ServerName<'static>, PeerId)>,
+    /// By listener: those that ask for a certificate.
+    servers: BTreeMap<u16, Arc<ServerConfig>>,
+}
+
+struct Peer {
+    name: Option<ServerName<'static>>,
+    client: Arc<ClientConfig>,
 }
 
 impl std::fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("names", &self.names)
-            .finish_non_exhaustive()
+        f.debug_struct("TlsConfig").finish_non_exhaustive()
     }
 }
 
@@ -82,36 +154,35 @@ impl TlsConfig {
     /// [`TlsError`] names the file and what is wrong with it.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let key = certified_key(&provider, &files.certificate, &files.key)?;
+        let key = certified_key(&provider, &files.own)?;
         let current = Arc::new(Current(ArcSwap::from_pointee(key)));
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(unfit)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(unfit)?;
-        let client = match &files.trust {
-            Trust::Authorities(path) => client.with_root_certificates(authorities(path)?),
-            Trust::System => client.with_root_certificates(system_authorities()?),
-            Trust::Anybody => {
-                tracing::warn!("TLS connections that we open believe any certificate");
-                client
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(BelieveAnybody(provider)))
-            }
-        };
-        let mut names = BTreeMap::new();
-        for (address, name) in &files.names {
-            names.insert(*address, ServerName::try_from(name.clone()).map_err(unfit)?);
+        if files.trust == Trust::Anybody {
+            tracing::warn!("TLS connections that we open believe any certificate");
         }
+        let parts = Parts::load(files, &provider, &current)?;
         Ok(Self {
             server: Arc::new(server),
-            client: Arc::new(client.with_no_client_auth()),
-            names: Arc::new(names),
             current,
+            parts: Arc::new(ArcSwap::from_pointee(parts)),
         })
+    }
+
+    /// Reads them again: everything holds for connections from now on, open ones keep theirs.
+    ///
+    /// # Errors
+    /// [`TlsError`]; nothing has changed then.
+    pub fn reload(&self, files: &TlsFiles) -> Result<(), TlsError> {
+        let provider = self.server.crypto_provider();
+        let key = certified_key(provider, &files.own)?;
+        let parts = Parts::load(files, provider, &self.current)?;
+        self.current.0.store(Arc::new(key));
+        self.parts.store(Arc::new(parts));
+        Ok(())
     }
 
     /// Takes a new certificate and key for connections accepted from now on; open ones keep theirs.
@@ -119,10 +190,14 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError`]; the old certificate then stays in use.
     pub fn replace(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        let files = KeyPairFiles {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        };
         let provider = self.server.crypto_provider();
         self.current
             .0
-            .store(Arc::new(certified_key(provider, certificate, key)?));
+            .store(Arc::new(certified_key(provider, &files)?));
         Ok(())
     }
 
@@ -131,13 +206,146 @@ impl TlsConfig {
         Arc::clone(&self.server)
     }
 
-    /// The name that the peer at `address` must prove.
-    pub(super) fn name_of(&self, address: IpAddr) -> ServerName<'static> {
-        self.names
-            .get(&address)
-            .cloned()
-            .unwrap_or(ServerName::IpAddress(address.into()))
+    /// For connections that a SIP listener accepts.
+    pub(super) fn server_of(&self, listener: ListenerId) -> Arc<ServerConfig> {
+        let parts = self.parts.load();
+        let asks = parts.servers.get(&listener.0);
+        Arc::clone(asks.unwrap_or(&self.server))
     }
+
+    /// For a connection opened to `address`: what we show, and the name that must be proven there.
+    /// `None` for a peer that is not configured any more.
+    pub(super) fn client_of(
+        &self,
+        peer: Option<PeerId>,
+        address: IpAddr,
+    ) -> Option<(Arc<ClientConfig>, ServerName<'static>)> {
+        let parts = self.parts.load();
+        let numeric = ServerName::IpAddress(address.into());
+        let Some(peer) = peer else {
+            return Some((Arc::clone(&parts.client), numeric));
+        };
+        let peer = parts.callees.get(&peer)?;
+        let name = peer.name.clone().unwrap_or(numeric);
+        Some((Arc::clone(&peer.client), name))
+    }
+
+    /// Who has proven to be there by that chain, which was verified: the first whose name is in its
+    /// certificate.
+    pub(super) fn caller(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<PeerId> {
+        let parsed = ParsedCertificate::try_from(chain?.first()?).ok()?;
+        let parts = self.parts.load();
+        let mut callers = parts.callers.iter();
+        let found = callers.find(|(name, _)| verify_server_name(&parsed, name).is_ok());
+        found.map(|(_, id)| *id)
+    }
+}
+
+impl Parts {
+    fn load(
+        files: &TlsFiles,
+        provider: &Arc<CryptoProvider>,
+        current: &Arc<Current>,
+    ) -> Result<Self, TlsError> {
+        let believed = Believed::load(&files.trust)?;
+        let mut callees = HashMap::new();
+        for callee in &files.callees {
+            let peer = Peer::load(callee, &believed, provider).map_err(of(&callee.told))?;
+            callees.insert(callee.id, peer);
+        }
+        let mut callers = Vec::new();
+        for caller in &files.callers {
+            let name = ServerName::try_from(caller.name.clone());
+            let name = name.map_err(unfit).map_err(of(&caller.told))?;
+            callers.push((name, caller.id));
+        }
+        let mut servers = BTreeMap::new();
+        for (listener, trust) in &files.clients {
+            servers.insert(*listener, asking(trust, provider, current)?);
+        }
+        Ok(Self {
+            client: Arc::new(believed.client(provider)?.with_no_client_auth()),
+            callees,
+            callers,
+            servers,
+        })
+    }
+}
+
+impl Peer {
+    fn load(
+        callee: &Callee,
+        believed: &Believed,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, TlsError> {
+        let name = callee.name.clone().map(ServerName::try_from);
+        let client = believed.client(provider)?;
+        let client = match &callee.ours {
+            None => client.with_no_client_auth(),
+            Some(files) => {
+                let key = certified_key(provider, files)?;
+                client.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+            }
+        };
+        Ok(Self {
+            name: name.transpose().map_err(unfit)?,
+            client: Arc::new(client),
+        })
+    }
+}
+
+/// [`Trust`], read.
+enum Believed {
+    These(Arc<RootCertStore>),
+    Anybody,
+}
+
+impl Believed {
+    fn load(trust: &Trust) -> Result<Self, TlsError> {
+        Ok(match trust {
+            Trust::Authorities(path) => Self::These(Arc::new(authorities(path)?)),
+            Trust::System => Self::These(Arc::new(system_authorities()?)),
+            Trust::Anybody => Self::Anybody,
+        })
+    }
+
+    fn client(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+        let client = ClientConfig::builder_with_provider(Arc::clone(provider))
+            .with_safe_default_protocol_versions()
+            .map_err(unfit)?;
+        Ok(match self {
+            Self::These(store) => client.with_root_certificates(Arc::clone(store)),
+            Self::Anybody => client
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(BelieveAnybody(Arc::clone(provider)))),
+        })
+    }
+}
+
+/// A server that asks for a client's certificate.
+fn asking(
+    trust: &ClientTrust,
+    provider: &Arc<CryptoProvider>,
+    current: &Arc<Current>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let roots = Arc::new(authorities(&trust.authorities)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let verifier = match trust.required {
+        true => verifier,
+        false => verifier.allow_unauthenticated(),
+    };
+    let verifier = verifier
+        .build()
+        .map_err(|error| file(&trust.authorities, error))?;
+    let server = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(unfit)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(current) as Arc<dyn ResolvesServerCert>);
+    Ok(Arc::new(server))
 }
 
 #[derive(Debug)]
@@ -151,8 +359,7 @@ impl ResolvesServerCert for Current {
 
 fn certified_key(
     provider: &CryptoProvider,
-    certificate: &Path,
-    key: &Path,
+    KeyPairFiles { certificate, key }: &KeyPairFiles,
 ) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(certificate)?;
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, error))?;
@@ -218,6 +425,13 @@ fn file(path: &Path, reason: impl ToString) -> TlsError {
     TlsError::File {
         path: path.to_owned(),
         reason: reason.to_string(),
+    }
+}
+
+fn of(told: &str) -> impl Fn(TlsError) -> TlsError {
+    move |error| TlsError::Of {
+        told: told.to_owned(),
+        error: Box::new(error),
     }
 }
 

@@ -7,6 +7,7 @@
 mod digest;
 mod endpoint;
 mod target;
+mod tls;
 mod trunk;
 
 use sip::sdp::Codec;
@@ -14,6 +15,7 @@ use sip::sdp::Codec;
 use crate::config::{ConfigError, Section};
 
 pub use endpoint::{CALLER_ID_RULE, EndpointConfig};
+pub use tls::{KeyFiles, TlsPeer, TrunkTls};
 pub use trunk::TrunkConfig;
 
 /// A name stands in URIs, file names and logs: letters, digits, `-`, `_`, `.`, 64 at most.

@@ -4,7 +4,6 @@ use std::fmt;
 
 use sip::auth::Credentials;
 use sip::sdp::{Codec, CodecOrder};
-use sip::transport::Transport;
 
 use super::super::fraud::{Limits, OwnerKind};
 use super::super::handling::Handling;
@@ -18,6 +17,7 @@ use super::super::route::Routing;
 use super::super::secrets::Secrets;
 use super::super::source::{ADDRESS_RULE, Source};
 use super::super::timers::TimerConfig;
+use super::tls::TrunkTls;
 use super::{check_name, codecs, digest, list, target};
 use crate::config::{ConfigError, Section};
 
@@ -48,8 +48,8 @@ pub struct TrunkConfig {
     pub timers: TimerConfig,
     /// How the targets are watched (`health`).
     pub health: Option<HealthConfig>,
-    /// The name that its certificate must have, over TLS; the numeric address if `None` (`tls_name`).
-    pub tls_name: Option<String>,
+    /// What is proven over TLS, by either side (`tls_name`, `tls_certificate`, `tls_key`, `tls_caller`).
+    pub tls: TrunkTls,
     /// What the carrier must prove besides its address (`inbound_user`, `inbound_password`, `digest`).
     pub inbound: Option<(String, Secrets)>,
     /// Who we are to the carrier (`user`, `password`, `realm`).
@@ -105,7 +105,7 @@ impl TrunkConfig {
             headers_in: Vec::new(),
             timers: TimerConfig::default(),
             health: None,
-            tls_name: None,
+            tls: TrunkTls::default(),
             inbound: None,
             credentials: None,
             codecs: Vec::new(),
@@ -123,7 +123,8 @@ impl TrunkConfig {
 
     /// Whether it is known by its credentials alone, wherever it comes from.
     pub fn is_roaming(&self) -> bool {
-        self.sources.is_empty() && self.source_names.is_empty() && self.targets.is_empty()
+        let listed = !self.sources.is_empty() || !self.source_names.is_empty();
+        !listed && self.targets.is_empty() && self.tls.caller.is_none()
     }
 
     /// A number in the form in which it goes to the carrier.
@@ -141,14 +142,17 @@ impl TrunkConfig {
         let transport = file.one_of("transport", &target::TRANSPORTS)?;
         let targets = target::send_to(&mut file, transport)?;
         let named = addresses(&mut file)?;
-        let learns = named.is_none();
+        let tls = TrunkTls::read(&mut file, &targets)?;
+        // Who is known by his certificate is not known by an address that nobody named.
+        let learns = named.is_none() && tls.caller.is_none();
         let (sources, source_names) = named.unwrap_or_else(|| {
-            let sources = targets.iter().filter_map(numeric).collect();
-            (sources, Vec::new())
+            let own = targets.iter().filter(|_| learns);
+            (own.filter_map(numeric).collect(), Vec::new())
         });
         let inbound = digest::inbound(&mut file, realm)?;
+        let known = inbound.is_some() || tls.caller.is_some();
         let nobody = sources.is_empty() && source_names.is_empty() && targets.is_empty();
-        if nobody && inbound.is_none() {
+        if nobody && !known {
             return Err(file.missing("addresses", "who may call by it, or send_to"));
         }
         let headers_in = HeaderRule::read_all(&mut file, "headers_in")?;
@@ -178,7 +182,7 @@ impl TrunkConfig {
                 let old = file.boolean("trust_identity")?;
                 IdentityPolicy::read(file.section("identity")?, old)?
             },
-            tls_name: tls_name(&mut file, &targets)?,
+            tls,
             handling: Handling::read(&mut file, Handling::TRUNK)?,
             name,
             learns,
@@ -250,20 +254,6 @@ fn numbers(mut normalize: Section) -> Result<Numbers, ConfigError> {
     };
     normalize.finish()?;
     Ok(numbers)
-}
-
-fn tls_name(file: &mut Section, targets: &[SendTo]) -> Result<Option<String>, ConfigError> {
-    // A name without a transport may turn out to be served by TLS.
-    let may_be = |target: &SendTo| match target.hop.transport {
-        None => matches!(target.hop.host, Host::Name(_)),
-        Some(transport) => transport == Transport::Tls,
-    };
-    match file.text("tls_name")? {
-        Some(name) if !targets.iter().any(may_be) => {
-            Err(file.refuse("tls_name", "transport = \"tls\" beside it", &name))
-        }
-        name => Ok(name),
-    }
 }
 
 impl fmt::Display for TrunkConfig {

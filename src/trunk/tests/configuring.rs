@@ -303,10 +303,68 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
             "addresses = [\"1.2.3.4\"]|transport = \"sctp\"",
             "trunks.acme.transport: want \"udp\" or \"tcp\" or \"tls\", have \"sctp\"",
         ),
+        (
+            "send_to = [\"1.2.3.4\"]|tls_certificate = \"a.pem\"|tls_key = \"a.key\"",
+            "trunks.acme.tls_certificate: want transport = \"tls\" beside it, have \"a.pem\"",
+        ),
+        (
+            "send_to = [\"1.2.3.4\"]|transport = \"tls\"|tls_certificate = \"a.pem\"",
+            "trunks.acme.tls_key: missing; want the private key of tls_certificate",
+        ),
+        (
+            "send_to = [\"1.2.3.4\"]|transport = \"tls\"|tls_key = \"a.key\"",
+            "trunks.acme.tls_certificate: missing; want the certificate of tls_key",
+        ),
+        (
+            "send_to = [\"1.2.3.4\"]|transport = \"tls\"|tls_name = \"*.acme.example\"",
+            "trunks.acme.tls_name: want a name or an address that a certificate can hold, such as sip.carrier.example, have \"*.acme.example\"",
+        ),
+        (
+            "tls_caller = \"sbc of acme\"",
+            "trunks.acme.tls_caller: want a name or an address that a certificate can hold, such as sip.carrier.example, have \"sbc of acme\"",
+        ),
     ];
     for (text, want) in table {
         assert_eq!(trunks(text).unwrap_err().to_string(), want);
     }
+}
+
+#[test]
+fn whom_a_connection_must_lead_to_changes_with_whatever_must_be_proven_on_it() {
+    let peers = |text: &str| {
+        let trunk = trunks(text).unwrap().remove(0);
+        let hosts = ["203.0.113.9", "sip.acme.example", "elsewhere.example"];
+        let hosts = hosts.map(|host| crate::trunk::Host::parse(host).unwrap());
+        let [numeric, named, other] = hosts.map(|host| trunk.peer_at(&host));
+        assert_eq!(other, None, "a redirection leads to nobody of ours");
+        let proven: Vec<_> = trunk.called_peers().into_iter().map(|it| it.name).collect();
+        (numeric, named, proven)
+    };
+    let targets = "send_to = [\"203.0.113.9\", \"sip.acme.example\"]|transport = \"tls\"";
+    // An address proves itself; a name is proven, wherever it was looked up to be.
+    let (numeric, named, proven) = peers(targets);
+    assert_eq!((numeric, named.is_some()), (None, true));
+    assert_eq!(proven, [Some("sip.acme.example".to_owned())]);
+    // A name for all of them.
+    let (first, second, proven) = peers(&format!("{targets}|tls_name = \"acme.example\""));
+    assert!(first.is_some() && first == second && first != named);
+    assert_eq!(proven, [Some("acme.example".to_owned())]);
+    // A certificate of ours is somebody else's connection too.
+    let shown = "tls_certificate = \"acme.pem\"|tls_key = \"acme.key\"";
+    let (numeric, shown, proven) = peers(&format!("{targets}|{shown}"));
+    assert!(numeric.is_some() && shown.is_some() && shown != named && numeric != shown);
+    assert_eq!(proven, [None, Some("sip.acme.example".to_owned())]);
+}
+
+#[test]
+fn who_is_known_by_his_certificate_is_not_known_by_where_calls_are_sent_to() {
+    let read = |text: &str| trunks(text).unwrap().remove(0);
+    let by_address = read("send_to = [\"203.0.113.9\"]");
+    assert_eq!(by_address.sources.len(), 1);
+    let by_name = read("send_to = [\"203.0.113.9\"]|tls_caller = \"sbc.acme.example\"");
+    assert!(by_name.sources.is_empty() && !by_name.learns && !by_name.is_roaming());
+    let both = "tls_caller = \"sbc.acme.example\"|addresses = [\"203.0.113.9\"]";
+    assert_eq!(read(both).sources.len(), 1);
 }
 
 #[test]

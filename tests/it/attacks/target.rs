@@ -258,6 +258,7 @@ pub(super) fn udp(remote: &str) -> Flow {
         listener: ListenerId(0),
         remote: remote.parse().unwrap(),
         connection: None,
+        peer: None,
     }
 }
 
@@ -268,6 +269,7 @@ pub(super) fn tcp(remote: &str) -> Flow {
         listener: ListenerId(1),
         remote: remote.parse().unwrap(),
         connection: Some(ConnectionId(9)),
+        peer: None,
     }
 }
 

@@ -194,6 +194,7 @@ impl Row {
             listener: ListenerId(0),
             remote: at,
             connection: None,
+            peer: None,
         };
         shard.receive(Now::ZERO, flow, invite.into());
         while shard.poll_output().is_some() {}

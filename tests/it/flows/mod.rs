@@ -623,6 +623,7 @@ pub(crate) fn path(to: SocketAddr) -> Path {
         listener: ListenerId(0),
         remote: to,
         connection: None,
+        peer: None,
     }
 }
 

@@ -490,6 +490,7 @@ fn flow(remote: &str) -> Flow {
         listener: ListenerId(0),
         remote: remote.parse().unwrap(),
         connection: None,
+        peer: None,
     }
 }
 

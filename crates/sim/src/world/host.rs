@@ -129,12 +129,14 @@ impl Host {
             listener: ListenerId(0),
             remote: SERVER,
             connection: None,
+            peer: None,
         };
         let server_flow = Flow {
             transport,
             listener,
             remote: address,
             connection: make.tcp.then_some(ConnectionId(index as u64)),
+            peer: None,
         };
         let steady = |act: &Act| !matches!(act, Act::Press(_) | Act::Hold(_));
         let plan = PhonePlan {

@@ -24,6 +24,7 @@ fn flow(remote: &str) -> Flow {
         listener: ListenerId(0),
         remote,
         connection: None,
+        peer: None,
     }
 }
 

@@ -93,10 +93,15 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
+/// Whom the peer of a TLS connection has proven to be, or has to prove before anything is sent to it
+/// (RFC 5922 §7). What a number stands for is known to whoever holds the certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
 /// The way a message came, or is to go: answers to a request leave on the flow that brought it.
 ///
 /// `connection` is `None` on UDP; on a stream transport `None` asks to reuse a connection to
-/// `remote`, or to open one.
+/// `remote` whose peer is `peer`, or to open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// How the bytes travel.
@@ -107,4 +112,6 @@ pub struct Flow {
     pub remote: SocketAddr,
     /// The connection, where there is one.
     pub connection: Option<ConnectionId>,
+    /// Who the peer is, over TLS, where more is known or asked for than its address.
+    pub peer: Option<PeerId>,
 }

@@ -208,6 +208,7 @@ fn flow(from: usize) -> Flow {
         listener: ListenerId(0),
         remote,
         connection: None,
+        peer: None,
     }
 }
 

@@ -178,11 +178,11 @@ impl UserAgent {
 }
 
 /// Whether what goes on `ours` goes the way that failed; a flow without a connection may have been put
-/// on any to the same address.
+/// on any to the same address and peer.
 fn is_same(ours: Flow, failed: Flow) -> bool {
     let connection = match (ours.connection, failed.connection) {
         (Some(ours), Some(failed)) => ours == failed,
-        _ => true,
+        _ => ours.peer == failed.peer,
     };
     connection
         && (ours.transport, ours.listener, ours.remote)

@@ -97,6 +97,7 @@ impl Pair {
             listener: ListenerId(0),
             remote,
             connection,
+            peer: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn flow() -> Flow {
         listener: ListenerId(0),
         remote: address(Side::A),
         connection: None,
+        peer: None,
     }
 }
 
