@@ -12,7 +12,9 @@ use sip::ua::{Ending, Event as SipEvent, Invite, SessionId};
 
 use super::{Control, What};
 use crate::call::{CallId, Destination, DialToken, LegId};
-use crate::trunk::{Admitted, Hop, Hunt, Setback, Target, Verdict, redirected_hops, retry_after};
+use crate::trunk::{
+    Admitted, Hop, Hunt, Routing, Setback, Target, Verdict, redirected_hops, retry_after,
+};
 
 /// A leg by a trunk that is about to be rung.
 pub(super) struct Dialled {
@@ -49,7 +51,7 @@ struct Hunting {
     user: String,
     hunt: Hunt,
     invite: Invite,
-    patience: Duration,
+    routing: Routing,
     lost_at: Option<Now>,
 }
 
@@ -67,7 +69,8 @@ impl Hunts {
     }
 
     fn put(&mut self, now: Now, session: SessionId, mut hunting: Hunting) {
-        let lost_at = now + hunting.patience;
+        let transport = hunting.hunt.current.target.transport;
+        let lost_at = now + hunting.routing.patience_by(transport);
         hunting.lost_at = Some(lost_at);
         self.patience.insert((lost_at, session));
         self.by_session.insert(session, hunting);
@@ -160,7 +163,7 @@ impl Control {
     ) {
         hunt.addressed(&invite.request_uri);
         let config = self.trunks.trunk(&trunk);
-        let patience = config.map_or(crate::trunk::PATIENCE, |config| config.routing.patience);
+        let routing = config.map_or(Routing::USUAL, |config| config.routing.clone());
         let hunting = Hunting {
             call,
             leg,
@@ -168,7 +171,7 @@ impl Control {
             user,
             hunt,
             invite,
-            patience,
+            routing,
             lost_at: None,
         };
         self.carriers.hunts.put(now, session, hunting);

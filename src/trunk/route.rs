@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use clock::{Duration, Now};
 use sip::message::{Message, Name, NameAddr, Uri};
+use sip::transport::Transport;
 
 use super::contact::Target;
 use super::file::TrunkConfig;
@@ -17,7 +18,8 @@ use super::registrar::thousandths;
 pub struct Routing {
     /// Whose contacts of a 3xx are followed (`redirect`).
     pub redirect: Redirect,
-    /// How long a target may say nothing at all before the next is tried (`patience`).
+    /// How long a target may say nothing at all before the next is tried (`target_timeout`); by datagrams
+    /// see [`Routing::patience_by`].
     pub patience: Duration,
 }
 
@@ -99,6 +101,15 @@ impl Routing {
         redirect: Redirect::Same,
         patience: PATIENCE,
     };
+
+    /// How long a target that is asked by that transport may say nothing: by UDP until its third INVITE had
+    /// its time to be answered, or one lost datagram would be a dead target.
+    pub fn patience_by(&self, transport: Transport) -> Duration {
+        match transport {
+            Transport::Udp => self.patience.max(THREE_INVITES),
+            _ => self.patience,
+        }
+    }
 }
 
 impl Default for Routing {
@@ -326,5 +337,8 @@ pub const REDIRECTS_MAX: u8 = 5;
 const ASKED_MAX: usize = 64;
 /// Long enough for a carrier's 100 over a satellite, and a caller does not hang up yet.
 pub const PATIENCE: Duration = Duration::from_secs(4);
+/// 4·T1: an INVITE goes at 0, T1 and 3·T1 (RFC 3261 §17.1.1.2). Where each way loses a datagram in five, one
+/// INVITE in three is not answered, and three in a row are one time in twenty.
+const THREE_INVITES: Duration = Duration::from_secs(2);
 /// The longest rest that a Retry-After gives a target: no carrier shuts itself out for a day.
 pub const REST_MAX: Duration = Duration::from_secs(300);

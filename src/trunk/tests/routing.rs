@@ -175,6 +175,38 @@ fn redirections_are_bounded_and_loops_end() {
     assert_eq!(redirect(&mut long, "sip:b9@192.0.2.1"), Verdict::Over);
 }
 
+// covers: RFC 3261 §17.1.1.2
+#[test]
+fn by_udp_a_target_is_given_three_invites_whatever_its_time() {
+    let t1 = Duration::from_millis(500);
+    for (wanted_ms, transport, given_ms) in [
+        (500, Transport::Udp, 2_000),
+        (500, Transport::Tcp, 500),
+        (500, Transport::Tls, 500),
+        (1_900, Transport::Udp, 2_000),
+        (4_000, Transport::Udp, 4_000),
+        (4_000, Transport::Tcp, 4_000),
+    ] {
+        let routing = Routing {
+            patience: Duration::from_millis(wanted_ms),
+            ..Routing::USUAL
+        };
+        let given = routing.patience_by(transport);
+        assert_eq!(given.as_millis(), given_ms, "{wanted_ms} ms by {transport}");
+        // How many INVITEs had T1 or more to be answered, and how often none is where each way loses a
+        // datagram in five.
+        let answered_in_time = |k: u32| t1 * ((1 << k) - 1) + t1 <= given;
+        let sent = (0..7).filter(|k| answered_in_time(*k)).count();
+        let lost = (1.0 - 0.8_f64 * 0.8).powi(i32::try_from(sent).unwrap());
+        if transport == Transport::Udp {
+            assert!(
+                sent >= 3 && lost < 0.05,
+                "{given:?}: {sent} INVITEs, {lost}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_retry_after_is_read_and_bounded() {
     let table = [

@@ -25,6 +25,24 @@ fn a_target_that_is_silent_is_left_for_the_next_and_the_call_is_heard() {
     assert_eq!(rerouted.count(), 1);
 }
 
+/// A lost datagram is no dead target: by UDP the shortest time leaves room for three INVITEs.
+#[test]
+fn a_target_whose_answers_get_lost_is_asked_three_times_before_the_next() {
+    let short = format!("{TARGETS}\ntarget_timeout = \"500ms\"");
+    let mut lost = lab(&short);
+    lost.invite(CALLER.0, "+15550001", "");
+    let invite = invite_at(&mut lost, ONE);
+    lost.pass(ms(1_900));
+    assert!(lost.invited(TWO.0).is_none(), "given up after two");
+    // The third is answered.
+    println!("the third INVITE: {}", talk(&mut lost, ONE, &invite));
+    let mut dead = lab(&short);
+    dead.invite(CALLER.0, "+15550001", "");
+    dead.pass(ms(2_050));
+    let invite = invite_at(&mut dead, TWO);
+    talk(&mut dead, TWO, &invite);
+}
+
 /// The control: with one target alone, the caller is refused when the transaction's time is over.
 #[test]
 fn without_another_target_silence_fails_the_call() {
