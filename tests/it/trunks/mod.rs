@@ -1,6 +1,7 @@
 //! Trunks by sound: a caller's call goes out by a carrier with several targets, and whoever answers hears
 //! the caller and is heard. Each defence has its control: switched off, the call does not come about.
 
+mod commands;
 mod hunting;
 mod named;
 mod refreshed;
