@@ -32,6 +32,12 @@ mod scenario;
 mod server;
 mod sipp;
 mod sound;
+#[expect(
+    dead_code,
+    reason = "a bench asks more of the name server than a scenario"
+)]
+#[path = "../it/trunks/zone.rs"]
+mod zone;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -12,6 +12,7 @@ mod reloads;
 mod seeing;
 mod smoke;
 mod transfers;
+mod trunks;
 
 use anyhow::Result;
 
@@ -204,6 +205,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "kamailio-behind-tcp",
         "the same over TCP, refreshed by re-INVITE",
         kamailio::behind_tcp,
+    ),
+    phones(
+        "trunk-by-name",
+        "a carrier's name is looked up: past a silent host and one out of service, heard at the third",
+        trunks::failover,
     ),
     phones(
         "seeing",
