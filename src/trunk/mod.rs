@@ -18,6 +18,7 @@
 mod abuse;
 mod admission;
 mod ban;
+mod binding;
 mod caps;
 mod contact;
 mod crowd;
@@ -33,6 +34,7 @@ mod locate;
 pub mod names;
 mod numbers;
 mod outbound;
+mod proving;
 mod rate;
 mod refusal;
 mod registrar;
@@ -51,6 +53,7 @@ pub use admission::{
     Admission, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
 pub use ban::{Ban, BanRules, Bans};
+pub use binding::Row;
 pub use caps::{Admitted, Outgoing};
 pub use contact::{Contact, Target, Way};
 pub use crowd::{Crowd, Origin};
@@ -79,7 +82,7 @@ pub use outbound::{
     RegistrationState,
 };
 pub use refusal::{Nearest, Refusal};
-pub use registrar::{Change, Registrar, RegistrarConfig, Reply, Row};
+pub use registrar::{Change, Registrar, RegistrarConfig, Reply};
 pub use rewrite::{HeaderRule, NumberRule, NumberRules};
 pub use route::{
     HOPS_MAX, Hop, HopUri, Hunt, PATIENCE, REDIRECTS_MAX, REST_MAX, Redirect, Routing, Setback,

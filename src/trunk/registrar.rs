@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use clock::{Duration, Now};
 use sip::message::{Message, Name, NameAddr, Uri};
-use sip::transport::{Flow, ListenerId, Transport};
+use sip::transport::Flow;
 use std::net::SocketAddr;
 
+use super::binding::{Binding, Row, outrun, seconds, thousandths, user_agent};
 use super::contact::{Contact, Target, Way, same_uri};
 use super::file::EndpointConfig;
 
@@ -46,31 +47,6 @@ pub struct Reply {
     pub why: &'static str,
 }
 
-/// A binding as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Whose.
-    pub endpoint: String,
-    /// The contact's URI, as written; with `endpoint` the row's key.
-    pub contact: String,
-    /// How long it still lasts; the store turns it into wall time and back.
-    pub expires_in: Duration,
-    /// Preference in thousandths.
-    pub q: u16,
-    /// The Call-ID of the REGISTER.
-    pub call_id: String,
-    /// Its CSeq.
-    pub cseq: u32,
-    /// The transport it came by.
-    pub transport: Transport,
-    /// The listener it came to.
-    pub listener: ListenerId,
-    /// The true source it came from.
-    pub remote: SocketAddr,
-    /// What the device calls itself.
-    pub user_agent: String,
-}
-
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -102,18 +78,6 @@ pub struct Registrar {
     by_expiry: BTreeSet<(Now, u64, String)>,
     next_id: u64,
     changes: VecDeque<Change>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Binding {
-    id: u64,
-    contact: String,
-    flow: Flow,
-    expires_at: Now,
-    q: u16,
-    call_id: String,
-    cseq: u32,
-    user_agent: String,
 }
 
 /// What a REGISTER asks for one contact.
@@ -548,28 +512,6 @@ impl Registrar {
     }
 }
 
-impl Binding {
-    fn row(&self, now: Now, endpoint: &str) -> Row {
-        Row {
-            endpoint: endpoint.to_owned(),
-            contact: self.contact.clone(),
-            expires_in: self.expires_at.since(now),
-            q: self.q,
-            call_id: self.call_id.clone(),
-            cseq: self.cseq,
-            transport: self.flow.transport,
-            listener: self.flow.listener,
-            remote: self.flow.remote,
-            user_agent: self.user_agent.clone(),
-        }
-    }
-}
-
-/// Whether a request of this sequence comes too late for the binding: same Call-ID, CSeq not higher.
-fn outrun(binding: &Binding, call_id: &str, cseq: u32) -> bool {
-    binding.call_id == call_id && binding.cseq >= cseq
-}
-
 fn sequence(request: &Message) -> Result<(&str, u32), Reply> {
     match (request.call_id(), request.cseq()) {
         (Ok(call_id), Ok(cseq)) => Ok((call_id, cseq.number)),
@@ -583,32 +525,6 @@ const fn failed(status: u16, why: &'static str) -> Reply {
         headers: Vec::new(),
         why,
     }
-}
-
-/// Seconds in digits; a number beyond 32 bits counts as the largest (RFC 3261 §10.2.1.1).
-fn seconds(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(u32::MAX))
-}
-
-/// `q` in thousandths: `1`, `0.5`, `0.125` (RFC 3261 §20.10).
-pub(super) fn thousandths(text: &str) -> Option<u16> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let part: u16 = format!("{part:0<3}").parse().ok()?;
-    match (whole, part) {
-        ("0", part) => Some(part),
-        ("1", 0) => Some(1_000),
-        _ => None,
-    }
-}
-
-/// What the device calls itself, 128 characters at most.
-fn user_agent(request: &Message) -> String {
-    let name = request.header_named("User-Agent").unwrap_or_default();
-    name.chars().take(128).collect()
 }
 
 /// The binding was renewed by a later request of the same Call-ID (§10.3, seventh step).

@@ -6,12 +6,12 @@ use clock::{Duration, Now};
 use sip::message::{Message, Name, NameAddr, Uri};
 use sip::transport::Transport;
 
+use super::binding::thousandths;
 use super::contact::Target;
 use super::file::TrunkConfig;
 use super::hop::{Host, NextHop};
 use super::locate::{Located, Randomness, Speaks, locate, weighted};
 use super::names::NameCache;
-use super::registrar::thousandths;
 
 /// How a trunk's calls are led.
 #[derive(Clone, Debug, PartialEq, Eq)]
