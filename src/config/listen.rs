@@ -25,6 +25,9 @@ pub struct Sip {
     pub session_expires: Duration,
     /// The shortest session interval that we take (RFC 4028).
     pub min_se: Duration,
+    /// Whether what we say before the answer is sent reliably to a caller that can take it so (RFC 3262 §3).
+    /// To one that requires it, it always is.
+    pub reliable_progress: bool,
 }
 
 /// One SIP listener.
@@ -159,6 +162,7 @@ impl Sip {
             min_se: sip
                 .duration("min_se", millis(90_000)..=millis(86_400_000))?
                 .unwrap_or(millis(90_000)),
+            reliable_progress: sip.boolean("reliable_progress")?.unwrap_or(false),
         };
         if read.min_se > read.session_expires {
             let value = format!("{}s", read.min_se.as_secs());

@@ -68,6 +68,10 @@ fn a_refusal_names_the_key_the_rule_and_the_value() {
             "sip.t1: want a time such as \"20s\", from 50ms to 2s, have \"3s\"",
         ),
         (
+            "[sip]\nreliable_progress = \"often\"",
+            "sip.reliable_progress: want true or false, have \"often\"",
+        ),
+        (
             "[log]\nformat = \"xml\"",
             "log.format: want \"text\" or \"json\", have \"xml\"",
         ),
@@ -226,7 +230,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        27,
+        28,
         "a default is missing from the example, or from this test"
     );
 }

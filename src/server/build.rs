@@ -309,6 +309,7 @@ fn setup(
     user_agent.t1 = config.sip.t1;
     user_agent.session_expires = config.sip.session_expires;
     user_agent.min_se = config.sip.min_se;
+    user_agent.reliable_progress = config.sip.reliable_progress;
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&known.endpoints);
     let mut trunks = Trunks::new(TrunksConfig {

@@ -40,6 +40,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
     let mut user_agent = UserAgentConfig::new(presented, &config.sip.user_agent);
     user_agent.session_expires = config.sip.session_expires;
     user_agent.min_se = config.sip.min_se;
+    user_agent.reliable_progress = config.sip.reliable_progress;
     let names: Vec<String> = known.endpoints.iter().map(|it| it.name.clone()).collect();
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&known.endpoints);
