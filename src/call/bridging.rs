@@ -8,9 +8,10 @@ use media::worker::PortCommand;
 use sip::sdp::Agreed;
 
 use super::action::Prompt;
+use super::command::SipCommand;
 use super::digits::Dtmf;
 use super::leg::{Leg, LegState, PortState};
-use super::machine::{Call, SipCommand};
+use super::machine::Call;
 use super::sound::Purpose;
 use super::{LegId, Trouble};
 

@@ -7,8 +7,9 @@ use clock::Now;
 use sip::message::{Message, Name};
 
 use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
+use super::command::{Output, SipCommand, Target};
 use super::leg::LegState;
-use super::machine::{Call, Output, SipCommand, Target};
+use super::machine::Call;
 use super::ringing::Ringing;
 use super::sound::Purpose;
 use super::{Cause, LegId, Trouble};

@@ -19,7 +19,8 @@ use sip::ua::{Effect, effect_of};
 
 use super::LegId;
 use super::action::{DtmfVia, Notice};
-use super::machine::{Call, SipCommand};
+use super::command::SipCommand;
+use super::machine::Call;
 pub(super) use ways::Keys;
 
 /// How keys come from a leg, and go to it (`dtmf` of a trunk or endpoint).

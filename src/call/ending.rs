@@ -8,8 +8,9 @@ use media::worker::PortCommand;
 use sip::ua::EndedBy;
 
 use super::action::{DialResult, Notice, Party};
+use super::command::{Output, SipCommand};
 use super::leg::{LegState, PortState};
-use super::machine::{Call, Output, SipCommand};
+use super::machine::Call;
 use super::{Cause, Cdr, Direction, LegId, Trouble};
 
 /// A call on its way out.

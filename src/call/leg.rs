@@ -6,6 +6,7 @@ use bytes::Bytes;
 use media::port::PortId;
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
+use super::command::LegMedia;
 use super::digits::{Dtmf, Keys};
 use super::sound::Playing;
 use super::{Cause, LegId, Trouble};
@@ -92,6 +93,30 @@ pub(super) enum PortState {
 }
 
 impl Leg {
+    /// A leg before anything was exchanged.
+    pub(super) fn new(id: LegId, label: Label, media: LegMedia) -> Self {
+        Self {
+            id,
+            // An outgoing leg until its maker says otherwise.
+            state: LegState::Outgoing {
+                asked: None,
+                settled: BTreeMap::new(),
+            },
+            negotiation: Negotiation::new(media.local, media.random >> 2),
+            port: LegPort {
+                id: media.reserved.port,
+                local: media.reserved.rtp,
+                state: PortState::Reserved,
+                random: media.random,
+                inband_dtmf: media.inband_dtmf,
+                detects: false,
+            },
+            keys: Keys::new(media.dtmf),
+            label,
+            playing: None,
+            held_by_peer: false,
+        }
+    }
     /// Whether the peer would hear what we play.
     pub(super) fn hears(&self) -> bool {
         match self.state {

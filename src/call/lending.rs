@@ -11,8 +11,9 @@ use bytes::Bytes;
 use clock::{Duration, Now};
 use media::worker::Reserved;
 
+use super::command::{Output, SipCommand};
 use super::leg::{Leg, LegPort, LegState, PortState};
-use super::machine::{Call, Output, SipCommand};
+use super::machine::Call;
 use super::transfer::{Handover, How};
 use super::{Cause, LegId};
 use moving::{Effect, Input, Moving};

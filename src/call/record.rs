@@ -7,7 +7,8 @@
 use media::tap::Tap;
 use media::worker::PortCommand;
 
-use super::machine::{Call, Output};
+use super::command::Output;
+use super::machine::Call;
 
 /// Where a call's recording stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use clock::Now;
 
 use super::action::{Notice, Party};
+use super::command::{LegMedia, SipCommand};
 use super::leg::{Label, Leg, LegState};
-use super::machine::{Call, LegMedia, SipCommand};
+use super::machine::Call;
 use super::transfer::How;
 use super::{Cause, LegId, Trouble};
 

@@ -10,8 +10,9 @@ use media::source::Clip;
 use media::worker::PortCommand;
 
 use super::action::{Notice, PlayToken, Prompt};
+use super::command::Output;
 use super::leg::{LegState, PortState};
-use super::machine::{Call, Output};
+use super::machine::Call;
 use super::{Cause, LegId, Trouble};
 
 /// Why something plays.
@@ -80,7 +81,7 @@ impl Call {
         self.open_port(leg);
         self.sip(
             leg,
-            super::machine::SipCommand::Progress {
+            super::command::SipCommand::Progress {
                 status: 183,
                 body: Some(answer),
             },

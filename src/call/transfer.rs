@@ -11,7 +11,8 @@ mod refusal;
 use clock::{Duration, Now};
 
 use super::action::{Destination, DialToken, Notice, Party, Prompt};
-use super::machine::{Call, Output, SipCommand, Target};
+use super::command::{Output, SipCommand, Target};
+use super::machine::Call;
 use super::ringing::Ringing;
 use super::sound::Purpose;
 use super::{Cause, Label, LegId};
