@@ -10,6 +10,7 @@ mod negotiation;
 mod offer_error;
 mod parse;
 mod remote;
+mod terms;
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use codec::{Codec, Direction};
 pub use description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
-pub use negotiation::{Agreed, CodecOrder, LocalMedia, Negotiation};
+pub use negotiation::Negotiation;
 pub use offer_error::OfferError;
 pub use parse::{SdpError, SdpErrorKind};
+pub use terms::{Agreed, CodecOrder, LocalMedia};
