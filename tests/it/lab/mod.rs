@@ -21,7 +21,8 @@ use sip::ua::UserAgentConfig;
 use tandem::call::Cdr;
 use tandem::config::Config;
 use tandem::control::{
-    Control, Event, Gate, Listener, Output, OverloadConfig, OverloadCounts, Setup, WallClock, What,
+    Control, Event, Gate, Listener, Output, OverloadConfig, OverloadCounts, Reconfiguration, Setup,
+    WallClock, What,
 };
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
@@ -140,6 +141,23 @@ impl Lab {
             names: None,
             asked: Vec::new(),
         }
+    }
+
+    /// Another configuration and plan come into force, as by a reload.
+    pub(crate) fn reload(&mut self, toml: &str, plan: &str) {
+        let config = Config::from_parts(toml.parse().unwrap(), []).unwrap();
+        let trunks = TrunkConfig::read_all(config.trunks.clone(), REALM).unwrap();
+        let new = Reconfiguration {
+            plan: compile(plan),
+            endpoints: EndpointConfig::read_all(config.endpoints.clone(), REALM).unwrap(),
+            agents: Vec::new(),
+            emergency: Emergency::read(config.emergency.clone(), &trunks).unwrap(),
+            overload: OverloadConfig::read(config.overload).unwrap(),
+            abuse: AbuseConfig::default(),
+            trunks,
+        };
+        self.control.reconfigure(self.now, new).unwrap();
+        self.drain();
     }
 
     /// Bytes from `remote` reach the shard.

@@ -31,16 +31,21 @@ flow "out" { dial "+33142685300" trunk="acme" timeout="60s"; hangup; }
 
 /// A bench with sound, the caller's trunk, and a trunk `acme` of these keys.
 fn lab(acme: &str) -> Lab {
-    let ip = |address: &str| address.split(':').next().unwrap().to_owned();
-    let toml = format!(
-        "[trunks.caller]\naddresses = [\"{}\"]\n[trunks.acme]\n{acme}\n",
-        ip(CALLER.0)
-    );
-    let mut lab = Lab::sounding(&toml, PLAN);
+    let mut lab = Lab::sounding(&configuration(acme), PLAN);
     for (remote, hz) in [CALLER, ONE, TWO, THREE] {
         lab.speaks(remote, hz);
     }
     lab
+}
+
+fn configuration(acme: &str) -> String {
+    let ip = CALLER.0.split(':').next().unwrap();
+    format!("[trunks.caller]\naddresses = [\"{ip}\"]\n[trunks.acme]\n{acme}\n")
+}
+
+/// The trunk `acme` has other keys from now on.
+fn reload(lab: &mut Lab, acme: &str) {
+    lab.reload(&configuration(acme), PLAN);
 }
 
 fn ms(ms: u64) -> Duration {

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use sip::message::Name;
 use tandem::control::What;
 
 use super::zone::{Mood, NOTHING_SECS, Zone};
@@ -281,4 +282,43 @@ fn a_name_in_addresses_that_is_nobody_is_told_once_with_its_fix() {
     zone.becomes("gate.acme.example 60 A 10.9.1.2");
     lab.pass(ms(61_000));
     assert_eq!(calls_by(&mut lab, TWO.0), Some("acme"));
+}
+
+#[test]
+fn a_reload_changes_who_may_call_where_calls_go_and_how_they_are_refreshed_and_spares_the_call_that_stands()
+ {
+    let zone = Zone::serve("gate.acme.example 60 A 10.9.1.2");
+    let plain = "send_to = [\"10.9.1.1\"]\naddresses = [\"10.9.1.9\"]";
+    let mut lab = lab(plain, &zone);
+    assert_eq!(calls_by(&mut lab, TWO.0), None);
+    call(&mut lab);
+    let first = invite_at(&mut lab, ONE);
+    assert!(first.header(Name::SessionExpires).is_some());
+    lab.reply(ONE.0, &first, 200, "");
+    lab.pass(ms(50));
+    let answer = final_of(&mut lab).unwrap();
+    super::reload(
+        &mut lab,
+        &format!("{NAMED_SOURCE}\n[trunks.acme.session_timer]\nmode = \"refuse\""),
+    );
+    let heard = lab.hear_each_other(CALLER, ONE);
+    println!(
+        "through the reload: heard at {:.1} and {:.1} dBFS",
+        heard.0, heard.1
+    );
+    lab.take(ONE.0);
+    lab.request(CALLER.0, &answer, "BYE");
+    super::ended_at(&mut lab, ONE);
+    lab.take(CALLER.0);
+    assert_eq!(
+        calls_by(&mut lab, TWO.0),
+        Some("acme"),
+        "{}",
+        lab.troubles()
+    );
+    call(&mut lab);
+    let next = invite_at(&mut lab, ONE);
+    assert!(next.header(Name::SessionExpires).is_none());
+    super::reload(&mut lab, plain);
+    assert_eq!(calls_by(&mut lab, TWO.0), None, "it may no longer call");
 }
