@@ -4,6 +4,7 @@
 //! carried here and understood by `media`.
 
 pub mod acme;
+pub mod bell;
 pub mod clock;
 pub mod dns;
 pub mod media;

@@ -276,9 +276,6 @@ fn control_thread(
                  (want CAP_SYS_NICE)"
             );
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let mut control = Control::new(clock.now(), setup);
         watch.begin(&mut control);
         let shard = Shard {
@@ -288,7 +285,7 @@ fn control_thread(
             edge,
             watch,
         };
-        runtime.block_on(shard.run(inputs))
+        shard.run(inputs)
     };
     std::thread::Builder::new()
         .name("control".to_owned())

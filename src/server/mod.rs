@@ -3,7 +3,7 @@
 //! ```text
 //!  edge runtime   transports · clips · store writer · API         (tokio, a few threads)
 //!       │ NetInput, Ask, Command ▼        ▲ Output
-//!  control thread Shard { Control }                               (current-thread runtime)
+//!  control thread Shard { Control }                               (no runtime: a bell)
 //!       │ PortCommand ▼                   ▲ PortEvent, eventfd
 //!  media threads  io::media::Workers                              (no runtime)
 //! ```

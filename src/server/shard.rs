@@ -1,13 +1,13 @@
 //! The control thread: feeds the pure shard, carries out what it wants, sleeps until it is due.
 //!
-//! One thread and a current-thread runtime. It waits for a message from the network, a command of the
+//! One thread, and no runtime: it waits in a [`Bell`] for a message from the network, a command of the
 //! API, a word from the edge, the media workers' wake-up, and the shard's own deadline.
 
 use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use clock::Now;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::commands;
@@ -15,6 +15,7 @@ use super::edge::Edge;
 use super::seeing::{Seen, Watch};
 use crate::api;
 use crate::control::{Control, Gate, Output};
+use crate::io::bell::{Bell, Tell, Woken};
 use crate::io::clock::SystemClock;
 use crate::io::net::{GatePolicy, Inbox, NetInput, NetSender};
 
@@ -22,8 +23,18 @@ use crate::io::net::{GatePolicy, Inbox, NetInput, NetSender};
 const READ_MAX: usize = 256;
 /// Messages served between two looks at what has come: about half a millisecond's.
 const SERVE_MAX: usize = 8;
-/// Rounds of both before everybody else has a turn.
-const ROUNDS_MAX: usize = 4;
+/// Words and commands taken between two looks.
+const WORDS_MAX: usize = 64;
+
+/// Deadlines are met together, at most so late: a timer of SIP or of a plan is not so fine, and a wake-up
+/// of its own costs more than what it does.
+const GRID: Duration = Duration::from_millis(5);
+
+/// How long to sleep when nothing is due.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// The media workers' key in the bell; the sockets' count from 0.
+const MEDIA: u32 = u32::MAX;
 
 /// Words from the edge that may wait.
 const ASKS_MAX: usize = 4_096;
@@ -72,47 +83,28 @@ impl Shard {
     /// Serves until it is told to stop.
     ///
     /// # Errors
-    /// When the runtime cannot watch the sockets or the media workers' descriptor.
-    pub(super) async fn run(mut self, inputs: Inputs) -> std::io::Result<()> {
-        let Inputs {
-            mut packets,
-            mut asks,
-            mut commands,
-            media,
-        } = inputs;
-        #[expect(
-            deprecated,
-            reason = "unsound only for types that are not I/O safe: OwnedFd is"
-        )]
-        let media = AsyncFd::new(media)?;
-        packets.watch()?;
+    /// When the system cannot watch the sockets or the media workers' descriptor.
+    pub(super) fn run(mut self, mut inputs: Inputs) -> std::io::Result<()> {
+        let bell = Bell::new()?;
+        bell.watch(&inputs.media, MEDIA, Tell::Each)?;
+        inputs.packets.watch(&bell)?;
+        // What was sent before anybody listened.
+        bell.waker().wake_by_ref();
+        let mut cx = Context::from_waker(bell.waker());
         loop {
             self.carry_out();
             if self.control.is_stopped() {
                 return Ok(());
             }
-            let wake = self.wake_at();
-            tokio::select! {
-                biased;
-                ask = asks.recv() => match ask {
-                    Some(ask) => ask(&mut self.control, self.clock.now()),
-                    None => self.control.stop(),
-                },
-                // Once the transports have stopped, nothing comes any more.
-                true = packets.ready() => {}
-                ready = media.readable() => {
-                    let mut count = [0; 8];
-                    // Another wake-up may have been read already: nothing is lost by that.
-                    let _ = rustix::io::read(&media, &mut count);
-                    ready?.clear_ready();
-                }
-                Some(command) = commands.recv() => {
-                    let now = self.clock.now();
-                    commands::carry_out(&mut self.control, &self.edge, now, command);
-                }
-                () = tokio::time::sleep_until(wake) => {}
+            let mut rung = false;
+            bell.wait(self.sleep(), |woken| {
+                rung |= woken == Woken::Rung;
+                inputs.packets.heed(woken);
+            });
+            if rung {
+                self.take_words(&mut cx, &mut inputs);
             }
-            self.take_waiting(&mut packets);
+            self.take_packets(&mut cx, &mut inputs.packets);
             let now = self.clock.now();
             self.control.look_after_load(now);
             self.control.poll_media(now);
@@ -122,19 +114,40 @@ impl Shard {
         }
     }
 
-    /// Reads what has come and serves it in control's order, so that nothing good is lost in a socket's
-    /// buffer while control is behind.
-    fn take_waiting(&mut self, packets: &mut Inbox) {
-        for _ in 0..ROUNDS_MAX {
-            let now = self.clock.now();
-            let read = (0..READ_MAX).map_while(|_| packets.take());
-            let read = read.map(|input| self.on_net(now, input)).count();
-            self.carry_out();
-            let mut served = 0;
-            while served < SERVE_MAX && self.serve() {
-                served += 1;
+    /// Does what the edge and the API want.
+    fn take_words(&mut self, cx: &mut Context<'_>, inputs: &mut Inputs) {
+        for _ in 0..WORDS_MAX {
+            let asked = inputs.asks.poll_recv(cx);
+            let idle = asked.is_pending();
+            match asked {
+                Poll::Ready(Some(ask)) => ask(&mut self.control, self.clock.now()),
+                Poll::Ready(None) => self.control.stop(),
+                Poll::Pending => {}
             }
-            if read == 0 && served == 0 {
+            if let Poll::Ready(Some(command)) = inputs.commands.poll_recv(cx) {
+                let now = self.clock.now();
+                commands::carry_out(&mut self.control, &self.edge, now, command);
+            } else if idle || self.control.is_stopped() {
+                return;
+            }
+            self.carry_out();
+        }
+        // More may wait: they are looked into again at the next turn.
+        cx.waker().wake_by_ref();
+    }
+
+    /// Reads what has come and serves some of it in control's order, so that nothing good is lost in a
+    /// socket's buffer while control is behind.
+    fn take_packets(&mut self, cx: &mut Context<'_>, packets: &mut Inbox) {
+        let now = self.clock.now();
+        let read = (0..READ_MAX).map_while(|_| packets.take(cx));
+        if read.map(|input| self.on_net(now, input)).count() == READ_MAX {
+            // More may wait.
+            cx.waker().wake_by_ref();
+        }
+        self.carry_out();
+        for _ in 0..SERVE_MAX {
+            if !self.serve() {
                 return;
             }
         }
@@ -152,14 +165,18 @@ impl Shard {
         }
     }
 
-    fn wake_at(&self) -> tokio::time::Instant {
+    /// How long nothing need be done.
+    fn sleep(&self) -> Duration {
         // Somebody waits to be served: only a look at the others, then on.
         if self.control.has_waiting() {
-            return tokio::time::Instant::now();
+            return Duration::ZERO;
         }
-        let idle = self.clock.now() + Duration::from_secs(3_600);
-        let due = self.control.deadline().unwrap_or(idle);
-        tokio::time::Instant::from_std(self.clock.instant(due.min(idle)))
+        let Some(due) = self.control.deadline() else {
+            return IDLE;
+        };
+        let grid = GRID.as_nanos() as u64;
+        let due = Now::from_nanos(due.as_nanos().div_ceil(grid).saturating_mul(grid));
+        due.since(self.clock.now()).min(IDLE)
     }
 
     /// Serves the message whose turn it is; `false` if none waits. A trace sees what is served, not what a

@@ -7,23 +7,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use sip::transport::{Flow, ListenerId, Transport};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::udp::is_keep_alive;
 use super::{NetCounts, NetInput};
+use crate::io::bell::{Bell, Tell, Woken};
 
-/// The receiving end of the transports: one reader, on a runtime of its own.
+/// The receiving end of the transports: one reader, a thread with a [`Bell`].
 #[derive(Debug)]
 pub struct Inbox {
     streams: mpsc::Receiver<NetInput>,
-    /// Seen by [`Inbox::ready`], not yet taken.
-    head: Option<NetInput>,
+    /// Whether something may have come since the streams were last found empty.
+    streams_wait: bool,
     sockets: Vec<Datagrams>,
     /// What is read first, the streams after the last socket: each has its turn.
     turn: usize,
@@ -31,12 +30,13 @@ pub struct Inbox {
     counts: Arc<NetCounts>,
 }
 
-/// One UDP socket: read directly, watched by the reader's runtime.
+/// One UDP socket.
 #[derive(Debug)]
 struct Datagrams {
     listener: ListenerId,
     socket: Arc<std::net::UdpSocket>,
-    watched: Option<UdpSocket>,
+    /// Whether something may have come since it was last found empty.
+    waits: bool,
 }
 
 impl Inbox {
@@ -48,11 +48,11 @@ impl Inbox {
         let datagrams = |(listener, socket)| Datagrams {
             listener,
             socket,
-            watched: None,
+            waits: true,
         };
         Self {
             streams,
-            head: None,
+            streams_wait: true,
             sockets: sockets.map(datagrams).collect(),
             turn: 0,
             buffer: vec![0; DATAGRAM_MAX].into(),
@@ -60,42 +60,33 @@ impl Inbox {
         }
     }
 
-    /// Has the sockets watched by the runtime it is called on: the one that will wait for them.
+    /// Has the reader's bell tell of what comes; its keys are the sockets', from 0.
     ///
     /// # Errors
-    /// The system's, when it has no descriptors left.
-    pub fn watch(&mut self) -> io::Result<()> {
-        for datagrams in &mut self.sockets {
-            let socket = datagrams.socket.try_clone()?;
-            datagrams.watched = Some(UdpSocket::from_std(socket)?);
-        }
-        Ok(())
+    /// The system's.
+    pub fn watch(&self, bell: &Bell) -> io::Result<()> {
+        let mut numbered = (0..).zip(&self.sockets);
+        numbered.try_for_each(|(key, it)| bell.watch(&*it.socket, key, Tell::While))
     }
 
-    /// Waits until [`Inbox::take`] may have something; `false` when nothing more can come. Nothing is
-    /// lost if the wait is given up.
-    pub async fn ready(&mut self) -> bool {
-        std::future::poll_fn(|cx| {
-            if self.head.is_some() {
-                return Poll::Ready(true);
-            }
-            for datagrams in &self.sockets {
-                let watched = datagrams.watched.as_ref();
-                if watched.is_some_and(|it| it.poll_recv_ready(cx).is_ready()) {
-                    return Poll::Ready(true);
+    /// Notes where there is something to take; keys that are no socket's are somebody else's.
+    pub fn heed(&mut self, woken: Woken) {
+        match woken {
+            Woken::Rung => self.streams_wait = true,
+            Woken::Readable(key) => {
+                let socket = usize::try_from(key)
+                    .ok()
+                    .and_then(|at| self.sockets.get_mut(at));
+                if let Some(socket) = socket {
+                    socket.waits = true;
                 }
             }
-            self.head = ready!(self.streams.poll_recv(cx));
-            Poll::Ready(self.head.is_some())
-        })
-        .await
+        }
     }
 
-    /// Takes what has come, if anything; never waits.
-    pub fn take(&mut self) -> Option<NetInput> {
-        if let Some(head) = self.head.take() {
-            return Some(head);
-        }
+    /// Takes what has come, if anything; never waits. What it has found empty is not asked again until
+    /// the bell has told of it.
+    pub fn take(&mut self, cx: &mut Context<'_>) -> Option<NetInput> {
         // Each has its turn after each that was taken: no flood on one keeps the others waiting.
         for _ in 0..=self.sockets.len() {
             let at = self.turn % (self.sockets.len() + 1);
@@ -103,7 +94,7 @@ impl Inbox {
             let taken = if at < self.sockets.len() {
                 self.datagram(at)
             } else {
-                self.streams.try_recv().ok()
+                self.streamed(cx)
             };
             if taken.is_some() {
                 return taken;
@@ -112,33 +103,29 @@ impl Inbox {
         None
     }
 
-    /// Waits for the next input; `None` when nothing more can come.
-    pub async fn recv(&mut self) -> Option<NetInput> {
-        loop {
-            if let Some(input) = self.take() {
-                return Some(input);
-            }
-            if !self.ready().await {
-                return None;
+    fn streamed(&mut self, cx: &mut Context<'_>) -> Option<NetInput> {
+        if !self.streams_wait {
+            return None;
+        }
+        match self.streams.poll_recv(cx) {
+            Poll::Ready(Some(input)) => Some(input),
+            // Once the transports have stopped, nothing comes any more.
+            Poll::Ready(None) | Poll::Pending => {
+                self.streams_wait = false;
+                None
             }
         }
     }
 
     fn datagram(&mut self, at: usize) -> Option<NetInput> {
-        let datagrams = self.sockets.get(at)?;
+        let datagrams = self.sockets.get_mut(at).filter(|it| it.waits)?;
         for _ in 0..KEEP_ALIVES_MAX {
-            let received = match datagrams.socket.recv_from(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Asked once more in the watcher's way, which then waits for what comes next.
-                    let watched = datagrams.watched.as_ref()?;
-                    let again = || datagrams.socket.recv_from(&mut self.buffer);
-                    watched.try_io(Interest::READABLE, again)
-                }
-                received => received,
-            };
-            let (length, remote) = match received {
+            let (length, remote) = match datagrams.socket.recv_from(&mut self.buffer) {
                 Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    datagrams.waits = false;
+                    return None;
+                }
                 // An ICMP error of an earlier datagram may end up here; it is not this socket's end.
                 Err(_) => continue,
             };
