@@ -27,7 +27,8 @@ impl UserAgent {
                 }
                 _ => false,
             };
-            if !sent {
+            // Of a session whose end was told, nothing more is.
+            if !sent && !session.is_told() {
                 let result = Err(491);
                 ua.event(Event::OfferAnswered {
                     session: id,
