@@ -6,15 +6,14 @@ use memchr::memmem;
 
 use crate::lab::SERVER;
 
-/// Answers each INVITE with two prebuilt messages and each BYE with one; only a call's number is
+/// Answers each INVITE and each BYE with a prebuilt message; only a call's number is
 /// copied. Runs until it is killed.
 pub(crate) fn run() -> ! {
     let socket = UdpSocket::bind(SERVER).unwrap();
     socket2::SockRef::from(&socket)
         .set_recv_buffer_size(8 << 20)
         .unwrap();
-    let [mut trying, mut answer, mut bye] = [
-        response("100 Trying", "1 INVITE", ""),
+    let [mut answer, mut bye] = [
         response(
             "200 OK",
             "1 INVITE",
@@ -38,10 +37,7 @@ pub(crate) fn run() -> ! {
             let _ = socket.send_to(prebuilt, from);
         };
         match message.first() {
-            Some(b'I') => {
-                send(&mut trying);
-                send(&mut answer);
-            }
+            Some(b'I') => send(&mut answer),
             Some(b'B') => send(&mut bye),
             _ => {}
         }

@@ -429,7 +429,7 @@ impl Control {
     /// Drains every machine into every other until all are quiet.
     fn pump(&mut self, now: Now) {
         loop {
-            if let Some(output) = self.ua.poll_output() {
+            if let Some(output) = self.ua.poll_before_trying() {
                 self.on_sip(now, output);
             } else if let Some(call) = self.dirty.pop_front() {
                 self.drive(now, call);
@@ -439,6 +439,8 @@ impl Control {
                 self.on_ledger(now, word);
             } else if let Some(change) = self.registrar.poll_output() {
                 self.on_registered(now, change);
+            } else if let Some(output) = self.ua.poll_output() {
+                self.on_sip(now, output);
             } else {
                 break;
             }

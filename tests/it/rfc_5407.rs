@@ -93,7 +93,6 @@ const MORATORIUM: [Flow; 6] = [
         b: &[
             "100 INVITE",
             "200 INVITE+",
-            "100 INVITE",
             "200 INVITE+",
             "200 INVITE+",
             "200 BYE",
@@ -125,7 +124,6 @@ const MORATORIUM: [Flow; 6] = [
             "200 INVITE+",
             "491 INVITE",
             "200 INVITE+",
-            "100 INVITE",
             "200 INVITE+",
             "200 BYE",
         ],
@@ -250,7 +248,6 @@ const OTHERS: [Flow; 5] = [
             "INVITE+",
             "491 INVITE",
             "ACK",
-            "100 INVITE",
             "200 INVITE+",
             "BYE",
         ],

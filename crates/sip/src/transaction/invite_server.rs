@@ -48,7 +48,8 @@ enum State {
 }
 
 impl InviteServer {
-    /// Starts the transaction for an INVITE that just came; its user responds 100 at once.
+    /// Starts the transaction for an INVITE that just came; its user responds 100 unless it does better
+    /// at once.
     pub fn new(timing: Timing) -> Self {
         Self {
             state: State::Proceeding { responded: false },

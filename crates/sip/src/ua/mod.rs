@@ -74,6 +74,8 @@ pub struct UserAgent {
     tokens: Tokens,
     wheel: Wheel<Timer>,
     outputs: VecDeque<Output>,
+    /// INVITEs that are told 100 when the turn is over, unless they are answered by then (§17.2.1).
+    trying: VecDeque<(u64, Now)>,
     counts: Counts,
     /// What responses tell of our load.
     oc: Option<String>,
@@ -111,6 +113,7 @@ impl UserAgent {
             tokens,
             wheel: Wheel::new(),
             outputs: VecDeque::new(),
+            trying: VecDeque::new(),
             counts: Counts::default(),
             oc: None,
             sent: 0,
@@ -155,8 +158,20 @@ impl UserAgent {
         self.wheel.deadline()
     }
 
-    /// Takes the next thing to do, `None` when there is nothing left to do now.
+    /// Takes the next thing to do, `None` when there is nothing left to do now. The 100s come last:
+    /// an INVITE that its user has answered by then needs none.
     pub fn poll_output(&mut self) -> Option<Output> {
+        while self.outputs.is_empty()
+            && let Some((tx, now)) = self.trying.pop_front()
+        {
+            self.say_trying(now, tx);
+        }
+        self.outputs.pop_front()
+    }
+
+    /// As [`UserAgent::poll_output`], but leaves the 100s for it: for a user who has yet to act on
+    /// what came before.
+    pub fn poll_before_trying(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 

@@ -322,7 +322,7 @@ impl UserAgent {
                 return Fate::Stays;
             }
             if is_invite {
-                ua.reply(now, tx, &Reply::new(100));
+                ua.trying.push_back((tx, now));
             }
             if let Some(tx) = ua.servers.get_mut(tx) {
                 tx.owner = ServerOwner::Offer(id);

@@ -69,6 +69,17 @@ impl UserAgent {
         self.drive_server(now, id, ServerInput::Respond(reply.status));
     }
 
+    /// Tells an INVITE that nobody has answered yet that it was received.
+    pub(super) fn say_trying(&mut self, now: Now, id: u64) {
+        if self
+            .servers
+            .get(id)
+            .is_some_and(|tx| tx.response.is_empty())
+        {
+            self.reply(now, id, &Reply::new(100));
+        }
+    }
+
     /// Responds to a request that gets no transaction.
     pub(super) fn reply_stateless(&mut self, request: &Message, flow: Flow, reply: &Reply) {
         if request.method() == Some(Method::Ack) {

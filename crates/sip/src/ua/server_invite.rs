@@ -46,11 +46,7 @@ impl UserAgent {
             self.reply(now, tx, &Reply::new(400));
             return;
         };
-        self.reply(now, tx, &Reply::new(100));
-        if self.servers.get(tx).is_none() {
-            // It cannot be answered at all: nobody need hear of it.
-            return;
-        }
+        self.trying.push_back((tx, now));
         let contact = self.contact_for(request, &flow);
         let id = SessionId(self.sessions.insert(Session {
             phase: Phase::Ringing {

@@ -20,6 +20,25 @@ fn ringing(offer: Option<&'static str>, reliable: Reliable) -> (Pair, SessionId,
     (pair, caller, callee)
 }
 
+// covers: RFC 3261 §17.2.1
+#[test]
+fn an_invite_that_is_answered_within_its_turn_is_not_told_100_before() {
+    let mut pair = Pair::clean();
+    pair.policy = |pair, side, event| {
+        if let Event::Invited { session, .. } = event {
+            let session = *session;
+            pair.act(side, |ua, now| ua.accept(now, session, body("answer"), &[]));
+        }
+    };
+    let caller = pair.call(Some("offer"));
+    pair.run(SECOND);
+    assert_eq!(pair.said(Side::B), ["200 INVITE"]);
+    finish(pair, caller);
+    // Control: whoever answers after that hears 100 first.
+    let (pair, ..) = ringing(Some("offer"), Reliable::No);
+    assert_eq!(pair.said(Side::B), ["100 INVITE"]);
+}
+
 /// The same with a first exchange that was completed reliably.
 fn settled() -> (Pair, SessionId, SessionId) {
     let (mut pair, caller, callee) = ringing(Some("offer"), Reliable::Supported);
