@@ -192,7 +192,7 @@ impl Keeper {
         let mut idle = true;
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
-            // While something comes, it is taken fifty times a second and not one by one: a send
+            // While something comes, it is taken twenty times a second and not one by one: a send
             // that finds nobody waiting costs control a tenth of one that must wake this task.
             tokio::select! {
                 Some(query) = self.queries.recv() => {
@@ -374,7 +374,7 @@ impl Homer {
     }
 }
 
-/// Things that wait for the journal: a fiftieth of a second at 800,000 a second.
+/// Things that wait for the journal: a twentieth of a second at 300,000 a second.
 const SEEN_MAX: usize = 16_384;
 
 /// Places of those that messages leave to notes and events.
@@ -384,7 +384,7 @@ const NOTES_RESERVED: usize = 2_048;
 const WAITING_BYTES_MAX: usize = 8 << 20;
 
 /// Between two looks at what has come.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// By then a message's call is known.
 const TIED_WITHIN: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@
 //!
 //! The journal is SQLite's own (WAL, `synchronous = FULL`): a killed process or a lost power line
 //! leaves every committed record and no torn one. Lost with the process are only the records not yet
-//! committed: those of the last transaction's time, some ten milliseconds.
+//! committed: those of the last transaction's time, a tenth of a second.
 
 mod cdr;
 mod endpoint;

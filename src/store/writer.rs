@@ -222,7 +222,7 @@ async fn put_registration(
 pub const WRITER_CAPACITY: usize = 4_096;
 
 /// How long records gather after a commit: what a lost power line may cost when they come fast.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Records in one transaction.
 const BATCH: usize = 256;
