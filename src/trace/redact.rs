@@ -80,7 +80,7 @@ impl Redaction {
 
 /// The ranges of lines without their ends, each header with its folds.
 fn logical_lines(message: &[u8]) -> Vec<Range<usize>> {
-    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut lines: Vec<Range<usize>> = Vec::with_capacity(LINES_USUAL);
     let mut start = 0;
     while start < message.len() {
         let rest = message.get(start..).unwrap_or_default();
@@ -321,6 +321,9 @@ fn mask(message: &mut [u8], range: Range<usize>) {
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
+
+/// Lines of a message with an SDP: seldom more.
+const LINES_USUAL: usize = 40;
 
 /// Parameters of a digest that give nothing away: what a challenge says openly, and who answers it.
 const HARMLESS: [&str; 13] = [

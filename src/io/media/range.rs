@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 
 use media::port::PortId;
 use media::worker::{IpFamily, Lane, NoPort};
-use socket2::SockRef;
+use socket2::{Domain, Socket, Type};
 
 /// A port's two sockets; bound in the control thread, used in the media thread, closed in the former.
 #[derive(Debug)]
@@ -142,15 +142,19 @@ impl PortRange {
     }
 
     fn socket(&self, number: u16) -> io::Result<UdpSocket> {
-        let socket = UdpSocket::bind(SocketAddr::new(self.address, number))?;
-        socket.set_nonblocking(true)?;
-        let options = SockRef::from(&socket);
+        let address = SocketAddr::new(self.address, number);
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM.nonblocking(),
+            None,
+        )?;
+        socket.bind(&address.into())?;
         // Expedited forwarding (RFC 3246): a wish, which a system may deny.
         let _ = match self.address {
-            IpAddr::V4(_) => options.set_tos_v4(EXPEDITED),
-            IpAddr::V6(_) => options.set_tclass_v6(EXPEDITED),
+            IpAddr::V4(_) => socket.set_tos_v4(EXPEDITED),
+            IpAddr::V6(_) => socket.set_tclass_v6(EXPEDITED),
         };
-        Ok(socket)
+        Ok(socket.into())
     }
 }
 
