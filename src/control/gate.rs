@@ -2,8 +2,9 @@
 //!
 //! A message that is read only to be refused or dropped costs a system call and its answer. Beyond
 //! what a second has of refusals, a share of new INVITEs, and of what nobody waits for, is dropped by
-//! a filter in the system (`io::net`), for a tenth of the price and on another processor's time. What
-//! belongs to calls in progress, and emergency calls, always pass.
+//! a filter in the system (`io::net`), for a tenth of the price and on another processor's time; and
+//! then only a third as many are refused. What belongs to calls in progress, and emergency calls, always
+//! pass.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -112,7 +113,16 @@ impl Gauge {
         }
         let seconds = passed.as_secs_f64().min(1.0);
         let came = f64::from(self.taken) + f64::from(self.refused);
-        let worth = f64::from(self.taken) + f64::from(self.refusals_per_second) * seconds;
+        let refusals = f64::from(self.refusals_per_second) * seconds;
+        let all = f64::from(self.taken) + refusals;
+        // Where not everybody can be answered, most are not spared their wait, and each answer costs
+        // what a tenth of a call does: then a third of them is enough.
+        let offered = came / self.calls_pass;
+        let worth = if offered <= all {
+            all
+        } else {
+            all - refusals * 2.0 / 3.0
+        };
         self.calls_pass = next_share(self.calls_pass, worth / came.max(1.0));
         let room = f64::from(REST_PER_SECOND) * seconds / f64::from(self.rest.max(1));
         // What finds room does no harm, however much it is.
@@ -166,3 +176,32 @@ const ALL: u16 = 1_000;
 const WINDOW: Duration = Duration::from_millis(100);
 /// Of the rest, so many a second are worth reading while others wait for room.
 const REST_PER_SECOND: u32 = 2_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The share of new calls that passes in the end, when `offered` come each second and 100 are taken.
+    fn settled(gauge: &mut Gauge, offered: f64, seconds: u32) -> f64 {
+        for _ in 0..seconds * 10 {
+            let came = (offered / 10.0 * gauge.calls_pass).round() as u32;
+            (0..came).for_each(|n| gauge.call(n < 10));
+            gauge.turn(gauge.since + WINDOW);
+        }
+        gauge.calls_pass
+    }
+
+    #[test]
+    fn all_are_refused_while_that_can_be_paid_and_a_third_as_many_when_it_cannot() {
+        let mut gauge = Gauge::new(Now::ZERO, 1_000);
+        for (offered, passes) in [
+            (1_090.0, 1.0),
+            (6_000.0, 0.07),
+            (1_200.0, 0.36),
+            (900.0, 1.0),
+        ] {
+            let share = settled(&mut gauge, offered, 3);
+            assert!((share - passes).abs() < 0.05, "{offered}: {share}");
+        }
+    }
+}

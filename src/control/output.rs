@@ -19,6 +19,14 @@ pub enum Output {
         /// One message.
         bytes: Bytes,
     },
+    /// The same with a refusal of what was not read: no trace has use for it, and a flood of them would
+    /// take from others the time that it saves.
+    Rebuff {
+        /// Where.
+        flow: Flow,
+        /// One message.
+        bytes: Bytes,
+    },
     /// Whoever is on that connection is known to us: it may stay.
     Vouch {
         /// The connection.

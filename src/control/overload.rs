@@ -40,7 +40,8 @@ pub struct OverloadConfig {
     pub interval: Duration,
     /// New calls that may wait (`waiting`): a burst that is served within a second.
     pub waiting_max: usize,
-    /// 503s a second (`refusals_per_second`); more new calls are dropped unanswered.
+    /// 503s a second (`refusals_per_second`); more new calls are dropped unanswered. Each costs about
+    /// a tenth of what a call does.
     pub refusals_per_second: u32,
     /// What Retry-After asks for at least; at most twice that, drawn for each (`retry_after`).
     pub retry_after: Duration,
@@ -55,7 +56,7 @@ impl Default for OverloadConfig {
             target: Duration::from_millis(20),
             interval: Duration::from_millis(100),
             waiting_max: 1_024,
-            refusals_per_second: 5_000,
+            refusals_per_second: 15_000,
             retry_after: Duration::from_secs(5),
             gate: true,
         }
@@ -390,8 +391,12 @@ impl Control {
                 // It is not looked at further, but its bytes came: so much may be answered.
                 self.guard.received(now, flow, bytes.len());
                 let seconds = self.intake.retry_after_secs();
-                self.ua.rebuff(flow, &glance, seconds);
-                self.pump(now);
+                let rebuff = self.ua.rebuff(flow, &glance, seconds);
+                if let Some((flow, bytes)) = rebuff
+                    && self.guard.may_send(now, flow, &bytes)
+                {
+                    self.outputs.push_back(Output::Rebuff { flow, bytes });
+                }
             }
             Verdict::Drop => {}
         }

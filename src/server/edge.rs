@@ -65,6 +65,7 @@ impl Edge {
             Output::Event(event) => self.tell(event),
             Output::Resolve(question) => self.resolve(question),
             Output::Transmit { .. }
+            | Output::Rebuff { .. }
             | Output::Vouch { .. }
             | Output::RecordEnded { .. }
             | Output::Gate(_)

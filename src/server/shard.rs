@@ -210,6 +210,7 @@ impl Shard {
                     // Full means that the network is far behind: SIP's own timers send it again.
                     let _ = self.net.send(flow, bytes);
                 }
+                Output::Rebuff { flow, bytes } => drop(self.net.send(flow, bytes)),
                 Output::Gate(gate) => self.set_gate(gate),
                 Output::Note(note) => self.watch.see(Seen::Note(note)),
                 Output::Captured(captured) => self.watch.see(Seen::Captured(captured)),

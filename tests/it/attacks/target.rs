@@ -217,7 +217,7 @@ impl Server {
         self.control.poll_media(self.now);
         while let Some(output) = self.control.poll_output() {
             match output {
-                Output::Transmit { flow, bytes } => {
+                Output::Transmit { flow, bytes } | Output::Rebuff { flow, bytes } => {
                     self.bytes.1 += bytes.len() as u64;
                     self.said.push((flow, Message::parse(bytes).unwrap()));
                 }

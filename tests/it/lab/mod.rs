@@ -449,7 +449,9 @@ impl Lab {
                 quiet = false;
                 match output {
                     Output::Resolve(question) => self.asked.push(question),
-                    Output::Transmit { flow, bytes } => self.carry(flow.remote, bytes),
+                    Output::Transmit { flow, bytes } | Output::Rebuff { flow, bytes } => {
+                        self.carry(flow.remote, bytes)
+                    }
                     Output::Cdr(record) => self.records.push(*record),
                     Output::Event(Event { what, .. }) => self.events.push(what),
                     Output::Usage(row) => self.usage.push(row),

@@ -46,7 +46,7 @@ impl World<'_> {
     /// Whether queues are to be looked at.
     fn on_output(&mut self, output: Output) -> bool {
         match output {
-            Output::Transmit { flow, bytes } => {
+            Output::Transmit { flow, bytes } | Output::Rebuff { flow, bytes } => {
                 let Some(host) = index_of(flow.remote.ip()).filter(|it| *it < self.hosts.len())
                 else {
                     self.checks

@@ -4,6 +4,7 @@
 use super::{UserAgent, draft::phrase, tokens};
 use crate::message::{Glance, MAGIC_COOKIE, Method, Rebuff, TransactionKey};
 use crate::transport::{Flow, Transport};
+use bytes::Bytes;
 use std::net::SocketAddr;
 
 /// What responses tell of our load to those who offered to heed it.
@@ -63,8 +64,14 @@ impl UserAgent {
         method != Method::Cancel && tag.is_some_and(|tag| self.tags.contains_key(&tag))
     }
 
-    /// Refuses a request with 503, without a transaction and without reading more than its lines.
-    pub fn rebuff(&mut self, flow: Flow, glance: &Glance<'_>, retry_after_secs: u32) {
+    /// The refusal of a request with 503, and where it goes: without a transaction and without reading
+    /// more than its lines. `None` for what must not be answered or cannot be.
+    pub fn rebuff(
+        &self,
+        flow: Flow,
+        glance: &Glance<'_>,
+        retry_after_secs: u32,
+    ) -> Option<(Flow, Bytes)> {
         let rebuff = Rebuff {
             status: 503,
             reason: phrase(503),
@@ -73,9 +80,7 @@ impl UserAgent {
             source: flow.remote,
             oc: self.oc.as_deref(),
         };
-        let (Some(bytes), Some(via)) = (glance.refuse(&rebuff), glance.via()) else {
-            return;
-        };
+        let (bytes, via) = (glance.refuse(&rebuff)?, glance.via()?);
         let to = match flow.transport {
             Transport::Udp if via.rport().is_none() => {
                 let port = via.port.unwrap_or(Transport::Udp.default_port());
@@ -86,7 +91,7 @@ impl UserAgent {
             }
             _ => flow,
         };
-        self.transmit(to, bytes);
+        Some((to, bytes))
     }
 
     /// Whether a message is the ACK of a refusal that was given statelessly: nobody waits for it.
