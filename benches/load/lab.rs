@@ -230,7 +230,7 @@ flow "answered" {
   answer
   gather timeout="10m"
 }
-queue "music" { agents "*"; }
+queue "music" max-len=10000 { agents "*"; }
 flow "music" {
   answer
   queue "music"
