@@ -65,7 +65,11 @@ impl Control {
                 request_id,
                 status,
                 response,
-            }) => self.on_response(now, request_id, status, response.as_ref()),
+                proven,
+            }) => {
+                self.pin_registered(request_id, status, proven);
+                self.on_response(now, request_id, status, response.as_ref());
+            }
             ua::Output::Event(event) => self.on_session(now, event),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sip::auth::{Algorithm, Credentials};
 use sip::transport::Flow;
-use sip::ua::SessionId;
+use sip::ua::{RequestId, SessionId};
 
 use super::Control;
 use crate::trunk::{Host, SendTo, TrunkConfig};
@@ -16,7 +16,24 @@ pub(super) type Pins = BTreeMap<String, (String, Algorithm)>;
 impl Control {
     /// The trunk took a call of ours: whatever it asked for is what it may ask for from now on.
     pub(super) fn pin(&mut self, trunk: &str, session: SessionId) {
-        if let Some((realm, algorithm)) = self.ua.proven_with(session) {
+        self.pin_to(trunk, self.ua.proven_with(session));
+    }
+
+    /// The same of a carrier that took a REGISTER of ours.
+    pub(super) fn pin_registered(
+        &mut self,
+        request: RequestId,
+        status: u16,
+        proven: Option<(String, Algorithm)>,
+    ) {
+        let trunk = self.carriers.registers.get(&request).cloned();
+        if let Some(trunk) = trunk.filter(|_| (200..300).contains(&status)) {
+            self.pin_to(&trunk, proven);
+        }
+    }
+
+    fn pin_to(&mut self, trunk: &str, proven: Option<(String, Algorithm)>) {
+        if let Some((realm, algorithm)) = proven {
             let least = self.pins.get(trunk).map_or(algorithm, |(_, least)| *least);
             let pin = (realm, algorithm.max(least));
             self.pins.insert(trunk.to_owned(), pin);

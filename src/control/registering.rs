@@ -111,7 +111,7 @@ impl Control {
                 header(Name::Expires, register.expires_secs.to_string()),
             ],
             body: None,
-            credentials: trunk.credentials.clone(),
+            credentials: self.credentials_of(trunk, flow),
         };
         match self.ua.request(now, request) {
             Ok(id) => {

@@ -145,3 +145,53 @@ fn a_caller_who_challenges_our_bye_gets_no_proof() {
     let said = server.send(words.flow, &response(&bye.1, 401, "", &ask, ""));
     assert!(!leaks(&said), "{said:?}");
 }
+
+/// The carrier, where we register too.
+fn registering() -> tandem::trunk::TrunkConfig {
+    let text = format!(
+        "[carrier]\naddresses = [\"203.0.113.0/24\"]\nsend_to = [\"{CARRIER}\"]\nregister = true\n\
+         user = \"us\"\npassword = \"sesame\"\n"
+    );
+    let trunks = tandem::config::Section::from_toml(text.parse().unwrap());
+    tandem::trunk::TrunkConfig::read_all(trunks, REALM)
+        .unwrap()
+        .remove(0)
+}
+
+/// The next REGISTER of ours is challenged in those words: what we say then.
+fn register_challenged(server: &mut Server, ask: &str) -> Vec<(Flow, Message)> {
+    // In small steps: an old copy is no longer waited for.
+    let mut steps = (0..240).flat_map(|_| requests(&server.pass(500), "REGISTER"));
+    let register = steps.next().unwrap();
+    server.send(udp(CARRIER), &response(&register.1, 401, "r", ask, ""))
+}
+
+#[test]
+fn what_a_registrar_was_satisfied_with_it_may_not_fall_behind() {
+    let first = asks(REALM_OF_CARRIER, "SHA-256", "n1");
+    let table = [
+        ("another", "SHA-256", false),
+        (REALM_OF_CARRIER, "MD5", false),
+        (REALM_OF_CARRIER, "SHA-256", true),
+    ];
+    for (realm, algorithm, answered) in table {
+        let ask = asks(realm, algorithm, "n2");
+        let mut server = made(registering());
+        let again = register_challenged(&mut server, &first);
+        let proven = requests(&again, "REGISTER").remove(0);
+        let granted = response(&proven.1, 200, "r", "Expires: 90\r\n", "");
+        server.send(udp(CARRIER), &granted);
+        let said = register_challenged(&mut server, &ask);
+        assert_eq!(leaks(&said), answered, "{realm} {algorithm}: {said:?}");
+        // A call that the carrier took binds its registrar as well.
+        let mut server = made(registering());
+        taken(&mut server, REALM_OF_CARRIER, "SHA-256");
+        // The REGISTER that was under way before it is given up.
+        server.pass(33_000);
+        let said = register_challenged(&mut server, &ask);
+        assert_eq!(leaks(&said), answered, "after a call, {realm} {algorithm}");
+        // Without what is remembered it would be answered: the harm that the pin prevents.
+        let said = register_challenged(&mut made(registering()), &ask);
+        assert!(leaks(&said), "{realm} {algorithm}");
+    }
+}

@@ -11,7 +11,7 @@ use super::reply::{Reply, reply_flow, write_response};
 use super::session::Session;
 use super::{receive, tokens};
 use crate::auth::{Algorithm, AuthorizationHeader};
-use crate::message::{MAGIC_COOKIE, Message, Method, TransactionKey};
+use crate::message::{MAGIC_COOKIE, Message, Method, Name, TransactionKey};
 use crate::transport::Flow;
 use bytes::Bytes;
 use clock::Now;
@@ -130,12 +130,7 @@ impl UserAgent {
 
 impl Session {
     fn proven_with(&self) -> Option<(String, Algorithm)> {
-        let [(_, proof)] = self.proofs.as_slice() else {
-            return None;
-        };
-        let proof = AuthorizationHeader::parse(proof).ok()?;
-        let algorithm = proof.algorithm?;
-        Some((proof.realm.into_owned(), algorithm))
+        proven_by(&self.proofs)
     }
 
     /// What was good enough for the INVITE is what may be asked for from now on: no other realm, and no
@@ -147,4 +142,14 @@ impl Session {
             self.credentials = Some(Arc::new(credentials.pinned_to(&realm, algorithm)));
         }
     }
+}
+
+/// The realm and algorithm of the one proof that a request held.
+pub(super) fn proven_by(proofs: &[(Name, String)]) -> Option<(String, Algorithm)> {
+    let [(_, proof)] = proofs else {
+        return None;
+    };
+    let proof = AuthorizationHeader::parse(proof).ok()?;
+    let algorithm = proof.algorithm?;
+    Some((proof.realm.into_owned(), algorithm))
 }

@@ -1,6 +1,6 @@
 //! What the user agent says to its user, and what the user asks of it.
 
-use crate::auth::Credentials;
+use crate::auth::{Algorithm, Credentials};
 use crate::dialog::TimerPolicy;
 use crate::message::{Message, Method};
 use crate::transport::Flow;
@@ -177,6 +177,8 @@ pub enum Event {
         status: u16,
         /// The response, if there was one.
         response: Option<Message>,
+        /// The realm and algorithm of the proof that the request held, if it held one alone.
+        proven: Option<(String, Algorithm)>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Requests outside any dialog: REGISTER, OPTIONS, MESSAGE, sent and received (RFC 3261 §8, §10, §11).
 
 use super::client_invite::split_routes;
+use super::door::proven_by;
 use super::draft::{Draft, MAX_FORWARDS};
 use super::event::{Busy, Event, OutOfDialog, RequestId};
 use super::layer::{ClientOwner, Outcome, ServerOwner};
@@ -63,6 +64,7 @@ impl UserAgent {
     /// The final response to a request of ours outside any dialog.
     pub(super) fn on_outside_outcome(&mut self, now: Now, request_id: RequestId, outcome: Outcome) {
         let (status, response) = (outcome.status, outcome.response.clone());
+        let proven = proven_by(&outcome.draft.proofs);
         if matches!(status, 401 | 407) {
             let cseq = outcome.draft.cseq.saturating_add(1);
             if self.with_credentials(now, outcome, cseq).is_some() {
@@ -73,6 +75,7 @@ impl UserAgent {
             request_id,
             status,
             response,
+            proven,
         });
     }
 
