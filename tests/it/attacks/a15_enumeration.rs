@@ -181,12 +181,17 @@ const T_OF_P_001: f64 = 2.576;
 
 #[test]
 fn a_wrong_proof_takes_as_long_for_a_user_who_does_not_exist() {
-    // One honest test in a hundred fails by chance, one in a million three times.
-    let tried: Vec<f64> = (0..3).map(|_| welch(&times(true, 10_000))).collect();
-    println!("t of known against unknown users: {tried:.2?}");
+    let mut t = welch(&times(true, 10_000));
+    println!("t of known against unknown users: {t:.2}");
+    if t.abs() >= T_OF_P_001 {
+        // One honest sample in a hundred says so by chance. A real difference has twice the t in four
+        // times as many: whatever was seen is seen again, and chance is not.
+        t = welch(&times(true, 40_000));
+        println!("t of four times as many: {t:.2}");
+    }
     assert!(
-        tried.iter().any(|t| t.abs() < T_OF_P_001),
-        "known and unknown users differ in time: t = {tried:.2?}"
+        t.abs() < T_OF_P_001,
+        "known and unknown users differ in time: t = {t:.2}"
     );
     // The control: a server that hashes nothing for unknown users is found out at once.
     let t = welch(&times(false, 10_000));
