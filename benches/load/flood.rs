@@ -88,6 +88,7 @@ fn main() {
         "rate_per_transport": rate,
         "load_average": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
         "cgroup_limit_bytes": MEMORY_MAX,
+        "traces_kept_seconds": 30,
         "sent": {
             "udp": read(&counts.udp), "tcp": read(&counts.tcp), "tls": read(&counts.tls),
             "unacknowledged_invites": read(&counts.unacked),

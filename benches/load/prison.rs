@@ -17,12 +17,15 @@ const HTTP: &str = "127.0.30.1:8080";
 pub(crate) const KEY: &str = "flood-0123456789abcdef";
 
 /// Two trunks and two users: `good` calls in order, `flooded` is where listed floods come from; every
-/// other address may be a user's. A trunk without caps would be the flood's to fill.
+/// other address may be a user's. A trunk without caps would be the flood's to fill. What is remembered of
+/// calls on purpose is forgotten soon, so that what remains afterwards is what should not.
 const CONFIG: &str = r#"
 [http]
 listen = "127.0.30.1:8080"
 [log]
 filter = "warn"
+[trace]
+keep = "30s"
 [sip]
 udp = ["127.0.30.1:5060"]
 tcp = ["127.0.30.1:5060"]
