@@ -22,6 +22,11 @@ impl Server {
     /// Starts Tandem alone on core 0, its group first in the queue for it, with so many media threads:
     /// each has room for 1,000 ports.
     pub(crate) fn tandem(workers: u32) -> Self {
+        // Another's server would answer for ours, which could not listen.
+        assert!(
+            std::net::UdpSocket::bind(SERVER).is_ok(),
+            "{SERVER} is taken: does another load run on this machine?"
+        );
         let folder = std::env::temp_dir().join(format!("tandem-load-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("dialplans")).unwrap();
