@@ -120,11 +120,6 @@ impl Call {
         q850: Option<u16>,
     ) {
         let was_alive = self.legs.get(&leg).is_some_and(|it| it.is_alive());
-        if leg == LegId::CALLER && by == EndedBy::NoAck && status == Some(504) {
-            // What was said before the answer was never acknowledged, so the answer was never given.
-            self.answered = None;
-            self.bridged = None;
-        }
         self.leg_gone(leg);
         if was_alive {
             let cause = match by {
@@ -242,7 +237,8 @@ impl Call {
             trunk: self.trunk.clone(),
             started: self.started,
             answered: self.answered,
-            bridged: self.bridged,
+            // An answer that waited for a PRACK to the end was never given.
+            bridged: self.answered.and(self.bridged),
             ended: ending.ended.min(now),
             cause: ending.cause,
             sip_status: ending.sip_status.or(refused),

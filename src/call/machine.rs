@@ -183,6 +183,8 @@ impl Call {
                 self.callee_refused(leg, status, response.is_some());
                 self.on_refused(now, leg, status, q850);
             }
+            Event::AnswerHeld { .. } => self.answered = None,
+            Event::AnswerSent { .. } => self.answered = Some(now),
             Event::Confirmed { body, .. } => self.on_confirmed(now, leg, body),
             Event::Offered { body, fork, .. } => self.on_offered((leg, fork), body),
             Event::InDialog {
@@ -405,7 +407,8 @@ impl Call {
 
     /// Tells once that the caller's leg is answered: when it hears, or when somebody hears it.
     pub(super) fn tell_answered(&mut self) {
-        if self.answered.is_some() && !self.answer_told {
+        let answered = self.legs.get(&self.caller).is_some_and(Leg::is_answered);
+        if answered && !self.answer_told {
             self.answer_told = true;
             self.tell(Notice::Answered);
         }

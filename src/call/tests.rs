@@ -16,6 +16,7 @@ use sip::ua::{EndedBy, Event, Invite, SessionId};
 use super::*;
 
 mod forking;
+mod holding;
 mod transferring;
 
 const NOW: Now = Now::ZERO;

@@ -543,6 +543,8 @@ fn session_of(event: &SipEvent) -> Option<SessionId> {
         | SipEvent::Progressed { session, .. }
         | SipEvent::Answered { session, .. }
         | SipEvent::Refused { session, .. }
+        | SipEvent::AnswerHeld { session }
+        | SipEvent::AnswerSent { session }
         | SipEvent::Confirmed { session, .. }
         | SipEvent::Offered { session, .. }
         | SipEvent::OfferAnswered { session, .. }

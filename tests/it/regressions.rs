@@ -40,3 +40,9 @@ fn a_port_that_could_not_be_opened_goes_back() {
 fn legs_that_are_rejoined_at_once_leave_no_gap_in_the_stream() {
     holds(Depth::Full, &[893]);
 }
+
+/// The 200 waited for a PRACK that never came, and the callee hung up: the record said answered.
+#[test]
+fn a_call_whose_200_never_went_out_is_recorded_as_unanswered() {
+    holds(Depth::Signalling, &[3514, 10_927]);
+}

@@ -255,7 +255,11 @@ impl End {
                 self.is_over = true;
             }
             Event::Ended { .. } => self.is_over = true,
-            Event::InDialogResponse { .. } | Event::TurnedAway { .. } | Event::Response { .. } => {}
+            Event::InDialogResponse { .. }
+            | Event::AnswerHeld { .. }
+            | Event::AnswerSent { .. }
+            | Event::TurnedAway { .. }
+            | Event::Response { .. } => {}
         }
         self.told.push(line);
     }
@@ -607,6 +611,8 @@ fn short(event: &Event) -> String {
         Event::Ended { by, .. } => format!("ended {by:?}"),
         Event::Requested { request, .. } => format!("requested {}", written(request)),
         Event::TurnedAway { status, .. } => format!("turned away {status}"),
+        Event::AnswerHeld { .. } => "held".to_owned(),
+        Event::AnswerSent { .. } => "sent".to_owned(),
         Event::Response { status, .. } => format!("response {status}"),
     }
 }

@@ -26,12 +26,6 @@ struct Life {
 struct Seat {
     invited: Option<Now>,
     accepted: Option<Now>,
-    /// The 200 was held until the PRACK of what was said before it (RFC 3262 §3).
-    held: bool,
-    /// The answer never went out: what was said before it had no PRACK (504).
-    unanswered: bool,
-    /// When the latest PRACK was answered.
-    pracked: Option<Now>,
     /// The ACK of the 200 came: from then on a BYE may follow at once (RFC 3261 §15).
     confirmed: Option<Now>,
     /// It asked for a transfer: its call may outlive it, whatever becomes of that.
@@ -104,15 +98,10 @@ impl Calls {
     pub(super) fn server_said(&mut self, now: Now, host: usize, seen: &Seen) {
         let seat = self.seats.entry(host).or_default();
         match (seen.method, seen.status) {
-            (Some(Method::Prack), 200..=299) => seat.pracked = Some(now),
             (Some(Method::Invite), 200..=299) => {
-                if seat.accepted.is_none() {
-                    seat.held = seat.pracked == Some(now);
-                }
                 seat.accepted.get_or_insert(now);
             }
             (Some(Method::Invite), 300..) if seat.accepted.is_none() => {
-                seat.unanswered |= seen.status == 504;
                 seat.ended.get_or_insert(now);
             }
             (Some(Method::Bye), 0) => {
@@ -195,7 +184,8 @@ impl Calls {
             "tells another cause",
         );
         check(cdr.started == life.began, "began at another time");
-        let unanswered = seat.is_some_and(|seat| seat.unanswered);
+        // The 200 was asked for and never went out: it waited for a PRACK (RFC 3262 §3).
+        let unanswered = seat.is_some_and(|seat| seat.accepted.is_none());
         check(
             cdr.bridged == life.bridged || (unanswered && cdr.bridged.is_none()),
             "was bridged at another time",
@@ -225,7 +215,7 @@ impl Calls {
                 "did not begin with its INVITE",
             );
             check(
-                seat.accepted == cdr.answered || (seat.held && cdr.answered < seat.accepted),
+                seat.accepted == cdr.answered,
                 "was not answered with its 200",
             );
             let could_say =

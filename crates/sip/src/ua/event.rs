@@ -90,6 +90,17 @@ pub enum Event {
         /// The response, if there was one.
         response: Option<Message>,
     },
+    /// The 200 that was asked for waits until what was said reliably before it is acknowledged
+    /// (RFC 3262 §3): [`Event::AnswerSent`] follows, or the end.
+    AnswerHeld {
+        /// The session.
+        session: SessionId,
+    },
+    /// The 200 that was held has gone out.
+    AnswerSent {
+        /// The session.
+        session: SessionId,
+    },
     /// The ACK for our 2xx came: the call stands.
     Confirmed {
         /// The session.

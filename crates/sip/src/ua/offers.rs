@@ -428,7 +428,7 @@ impl UserAgent {
                 ua.await_ack(now, session, tx, &request, (false, has_offer));
             }
             session.local_sdp = body.or(session.local_sdp.take());
-            ua.answer_if_held(now, session);
+            ua.answer_if_held(now, id, session);
             Fate::Stays
         });
     }
@@ -443,7 +443,7 @@ impl UserAgent {
                     488
                 };
                 ua.reply(now, tx, &Reply::new(status));
-                ua.answer_if_held(now, session);
+                ua.answer_if_held(now, id, session);
             }
             Fate::Stays
         });

@@ -237,11 +237,20 @@ impl UserAgent {
     }
 
     /// Sends the 200 that had to wait, if nothing is in its way any more.
-    pub(super) fn answer_if_held(&mut self, now: Now, session: &mut Session) {
+    pub(super) fn answer_if_held(&mut self, now: Now, id: SessionId, session: &mut Session) {
         let held = session.said.as_mut().and_then(|said| said.accepted.take());
         if let Some(Accepted { body, headers }) = held {
             self.accept_session(now, session, body, &headers);
+            if !Self::holds_answer(session) {
+                self.event(Event::AnswerSent { session: id });
+            }
         }
+    }
+
+    /// Whether the user's 200 waits.
+    pub(super) fn holds_answer(session: &Session) -> bool {
+        let said = session.said.as_ref();
+        said.is_some_and(|said| said.accepted.is_some())
     }
 
     /// A PRACK of the peer.
@@ -274,7 +283,7 @@ impl UserAgent {
                 Some(carries) => ua.on_acknowledged(now, id, session, (tx, carries), request),
             }
             ua.say_next(now, session);
-            ua.answer_if_held(now, session);
+            ua.answer_if_held(now, id, session);
             Fate::Stays
         });
     }

@@ -154,6 +154,9 @@ impl UserAgent {
     ) {
         self.change(id, |ua, session| {
             ua.accept_session(now, session, body, headers);
+            if Self::holds_answer(session) {
+                ua.event(Event::AnswerHeld { session: id });
+            }
             Fate::Stays
         });
     }

@@ -144,7 +144,10 @@ fn a_200_waits_for_the_acknowledgement_of_the_answer_that_came_before_it() {
         if cancels {
             pair.act(Side::A, |ua, now| ua.end(now, caller, Ending::default()));
             pair.rest();
-            assert_eq!(pair.told(Side::B).last().unwrap(), "ended Cancelled");
+            assert_eq!(
+                pair.told(Side::B),
+                ["invited offer", "held", "ended Cancelled"]
+            );
             pair.assert_empty();
             continue;
         }
@@ -152,6 +155,10 @@ fn a_200_waits_for_the_acknowledgement_of_the_answer_that_came_before_it() {
         assert_eq!(
             pair.told(Side::A),
             ["progressed 183 early", "answered early"]
+        );
+        assert_eq!(
+            pair.told(Side::B),
+            ["invited offer", "held", "sent", "confirmed"]
         );
         finish(pair, caller);
     }

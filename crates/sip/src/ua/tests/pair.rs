@@ -328,6 +328,8 @@ fn short(event: &Event) -> String {
         }
         Event::Refused { status, .. } => format!("refused {status}"),
         Event::TurnedAway { status, .. } => format!("turned away {status}"),
+        Event::AnswerHeld { .. } => "held".to_owned(),
+        Event::AnswerSent { .. } => "sent".to_owned(),
         Event::Confirmed { body, .. } => format!("confirmed{}", text(body)),
         Event::Offered { body, .. } => format!("offered{}", text(body)),
         Event::OfferAnswered {

@@ -25,6 +25,8 @@ fn accounts(pair: &Pair, side: Side) -> HashMap<SessionId, Account> {
             | Event::Progressed { session, .. }
             | Event::Answered { session, .. }
             | Event::Refused { session, .. }
+            | Event::AnswerHeld { session }
+            | Event::AnswerSent { session }
             | Event::Confirmed { session, .. }
             | Event::Offered { session, .. }
             | Event::OfferAnswered { session, .. }
