@@ -23,6 +23,8 @@ pub struct Wheel<K> {
     /// Every slot up to this tick has been emptied into `due`.
     elapsed: u64,
     len: usize,
+    /// The generation of a new node: above that of any node that was given back.
+    born: u32,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -35,6 +37,7 @@ impl<K: Copy> Wheel<K> {
             due: List::EMPTY,
             elapsed: 0,
             len: 0,
+            born: 0,
         }
     }
 
@@ -197,7 +200,7 @@ impl<K: Copy> Wheel<K> {
             self.nodes.push(Node {
                 key: Some(key),
                 tick,
-                generation: 0,
+                generation: self.born,
                 previous: NIL,
                 next: NIL,
                 place: Place::Due,
@@ -219,6 +222,13 @@ impl<K: Copy> Wheel<K> {
         node.next = self.free;
         self.free = index;
         self.len -= 1;
+        if self.len == 0 && self.nodes.len() > KEPT {
+            // A flood of timers is over: its memory goes back.
+            let nodes = std::mem::take(&mut self.nodes);
+            let newest = nodes.iter().map(|node| node.generation).max();
+            self.born = newest.unwrap_or(self.born);
+            self.free = NIL;
+        }
     }
 }
 
@@ -278,6 +288,9 @@ fn ticks_up(at: Now) -> u64 {
 fn from_ticks(ticks: u64) -> Now {
     Now::ZERO + Duration::from_millis(ticks)
 }
+
+/// Nodes that an empty wheel keeps.
+const KEPT: usize = 1_024;
 
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;

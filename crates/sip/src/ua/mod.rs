@@ -31,6 +31,7 @@ mod receive;
 mod reliable;
 mod replaces;
 mod reply;
+mod room;
 mod served;
 mod server_invite;
 mod session;

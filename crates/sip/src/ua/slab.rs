@@ -1,4 +1,5 @@
-//! Storage for what has a name of its own: reused cells, names never reused.
+//! Storage for what has a name of its own: reused cells, names never reused. When its last value goes, a
+//! slab that has grown large gives its memory back.
 //!
 //! Values that are done with, but stay a while, *rest*: in a list through their cells, in the order in
 //! which they began to, so that the oldest is found and any is taken out in constant time.
@@ -11,6 +12,8 @@ pub(super) struct Slab<T> {
     len: usize,
     oldest: u32,
     newest: u32,
+    /// The generation of a new cell: above that of any cell that was given back.
+    born: u32,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,7 @@ impl<T> Slab<T> {
             len: 0,
             oldest: NOBODY,
             newest: NOBODY,
+            born: 0,
         }
     }
 
@@ -48,11 +52,11 @@ impl<T> Slab<T> {
         }
         let index = self.cells.len() as u32;
         self.cells.push(Cell {
-            generation: 0,
+            generation: self.born,
             rest: None,
             value: Some(value),
         });
-        name(index, 0)
+        name(index, self.born)
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&T> {
@@ -80,7 +84,18 @@ impl<T> Slab<T> {
         cell.generation = (cell.generation + 1) & 0x7fff_ffff;
         self.free.push(index(id) as u32);
         self.len -= 1;
+        self.give_back();
         value
+    }
+
+    /// Frees the memory of a large slab that nothing is in any more.
+    fn give_back(&mut self) {
+        if self.len == 0 && self.cells.len() > KEPT {
+            let cells = std::mem::take(&mut self.cells);
+            let newest = cells.iter().map(|cell| cell.generation).max();
+            self.born = newest.unwrap_or(self.born);
+            self.free = Vec::new();
+        }
     }
 
     /// Takes a value out for a while; its name stays reserved until `put` or `remove`.
@@ -165,6 +180,9 @@ impl<T> Slab<T> {
     }
 }
 
+/// Cells that an empty slab keeps.
+const KEPT: usize = 1_024;
+
 /// No cell has this number: four billion of them fit into no memory.
 const NOBODY: u32 = u32::MAX;
 
@@ -183,7 +201,7 @@ fn generation(id: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::Slab;
+    use super::{KEPT, Slab};
 
     #[test]
     fn a_name_outlives_its_value_without_naming_the_next() {
@@ -194,6 +212,21 @@ mod tests {
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&'b')));
         assert_eq!(slab.remove(first), None);
         assert_eq!((slab.len(), slab.names()), (1, vec![second]));
+    }
+
+    #[test]
+    fn a_large_slab_gives_its_memory_back_when_it_is_empty_and_reuses_no_name() {
+        let mut slab = Slab::new();
+        let names: Vec<u64> = (0..KEPT + 1).map(|n| slab.insert(n)).collect();
+        slab.remove(names[7]);
+        let again = slab.insert(7);
+        for name in names.iter().chain([&again]) {
+            slab.remove(*name);
+        }
+        assert_eq!((slab.len(), slab.cells.capacity()), (0, 0));
+        let new: Vec<u64> = (0..KEPT + 1).map(|n| slab.insert(n)).collect();
+        assert!(names.iter().chain([&again]).all(|old| !new.contains(old)));
+        assert_eq!(slab.get(new[7]), Some(&7));
     }
 
     #[test]

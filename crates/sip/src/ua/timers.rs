@@ -35,6 +35,7 @@ impl UserAgent {
                 }
             }
         }
+        self.give_back();
     }
 
     fn on_session_time(&mut self, now: Now, id: SessionId, session: &mut Session) -> Fate {

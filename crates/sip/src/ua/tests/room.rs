@@ -182,3 +182,18 @@ fn a_request_of_ours_that_was_answered_long_ago_makes_room_for_another() {
     host.ua.receive(host.now, flow(), answer.into(), true);
     assert_eq!(host.ua.counts().strays, strays + 1);
 }
+
+#[test]
+fn what_a_flood_filled_goes_back_when_it_is_over() {
+    let mut host = Host::new(100_000);
+    for n in 0..20_000 {
+        host.feed(n, "BYE", 2, "nobody");
+    }
+    let full = host.ua.room();
+    assert!(full > 20_000, "room for {full}");
+    for _ in 0..200 {
+        host.pass(1_000);
+    }
+    let left = host.ua.room();
+    assert!(left < full / 4, "room for {left} of {full} stays");
+}
