@@ -161,6 +161,9 @@ pub struct Limits {
     pub calls: u32,
     /// How often one call may be transferred; one more is refused with 603.
     pub transfers: u32,
+    /// How often one call may come back to us by a forwarding at a carrier; once more is refused with
+    /// 482. 0 to 70.
+    pub returns: u8,
     /// How long a draining server waits for its calls before it ends them.
     pub drain: Duration,
 }
@@ -447,11 +450,13 @@ impl Limits {
     fn read(mut limits: Section) -> Result<Self, ConfigError> {
         let calls = limits.integer("calls", 1..=100_000)?;
         let transfers = limits.integer("transfers", 0..=100)?;
+        let returns = limits.integer("returns", 0..=70)?;
         let drain = limits.duration("drain", Duration::ZERO..=Duration::from_secs(86_400))?;
         limits.finish()?;
         Ok(Self {
             calls: calls.and_then(|n| u32::try_from(n).ok()).unwrap_or(1_000),
             transfers: transfers.and_then(|n| u32::try_from(n).ok()).unwrap_or(8),
+            returns: returns.and_then(|n| u8::try_from(n).ok()).unwrap_or(2),
             drain: drain.unwrap_or(MINUTES_5),
         })
     }

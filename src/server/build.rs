@@ -318,6 +318,7 @@ fn setup(
         nonce_life: NONCE_LIFE,
     });
     trunks.set_emergency(known.emergency);
+    trunks.set_returns_max(config.limits.returns);
 
     Setup {
         abuse: known.abuse,

@@ -53,6 +53,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
         nonce_life: Duration::from_secs(300),
     });
     trunks.set_emergency(known.emergency);
+    trunks.set_returns_max(config.limits.returns);
     let bound = config.rtp.bind.iter().map(|ip| IpFamily::of(*ip));
     let setup = Setup {
         abuse: known.abuse,

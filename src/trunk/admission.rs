@@ -17,7 +17,7 @@ use super::caps::{Admitted, EndpointUse};
 use super::decoy::Decoys;
 use super::emergency::Emergency;
 use super::file::{EndpointConfig, TrunkConfig};
-use super::fraud::{Ledger, Spirals};
+use super::fraud::{Ledger, RETURNS_MAX, Spirals};
 use super::hop::Host;
 use super::identity::{Identity, user_of};
 use super::proving::{Proven, inbound_of};
@@ -145,7 +145,7 @@ impl Trunks {
             endpoints: BTreeMap::new(),
             endpoint_use: BTreeMap::new(),
             ledger: Ledger::default(),
-            spirals: Spirals::default(),
+            spirals: Spirals::new(RETURNS_MAX),
             strangers: BTreeMap::new(),
             digests: config.digests,
             decoys: Decoys::among(std::iter::empty(), config.digests),
@@ -221,6 +221,11 @@ impl Trunks {
     /// Sets what strangers hear from a listener.
     pub fn set_strangers(&mut self, listener: ListenerId, strangers: Strangers) {
         self.strangers.insert(listener.0, strangers);
+    }
+
+    /// Sets how often a call of ours may come back to us, by a forwarding at a carrier.
+    pub fn set_returns_max(&mut self, returns_max: u8) {
+        self.spirals.set_returns_max(returns_max);
     }
 
     /// Sets which numbers are emergency numbers, and where their calls go.

@@ -9,7 +9,7 @@ use clock::Now;
 
 use super::admission::Trunks;
 use super::file::{EndpointConfig, TrunkConfig};
-use super::fraud::{Barred, ChargeId, Forms, Limits, Line, Owner, TURNS_MAX, Turn, UsageRow, Word};
+use super::fraud::{Barred, ChargeId, Forms, Limits, Line, Owner, Turn, UsageRow, Word};
 use super::rate::Rate;
 use super::refusal::Refusal;
 
@@ -274,7 +274,7 @@ impl Trunks {
     pub(super) fn turns(&self, called: &str, caller: &str) -> Result<u8, Barred> {
         let barred = || Barred::Loop {
             number: called.to_owned(),
-            limit: TURNS_MAX,
+            limit: self.spirals.returns_max(),
         };
         self.spirals.depth(called, caller).ok_or_else(barred)
     }

@@ -8,6 +8,7 @@ mod load;
 mod measures;
 mod ops;
 mod phones;
+mod race;
 mod reloads;
 mod seeing;
 mod smoke;
@@ -210,6 +211,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "trunk-by-name",
         "a carrier's name is looked up: past a silent host and one out of service, heard at the third",
         trunks::failover,
+    ),
+    phones(
+        "race",
+        "500 calls a second over one trunk's cap: as many as it says reach the carrier, and many more without",
+        race::caps,
     ),
     phones(
         "seeing",

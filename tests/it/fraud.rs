@@ -28,6 +28,11 @@ flow "out" { dial "{to}" trunk="far" { on failed { hangup cause="forbidden"; }; 
 "#;
 
 fn lab(trunk: &str, anna: &str) -> Lab {
+    limited("", trunk, anna)
+}
+
+/// The same with further limits of the server.
+fn limited(server: &str, trunk: &str, anna: &str) -> Lab {
     let country = if trunk.contains("as_is") {
         ""
     } else {
@@ -37,7 +42,7 @@ fn lab(trunk: &str, anna: &str) -> Lab {
     let anna = anna.replace('|', "\n");
     Lab::new(
         &format!(
-            "[limits]\ncalls = 5000\n[trunks.far]\nredirect = \"any\"\nsend_to = [\"{FAR}\"]\nrefer = true\n{trunk}\n{country}\
+            "[limits]\ncalls = 5000\n{server}\n[trunks.far]\nredirect = \"any\"\nsend_to = [\"{FAR}\"]\nrefer = true\n{trunk}\n{country}\
              [endpoints.anna]\npassword = \"secret\"\n{anna}\n"
         ),
         PLAN,
@@ -457,15 +462,20 @@ fn round(lab: &mut Lab, hops: impl Fn(&Message) -> u8) -> (usize, Option<u16>) {
 
 #[test]
 fn a_forwarding_that_leads_back_to_us_is_known_after_two_turns_even_if_hops_are_reset() {
-    let mut lab = lab("", "");
-    let (seen, status) = round(&mut lab, |_| 70);
-    assert_eq!((seen, status), (3, Some(482)), "{}", lab.troubles());
-    assert!(lab.troubles().contains("call-loop"));
+    let mut guarded = lab("", "");
+    let (seen, status) = round(&mut guarded, |_| 70);
+    assert_eq!((seen, status), (3, Some(482)), "{}", guarded.troubles());
+    assert!(guarded.troubles().contains("call-loop"));
+
+    // The control: whoever lets calls come back 40 times pays for 41.
+    let mut open = limited("returns = 40", "", "");
+    let (seen, status) = round(&mut open, |_| 70);
+    assert_eq!((seen, status), (41, Some(482)), "{}", open.troubles());
 }
 
-// covers: RFC 3261 §16.3
-#[test]
-fn a_spiral_with_changing_callers_ends_by_its_hops() {
+/// A carrier that sends every call back with another caller each time and the hops that `hops` makes of
+/// those left; how many it saw of 40 at most, and the last answer.
+fn spiral(hops: impl Fn(u8) -> u8) -> (usize, Option<u16>) {
     let mut lab = lab("", "");
     let mut seen = 0;
     let mut left = 12;
@@ -486,10 +496,18 @@ fn a_spiral_with_changing_callers_ends_by_its_hops() {
         else {
             break;
         };
-        left = invite.max_forwards().unwrap().unwrap();
+        left = hops(invite.max_forwards().unwrap().unwrap());
         seen += 1;
     }
-    assert_eq!((seen, status), (12, Some(483)));
+    (seen, status)
+}
+
+// covers: RFC 3261 §16.3
+#[test]
+fn a_spiral_with_changing_callers_ends_by_its_hops() {
+    assert_eq!(spiral(|left| left), (12, Some(483)));
+    // The control: hops that are not counted end nothing.
+    assert_eq!(spiral(|_| 12), (40, None));
 }
 
 #[test]

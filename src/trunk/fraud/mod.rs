@@ -25,4 +25,4 @@ pub use money::{Money, Price};
 pub use prefix::{Destinations, Forms, Rates};
 
 pub(super) use ledger::{Ledger, Line};
-pub(super) use spiral::{Spirals, TURNS_MAX, Turn};
+pub(super) use spiral::{RETURNS_MAX, Spirals, Turn};

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 /// Calls out that may come back, by called and shown number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::trunk) struct Spirals {
     out: BTreeMap<(String, String), Vec<u8>>,
+    returns_max: u8,
 }
 
 /// One call out, to be forgotten when it ends.
@@ -20,12 +21,28 @@ pub(in crate::trunk) struct Turn {
 }
 
 impl Spirals {
+    /// None yet; how often a call may come back.
+    pub(in crate::trunk) fn new(returns_max: u8) -> Self {
+        let out = BTreeMap::new();
+        Self { out, returns_max }
+    }
+
+    /// How often a call may come back.
+    pub(in crate::trunk) fn returns_max(&self) -> u8 {
+        self.returns_max
+    }
+
+    /// Sets how often a call may come back from now on.
+    pub(in crate::trunk) fn set_returns_max(&mut self, returns_max: u8) {
+        self.returns_max = returns_max;
+    }
+
     /// How often a call that comes in has come back already; `None` if too often.
     pub(in crate::trunk) fn depth(&self, called: &str, caller: &str) -> Option<u8> {
         let key = (called.to_owned(), caller.to_owned());
         let before = self.out.get(&key).and_then(|depths| depths.iter().max());
         let depth = before.map_or(0, |depth| depth.saturating_add(1));
-        (depth <= TURNS_MAX).then_some(depth)
+        (depth <= self.returns_max).then_some(depth)
     }
 
     /// A call that has come back `depth` times goes out. Held as long as the call.
@@ -48,5 +65,5 @@ impl Spirals {
     }
 }
 
-/// How often a call may come back: once by a forwarding, once more by a forwarding of that.
-pub(in crate::trunk) const TURNS_MAX: u8 = 2;
+/// How often a call may come back, unless the operator says otherwise: once by a forwarding, once more by a forwarding of that.
+pub(in crate::trunk) const RETURNS_MAX: u8 = 2;

@@ -94,6 +94,7 @@ impl Lab {
             nonce_life: Duration::from_secs(86_400),
         });
         known.set_emergency(emergency);
+        known.set_returns_max(config.limits.returns);
         let server: SocketAddr = SERVER.parse().unwrap();
         let heard = sip::ua::Listener {
             id: ListenerId(0),
