@@ -72,6 +72,19 @@ impl Bell {
         &self.waker
     }
 
+    /// Sleeps so long, whatever comes: it is told of by the next wait, all together.
+    pub fn rest(&self, span: Duration) {
+        if span.is_zero() {
+            return;
+        }
+        let span = Timespec {
+            tv_sec: span.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: span.subsec_nanos().into(),
+        };
+        // An interrupted sleep ends early, and something is told of alone.
+        let _ = rustix::thread::nanosleep(&span);
+    }
+
     /// Waits at most so long, and says of each thing that woke. An interrupted wait ends early.
     pub fn wait(&self, at_most: Duration, mut woken: impl FnMut(Woken)) {
         let timeout = Timespec {

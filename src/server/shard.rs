@@ -30,6 +30,10 @@ const WORDS_MAX: usize = 64;
 /// of its own costs more than what it does.
 const GRID: Duration = Duration::from_millis(5);
 
+/// Turns in which all is served begin no closer than this. A message that comes alone after a pause is served
+/// at once; of those that follow each other, waking for each by itself costs as much as serving it.
+const PACE: Duration = Duration::from_millis(1);
+
 /// How long to sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -38,6 +42,12 @@ const MEDIA: u32 = u32::MAX;
 
 /// Words from the edge that may wait.
 const ASKS_MAX: usize = 4_096;
+
+/// How long to leave what comes alone, so that some of it comes together: the turn began `since` ago, and
+/// nothing is to be done for `idle`.
+fn rest(since: Duration, idle: Duration) -> Duration {
+    PACE.saturating_sub(since).min(idle)
+}
 
 /// Something the edge wants done on the control thread, between two inputs.
 pub(super) type Ask = Box<dyn FnOnce(&mut Control, Now) + Send>;
@@ -91,20 +101,26 @@ impl Shard {
         // What was sent before anybody listened.
         bell.waker().wake_by_ref();
         let mut cx = Context::from_waker(bell.waker());
+        let mut begun = self.clock.now();
+        let mut more = true;
         loop {
             self.carry_out();
             if self.control.is_stopped() {
                 return Ok(());
+            }
+            if !more {
+                bell.rest(rest(self.clock.now().since(begun), self.sleep()));
             }
             let mut rung = false;
             bell.wait(self.sleep(), |woken| {
                 rung |= woken == Woken::Rung;
                 inputs.packets.heed(woken);
             });
+            begun = self.clock.now();
             if rung {
                 self.take_words(&mut cx, &mut inputs);
             }
-            self.take_packets(&mut cx, &mut inputs.packets);
+            more = self.take_packets(&mut cx, &mut inputs.packets);
             let now = self.clock.now();
             self.control.look_after_load(now);
             self.control.poll_media(now);
@@ -137,20 +153,21 @@ impl Shard {
     }
 
     /// Reads what has come and serves some of it in control's order, so that nothing good is lost in a
-    /// socket's buffer while control is behind.
-    fn take_packets(&mut self, cx: &mut Context<'_>, packets: &mut Inbox) {
+    /// socket's buffer while control is behind; whether more may be there to read.
+    fn take_packets(&mut self, cx: &mut Context<'_>, packets: &mut Inbox) -> bool {
         let now = self.clock.now();
         let read = (0..READ_MAX).map_while(|_| packets.take(cx));
-        if read.map(|input| self.on_net(now, input)).count() == READ_MAX {
-            // More may wait.
+        let more = read.map(|input| self.on_net(now, input)).count() == READ_MAX;
+        if more {
             cx.waker().wake_by_ref();
         }
         self.carry_out();
         for _ in 0..SERVE_MAX {
             if !self.serve() {
-                return;
+                break;
             }
         }
+        more
     }
 
     fn set_gate(&self, gate: Gate) {
@@ -221,6 +238,28 @@ impl Shard {
                 Output::Vouch { flow } => self.net.vouch(flow),
                 output => self.edge.carry_out(output),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PACE, rest};
+    use std::time::Duration;
+
+    #[test]
+    fn a_turn_after_a_pause_begins_at_once_and_one_that_follows_waits_for_company() {
+        let ms = Duration::from_millis;
+        let long = Duration::from_secs(10);
+        let table = [
+            ("after a pause", ms(50), long, Duration::ZERO),
+            ("at the pace", PACE, long, Duration::ZERO),
+            ("too soon", PACE / 4, long, PACE * 3 / 4),
+            ("somebody waits", PACE / 4, Duration::ZERO, Duration::ZERO),
+            ("something is due first", PACE / 4, PACE / 2, PACE / 2),
+        ];
+        for (what, since, idle, want) in table {
+            assert_eq!(rest(since, idle), want, "{what}");
         }
     }
 }
