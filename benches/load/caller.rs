@@ -8,8 +8,6 @@ use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use crate::message::{self, Script, Seen};
 
 /// The caller's own lateness beyond which a point is refused.
@@ -190,22 +188,11 @@ impl Caller {
     fn wait(&self, run: &Run) {
         let next = run.next_due();
         let left = next.saturating_sub(run.now());
-        // A real-time thread that never sleeps is stopped for 50 ms of each second, if anybody else wants
-        // the processor; and a wake-up for each message is more than the message. So at high rates what
-        // comes and what is due in a short while is dealt with together.
-        if run.plan.rate > TOGETHER_ABOVE {
-            return std::thread::sleep(Duration::from_micros(TOGETHER_US));
-        }
-        let micros = left.clamp(MINIMUM_US, 10_000);
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: (micros * 1_000) as i64,
-        };
-        let mut fds = [
-            PollFd::new(&self.caller, PollFlags::IN),
-            PollFd::new(&self.callee, PollFlags::IN),
-        ];
-        let _ = poll(&mut fds, Some(&timeout));
+        // By the clock, not on the sockets: on loopback the sender's system call wakes who sleeps on one, and
+        // pays for it, as no network has it do. And a real-time thread that never sleeps is stopped for 50 ms
+        // of each second, if anybody else wants the processor.
+        let micros = left.clamp(MINIMUM_US, TOGETHER_US);
+        std::thread::sleep(Duration::from_micros(micros));
     }
 
     fn send(&self, run: &mut Run) {
@@ -562,9 +549,7 @@ const AGAIN_MAX: usize = 5;
 const BURST: u32 = 32;
 /// Nobody is woken sooner.
 const MINIMUM_US: u64 = 50;
-/// Above so many calls a second, what a moment brings is dealt with together.
-const TOGETHER_ABOVE: f64 = 4_000.0;
-/// That moment.
+/// What so long brings is dealt with together.
 const TOGETHER_US: u64 = 100;
 /// The port for audio in offers and answers.
 pub(crate) const AUDIO: u16 = 46_000;
