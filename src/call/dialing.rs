@@ -68,16 +68,9 @@ impl Call {
             .as_ref()
             .is_some_and(|dialing| dialing.token == token);
         if !wanted || self.ending.is_some() {
-            for target in targets {
-                self.outputs
-                    .push_back(Output::Release(target.media.reserved.port));
-            }
-            return;
+            return self.decline_targets(targets);
         }
-        let legs: Vec<LegId> = targets
-            .into_iter()
-            .filter_map(|target| self.invite_target(target))
-            .collect();
+        let legs = self.invite_targets(targets);
         let Some(dialing) = &mut self.dialing else {
             return;
         };
@@ -88,6 +81,20 @@ impl Call {
         if dialing.ringback == Ringback::Tone {
             self.ring_caller();
         }
+    }
+
+    /// Invites all of them; the legs of those that could be.
+    pub(super) fn invite_targets(&mut self, targets: Vec<Target>) -> Vec<LegId> {
+        let invited = targets.into_iter();
+        invited
+            .filter_map(|target| self.invite_target(target))
+            .collect()
+    }
+
+    /// Gives back the ports of targets that nobody waits for any more.
+    pub(super) fn decline_targets(&mut self, targets: Vec<Target>) {
+        let ports = targets.iter().map(|target| target.media.reserved.port);
+        self.outputs.extend(ports.map(Output::Release));
     }
 
     /// Nobody may be rung for an [`Output::Resolve`]: it is refused with that status.

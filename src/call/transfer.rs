@@ -187,16 +187,9 @@ impl Call {
     pub(super) fn transfer_resolved(&mut self, now: Now, token: DialToken, targets: Vec<Target>) {
         let waits = |it: &Transfer| it.token == token && it.ringing.is_empty();
         if !self.transfer.as_ref().is_some_and(waits) {
-            for target in targets {
-                self.outputs
-                    .push_back(Output::Release(target.media.reserved.port));
-            }
-            return;
+            return self.decline_targets(targets);
         }
-        let legs: Vec<LegId> = targets
-            .into_iter()
-            .filter_map(|target| self.invite_target(target))
-            .collect();
+        let legs = self.invite_targets(targets);
         match &mut self.transfer {
             Some(transfer) if !legs.is_empty() => transfer.ringing = Ringing::of(legs),
             _ => self.transfer_failed(now, 404),

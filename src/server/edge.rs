@@ -21,7 +21,7 @@ use crate::io::dns::Dns;
 use crate::io::net::NetCounts;
 use crate::io::record::{Recorder, RecordingId};
 use crate::prompt::ClipLibrary;
-use crate::store::{Anchor, CdrRow, Record, RegistrationRow, Writer};
+use crate::store::{self, Anchor, CdrRow, Record, RegistrationRow, Writer};
 use crate::trunk::{Change, Question};
 
 /// The control thread's ways out.
@@ -105,16 +105,9 @@ impl Edge {
 
     /// A record waits for room at the edge when the store is behind; control does not.
     fn write(&self, record: Record) {
-        if let Err(record) = self.writer.offer(record) {
-            let writer = self.writer.clone();
-            self.tasks.spawn_on(
-                async move {
-                    if writer.write(record).await.is_err() {
-                        tracing::error!("a record was lost: the store has stopped");
-                    }
-                },
-                &self.runtime,
-            );
+        let edge = (&self.tasks, &self.runtime);
+        if self.writer.keep(record, edge).is_err() {
+            store::lost("the store has not written for long, and as many wait as may");
         }
     }
 

@@ -26,7 +26,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub use cdr::CdrFilter;
 pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow, TransferRow};
-pub use writer::{Record, WRITER_CAPACITY, Writer, WriterTask};
+pub use writer::{Record, WAITING_MAX, WRITER_CAPACITY, Writer, WriterTask, lost};
 
 /// The database. Cheap to clone; all clones share one pool.
 #[derive(Clone, Debug)]

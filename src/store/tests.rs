@@ -134,7 +134,7 @@ async fn a_record_written_twice_is_kept_once() {
 async fn a_full_channel_gives_the_record_back_and_none_is_lost() {
     let folder = Folder::new("full");
     let store = Store::open(&folder.0).await.unwrap();
-    let (writer, task) = Writer::with_capacity(store.clone(), 2);
+    let (writer, task) = Writer::with_room(store.clone(), 2, 0);
     let record = |n| Record::Cdr(Box::new(row(n)));
     assert!(writer.offer(record(1)).is_ok() && writer.offer(record(2)).is_ok());
     assert_eq!(writer.offer(record(3)), Err(record(3)));
@@ -146,6 +146,34 @@ async fn a_full_channel_gives_the_record_back_and_none_is_lost() {
         store.cdrs(&CdrFilter::default(), 10).await.unwrap().len(),
         3
     );
+}
+
+#[tokio::test]
+async fn as_many_wait_as_may_and_one_more_is_given_back() {
+    let folder = Folder::new("waiting");
+    let store = Store::open(&folder.0).await.unwrap();
+    let (writer, task) = Writer::with_room(store.clone(), 1, 2);
+    let tasks = tokio_util::task::TaskTracker::new();
+    let runtime = tokio::runtime::Handle::current();
+    let record = |n| Record::Cdr(Box::new(row(n)));
+    for n in 1..=3 {
+        assert_eq!(writer.keep(record(n), (&tasks, &runtime)), Ok(()));
+    }
+    assert_eq!(
+        writer.keep(record(4), (&tasks, &runtime)),
+        Err(record(4)),
+        "one is in the channel, two wait"
+    );
+    tasks.close();
+    let task = tokio::spawn(task.run());
+    tasks.wait().await;
+    // There is room again.
+    assert_eq!(writer.keep(record(5), (&tasks, &runtime)), Ok(()));
+    tasks.wait().await;
+    drop(writer);
+    task.await.unwrap();
+    let kept = store.cdrs(&CdrFilter::default(), 10).await.unwrap();
+    assert_eq!(kept.len(), 4);
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ const GAUGES: [(&str, &str); 24] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 33] = [
+const COUNTERS: [(&str, &str); 34] = [
     (
         "tandem_sip_unread_total",
         "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",
@@ -217,6 +217,10 @@ const COUNTERS: [(&str, &str); 33] = [
     (
         "tandem_store_full_total",
         "Records that had to wait at the edge because the writer was behind",
+    ),
+    (
+        "tandem_store_lost_total",
+        "Records that were not kept: the database had not written for long, or had stopped",
     ),
     (
         "tandem_media_packets_received_total",

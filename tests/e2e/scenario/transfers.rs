@@ -45,20 +45,26 @@ fn heard_at(traffic: &Traffic, server: &Server, phone: &Baresip) -> Result<crate
     Ok(stream.sound())
 }
 
+/// A caller who has heard the agent, and hands him to that endpoint.
+fn refers(lab: &Lab, server: &Server, to: &str) -> Result<Caller> {
+    let to = format!("sip:{to}@{}", server.ip);
+    let words = [("@TARGET@", to.as_str())];
+    let mut play = Play::new("caller_refers", lab.ip(2), server.sip());
+    play.keys = &words;
+    let caller = Caller::play(lab, play)?;
+    caller.choose_support(server)?;
+    caller.hears_tone(AGENT, 1.0, START)?;
+    caller.sipp.tell("MESSAGE")?;
+    Ok(caller)
+}
+
 /// The caller hands the agent to a second phone and is out.
 pub(crate) fn caller_refers(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &setup(&["alice"]))?;
     let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let mut second = Baresip::start(lab, &server, "bob", Over::Udp, SECOND, true)?;
-    let to = format!("sip:bob@{}", server.ip);
-    let words = [("@TARGET@", to.as_str())];
-    let mut play = Play::new("caller_refers", lab.ip(2), server.sip());
-    play.keys = &words;
-    let caller = Caller::play(lab, play)?;
-    caller.choose_support(&server)?;
-    caller.hears_tone(AGENT, 1.0, START)?;
-    caller.sipp.tell("MESSAGE")?;
+    let caller = refers(lab, &server, "bob")?;
     // The caller's leg is over; its scenario ends with that BYE.
     caller.sipp.succeed(START)?;
     pause(3_000);
@@ -107,14 +113,7 @@ pub(crate) fn target_refuses(lab: &Lab) -> Result<String> {
     let mut play = Play::new("agent_refuse", lab.ip(4), server.sip());
     play.keys = &busy;
     let refuses = play.start(lab)?;
-    let to = format!("sip:carol@{}", server.ip);
-    let words = [("@TARGET@", to.as_str())];
-    let mut play = Play::new("caller_refers", lab.ip(2), server.sip());
-    play.keys = &words;
-    let caller = Caller::play(lab, play)?;
-    caller.choose_support(&server)?;
-    caller.hears_tone(AGENT, 1.0, START)?;
-    caller.sipp.tell("MESSAGE")?;
+    let caller = refers(lab, &server, "carol")?;
     refuses.succeed(START)?;
     pause(3_000);
     caller.sipp.hang_up()?;

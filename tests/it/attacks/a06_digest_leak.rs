@@ -123,20 +123,7 @@ fn an_endpoint_that_is_rung_learns_nothing_by_the_carriers_realm() {
 #[test]
 fn a_caller_who_challenges_our_bye_gets_no_proof() {
     let mut server = made(carrier());
-    let (words, said) = server.call(ANSWERED);
-    let ok = said
-        .iter()
-        .find(|(_, it)| it.status() == Some(200))
-        .unwrap();
-    let tag = ok.1.to().unwrap().tag().unwrap().to_owned();
-    let ack = Words {
-        method: "ACK".to_owned(),
-        tags: (words.tags.0.clone(), tag),
-        body: String::new(),
-        lines: Vec::new(),
-        ..words.clone()
-    };
-    server.send(words.flow, &ack.text());
+    let words = server.standing();
     server
         .control
         .hang_up_all(server.now, tandem::call::Cause::Normal);

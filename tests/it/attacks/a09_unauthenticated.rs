@@ -64,29 +64,10 @@ fn a_method_of_nobody_is_refused_and_goes_nowhere() {
     }
 }
 
-/// A call that stands, and the words of its caller with our tag.
-fn standing(server: &mut Server) -> Words {
-    let (words, said) = server.call(ANSWERED);
-    let ok = said
-        .iter()
-        .find(|(_, it)| it.status() == Some(200))
-        .unwrap();
-    let tag = ok.1.to().unwrap().tag().unwrap().to_owned();
-    let within = Words {
-        method: "ACK".to_owned(),
-        tags: (words.tags.0.clone(), tag),
-        body: String::new(),
-        lines: Vec::new(),
-        ..words
-    };
-    server.send(within.flow, &within.text());
-    within
-}
-
 #[test]
 fn a_guessed_tag_ends_moves_and_reaches_no_call() {
     let mut server = Server::new(Made::default());
-    let call = standing(&mut server);
+    let call = server.standing();
     for flow in [call.flow, udp(STRANGER), udp(ROAMING), tcp(STRANGER)] {
         for method in [
             "BYE", "INFO", "REFER", "INVITE", "UPDATE", "NOTIFY", "MESSAGE",

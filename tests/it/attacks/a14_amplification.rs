@@ -143,17 +143,10 @@ fn an_unproven_source_has_few_calls_and_a_proven_one_few_that_wait_for_their_ack
             ..Made::default()
         });
         if proven {
-            let (words, said) = server.call(ANSWERED);
-            let ok = said
-                .iter()
-                .find(|(_, it)| it.status() == Some(200))
-                .unwrap();
-            let tag = ok.1.to().unwrap().tag().unwrap().to_owned();
             let bye = Words {
                 method: "BYE".to_owned(),
                 n: 7_777,
-                tags: (words.tags.0.clone(), tag),
-                ..words
+                ..server.answered()
             };
             server.send(bye.flow, &bye.text());
         }

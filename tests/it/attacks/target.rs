@@ -249,6 +249,27 @@ impl Server {
         let said = self.send(words.flow, &words.text());
         (words, said)
     }
+
+    /// A call that was answered, and its caller's words with our tag; its ACK is still to be sent.
+    pub(super) fn answered(&mut self) -> Words {
+        let (words, said) = self.call(ANSWERED);
+        let ok = said.iter().find(|(_, it)| it.status() == Some(200));
+        let tag = ok.unwrap().1.to().unwrap().tag().unwrap().to_owned();
+        Words {
+            method: "ACK".to_owned(),
+            tags: (words.tags.0.clone(), tag),
+            body: String::new(),
+            lines: Vec::new(),
+            ..words
+        }
+    }
+
+    /// A call that stands, and its caller's words with our tag.
+    pub(super) fn standing(&mut self) -> Words {
+        let within = self.answered();
+        self.send(within.flow, &within.text());
+        within
+    }
 }
 
 /// A datagram's way.
