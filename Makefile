@@ -102,6 +102,7 @@ rust:
 	@command -v $(CARGO) >/dev/null 2>&1 || { \
 	 echo "Rust is missing: install rustup from https://rustup.rs (rust-toolchain.toml names the version)"; exit 1; }
 	$(call need,cc,gcc)
+	$(call need,cmake,cmake)
 
 speech:
 	$(call need,espeak-ng,espeak-ng)

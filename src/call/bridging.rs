@@ -152,6 +152,7 @@ pub fn port_plan(
 ) -> PortPlan {
     let update = port_update(port, agreed);
     PortPlan {
+        coding: update.coding,
         remote: update.remote,
         payload_type: update.payload_type,
         dtmf_payload_type: update.dtmf_payload_type,
@@ -171,6 +172,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             port,
             remote: None,
             codec: media::Codec::Pcmu,
+            coding: media::codec::Coding::new(media::Codec::Pcmu),
             payload_type: 0,
             dtmf_payload_type: None,
             keys_elsewhere: false,
@@ -187,6 +189,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             rtp: agreed.remote_rtp,
             rtcp: agreed.remote_rtcp,
         }),
+        coding: media::codec::Coding::new(media_codec(agreed.codec)),
         codec: media_codec(agreed.codec),
         payload_type: agreed.payload_type,
         dtmf_payload_type: agreed.dtmf_payload_type,

@@ -32,17 +32,64 @@ fn packets(c: &mut Criterion) {
     c.bench_function("rtp/parse", |b| {
         b.iter(|| Packet::parse(black_box(&packet)).map(|packet| packet.payload().len()))
     });
-    let frame = Tone::new(440.0, -10.0).frame();
+}
+
+/// 20 ms of each codec; Opus at each rate that a bus may have.
+fn codecs(c: &mut Criterion) {
     for codec in Codec::ALL {
-        let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
-        let (mut payload, mut samples) = ([0; FRAME], SILENCE);
-        c.bench_function(&format!("codec/encode/{}", codec.name()), |b| {
-            b.iter(|| encoder.encode(black_box(&frame), &mut payload))
-        });
-        c.bench_function(&format!("codec/decode/{}", codec.name()), |b| {
-            b.iter(|| decoder.decode(black_box(&payload), &mut samples))
-        });
+        let rates: &[u32] = match codec {
+            Codec::Opus => &[8_000, 16_000, 48_000],
+            _ => &[0],
+        };
+        for &rate in rates {
+            let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
+            encoder.tune(rate);
+            decoder.tune(rate);
+            let rate = encoder.rate();
+            let name = format!("{}/{}k", codec.name(), rate / 1_000);
+            let frames = harmonics(rate, 50);
+            let mut payload = [0; 640];
+            let mut frame = frames.iter().cycle();
+            c.bench_function(&format!("codec/encode/{name}"), |b| {
+                b.iter(|| {
+                    let frame = frame.next().map_or(&[][..], Vec::as_slice);
+                    encoder.encode(black_box(frame), &mut payload)
+                })
+            });
+            let payloads: Vec<Vec<u8>> = frames
+                .iter()
+                .map(|frame| {
+                    let len = encoder.encode(frame, &mut payload);
+                    payload.get(..len).unwrap_or_default().to_vec()
+                })
+                .collect();
+            let mut packet = payloads.iter().cycle();
+            let mut samples = vec![0; rate as usize / 50];
+            c.bench_function(&format!("codec/decode/{name}"), |b| {
+                b.iter(|| {
+                    let packet = packet.next().map_or(&[][..], Vec::as_slice);
+                    decoder.decode(black_box(packet), &mut samples)
+                })
+            });
+        }
     }
+}
+
+/// Frames of 20 ms of a voice-like sound: harmonics of a pitch that moves.
+fn harmonics(rate: u32, frames: usize) -> Vec<Vec<i16>> {
+    let len = rate as usize / 50;
+    let mut phase = 0.0_f64;
+    let samples: Vec<i16> = (0..len * frames)
+        .map(|i| {
+            let t = i as f64 / f64::from(rate);
+            phase += std::f64::consts::TAU * (140.0 + 30.0 * (t * 5.0).sin()) / f64::from(rate);
+            let sound: f64 = (1..12)
+                .map(|n| (phase * f64::from(n)).sin() / f64::from(n))
+                .sum();
+            (sound * (0.6 + 0.4 * (t * 17.0).sin()) * 5_000.0) as i16
+        })
+        .collect();
+    samples.chunks(len).map(<[i16]>::to_vec).collect()
 }
 
 fn playout(c: &mut Criterion) {
@@ -103,5 +150,5 @@ fn signals(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, packets, playout, signals);
+criterion_group!(benches, packets, codecs, playout, signals);
 criterion_main!(benches);

@@ -14,6 +14,14 @@ pub enum Law {
 }
 
 impl Law {
+    /// The byte that means silence.
+    pub const fn silence(self) -> u8 {
+        match self {
+            Self::Mu => 0xFF,
+            Self::A => 0xD5,
+        }
+    }
+
     /// Decodes one sample per byte, as many as both slices have; gives their number.
     pub fn decode(self, payload: &[u8], out: &mut [i16]) -> usize {
         let table = match self {

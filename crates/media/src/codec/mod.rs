@@ -1,28 +1,64 @@
 //! Payload to samples and back, one small state per direction of a stream.
 //!
-//! [`Codec`] is what SDP agreed on; [`Decoder`] and [`Encoder`] are enums, so that a codec with
-//! state joins as a variant and a port stays plain data. G.711 has no state.
+//! [`Codec`] is what SDP agreed on; [`Decoder`] and [`Encoder`] are enums whose larger states are
+//! boxed. They are made by control and travel in a port's plan: on a media thread they decode,
+//! encode and change their rate, and never touch the heap.
+//!
+//! A codec's *RTP clock* counts ticks, its *rate* samples: they differ for G.722 (8,000 and 16,000)
+//! and for Opus (48,000, and whatever the bus wants).
 
 pub mod comfort_noise;
 pub mod g711;
+pub mod g722;
+pub mod l16;
+pub mod opus;
 
-/// An audio format that Tandem decodes and encodes.
+#[cfg(test)]
+mod tests;
+
+/// An audio format that Tandem carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// G.711 µ-law, 64 kbit/s (RFC 3551 §4.5.14).
     Pcmu,
     /// G.711 A-law, 64 kbit/s (RFC 3551 §4.5.14).
     Pcma,
+    /// G.722, 64 kbit/s (RFC 3551 §4.5.2).
+    G722,
+    /// Opus (RFC 7587).
+    Opus,
+    /// Linear samples at 8 kHz, 128 kbit/s (RFC 3551 §4.5.11).
+    L16,
+    /// Linear samples at 16 kHz, 256 kbit/s.
+    L16Wide,
 }
 
 impl Codec {
     /// All codecs, in the default order of preference.
-    pub const ALL: [Self; 2] = [Self::Pcma, Self::Pcmu];
+    pub const ALL: [Self; 6] = [
+        Self::Pcma,
+        Self::Pcmu,
+        Self::G722,
+        Self::Opus,
+        Self::L16Wide,
+        Self::L16,
+    ];
 
     /// Ticks per second of the RTP clock.
     pub const fn clock_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 => 8_000,
+            Self::L16Wide => 16_000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// Samples per second that it can carry.
+    pub const fn sample_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::L16 => 8_000,
+            Self::G722 | Self::L16Wide => 16_000,
+            Self::Opus => 48_000,
         }
     }
 
@@ -31,6 +67,8 @@ impl Codec {
         match self {
             Self::Pcmu => Some(0),
             Self::Pcma => Some(8),
+            Self::G722 => Some(9),
+            Self::Opus | Self::L16 | Self::L16Wide => None,
         }
     }
 
@@ -39,6 +77,9 @@ impl Codec {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::Opus => "opus",
+            Self::L16 | Self::L16Wide => "L16",
         }
     }
 
@@ -47,66 +88,203 @@ impl Codec {
         self.clock_rate() / 50
     }
 
-    /// RTP ticks that `payload` covers.
-    pub const fn ticks(self, payload: &[u8]) -> usize {
+    /// RTP ticks that `payload` covers; none for what the codec cannot have made.
+    pub fn ticks(self, payload: &[u8]) -> usize {
         match self {
-            Self::Pcmu | Self::Pcma => payload.len(),
+            Self::Pcmu | Self::Pcma | Self::G722 => payload.len(),
+            Self::L16 | Self::L16Wide => payload.len() / 2,
+            Self::Opus => opus::ticks(payload),
         }
     }
 
-    /// The payload byte that means silence, for codecs whose silence is one repeated byte.
-    pub const fn silence(self) -> u8 {
+    /// The law of G.711, in which clips are kept encoded; none for other codecs.
+    pub const fn law(self) -> Option<g711::Law> {
         match self {
-            Self::Pcmu => 0xFF,
-            Self::Pcma => 0xD5,
+            Self::Pcmu => Some(g711::Law::Mu),
+            Self::Pcma => Some(g711::Law::A),
+            Self::G722 | Self::Opus | Self::L16 | Self::L16Wide => None,
         }
+    }
+}
+
+/// What a port decodes and encodes with. Made by control, since it takes memory.
+#[derive(Debug)]
+pub struct Coding {
+    /// Of what the peer sends.
+    pub decoder: Decoder,
+    /// Of what is sent to it.
+    pub encoder: Encoder,
+}
+
+impl Coding {
+    /// Decoder and encoder of `codec`, as it is usually set.
+    pub fn new(codec: Codec) -> Self {
+        Self {
+            decoder: Decoder::new(codec),
+            encoder: Encoder::new(codec),
+        }
+    }
+
+    /// Whether it is of the same codec and set as `other` is.
+    pub fn is_set_like(&self, other: &Self) -> bool {
+        self.encoder.is_set_like(&other.encoder)
     }
 }
 
 /// Turns the payloads of one stream into samples.
-#[derive(Clone, Debug)]
+///
+/// *Media thread*: nothing but [`Decoder::new`] allocates.
+#[derive(Debug)]
 pub enum Decoder {
     /// G.711 has no memory.
     G711(g711::Law),
+    /// Two bands of predictors.
+    G722(Box<g722::Decoder>),
+    /// libopus.
+    Opus(Box<opus::Decoder>),
+    /// Samples as they are, at this rate.
+    L16(u32),
 }
 
 impl Decoder {
-    /// A decoder for a stream of `codec`.
-    pub const fn new(codec: Codec) -> Self {
+    /// A decoder for a stream of `codec`, at the highest rate it carries.
+    pub fn new(codec: Codec) -> Self {
         match codec {
             Codec::Pcmu => Self::G711(g711::Law::Mu),
             Codec::Pcma => Self::G711(g711::Law::A),
+            Codec::G722 => Self::G722(Box::default()),
+            Codec::Opus => Self::Opus(Box::new(opus::Decoder::new(codec.sample_rate()))),
+            Codec::L16 | Codec::L16Wide => Self::L16(codec.sample_rate()),
         }
     }
 
-    /// Decodes as much of `payload` as `out` has room for; gives the number of samples written.
+    /// Samples per second of what it decodes.
+    pub const fn rate(&self) -> u32 {
+        match self {
+            Self::G711(_) => 8_000,
+            Self::G722(_) => g722::RATE,
+            Self::Opus(opus) => opus.rate(),
+            Self::L16(rate) => *rate,
+        }
+    }
+
+    /// Decodes at `rate` from now on, if the codec has a choice and knows that rate; see
+    /// [`Decoder::rate`]. What it knew of the stream is forgotten when the rate changes.
+    pub fn tune(&mut self, rate: u32) {
+        if let Self::Opus(opus) = self {
+            opus.tune(rate);
+        }
+    }
+
+    /// Decodes `payload` into `out`; gives the number of samples written. A codec of samples decodes
+    /// what `out` has room for, Opus a whole packet or nothing: 60 ms at [`Decoder::rate`] hold all
+    /// that is negotiated.
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize {
         match self {
             Self::G711(law) => law.decode(payload, out),
+            Self::G722(g722) => g722.decode(payload, out),
+            Self::Opus(opus) => opus.decode(payload, out),
+            Self::L16(_) => l16::decode(payload, out),
+        }
+    }
+
+    /// Invents what follows in place of lost packets, by the codec's own knowledge of the stream;
+    /// gives the number of samples written: none if the codec has no such knowledge.
+    pub fn conceal(&mut self, out: &mut [i16]) -> usize {
+        match self {
+            Self::Opus(opus) => opus.conceal(out),
+            Self::G711(_) | Self::G722(_) | Self::L16(_) => 0,
+        }
+    }
+
+    /// Decodes what `next_payload` tells of the lost packet before it, whose length `out` has; gives
+    /// the number of samples written: none if it tells nothing. Decode `next_payload` itself after.
+    pub fn recover(&mut self, next_payload: &[u8], out: &mut [i16]) -> usize {
+        match self {
+            Self::Opus(opus) => opus.recover(next_payload, out),
+            Self::G711(_) | Self::G722(_) | Self::L16(_) => 0,
         }
     }
 }
 
 /// Turns samples into the payloads of one stream.
-#[derive(Clone, Debug)]
+///
+/// *Media thread*: nothing but [`Encoder::new`] allocates.
+#[derive(Debug)]
 pub enum Encoder {
     /// G.711 has no memory.
     G711(g711::Law),
+    /// Two bands of predictors.
+    G722(Box<g722::Encoder>),
+    /// libopus.
+    Opus(Box<opus::Encoder>),
+    /// Samples as they are, at this rate.
+    L16(u32),
 }
 
 impl Encoder {
-    /// An encoder for a stream of `codec`.
-    pub const fn new(codec: Codec) -> Self {
+    /// An encoder for a stream of `codec`, at the highest rate it carries and as it is usually set.
+    pub fn new(codec: Codec) -> Self {
         match codec {
             Codec::Pcmu => Self::G711(g711::Law::Mu),
             Codec::Pcma => Self::G711(g711::Law::A),
+            Codec::G722 => Self::G722(Box::default()),
+            Codec::Opus => Self::opus(opus::Settings::default()),
+            Codec::L16 | Codec::L16Wide => Self::L16(codec.sample_rate()),
         }
     }
 
-    /// Encodes as many of `samples` as `out` has room for; gives the number of bytes written.
+    /// An encoder of Opus with settings of its own.
+    pub fn opus(settings: opus::Settings) -> Self {
+        let rate = Codec::Opus.sample_rate();
+        Self::Opus(Box::new(opus::Encoder::new(rate, settings)))
+    }
+
+    /// Samples per second of what it encodes.
+    pub const fn rate(&self) -> u32 {
+        match self {
+            Self::G711(_) => 8_000,
+            Self::G722(_) => g722::RATE,
+            Self::Opus(opus) => opus.rate(),
+            Self::L16(rate) => *rate,
+        }
+    }
+
+    /// Encodes samples of `rate` from now on, if the codec has a choice and knows that rate; see
+    /// [`Encoder::rate`].
+    pub fn tune(&mut self, rate: u32) {
+        if let Self::Opus(opus) = self {
+            opus.tune(rate);
+        }
+    }
+
+    /// Encodes `samples` into `out`; gives the number of bytes written. A codec of samples encodes
+    /// what `out` has room for; Opus takes 10, 20, 40 or 60 ms and needs room for the whole packet.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {
         match self {
             Self::G711(law) => law.encode(samples, out),
+            Self::G722(g722) => g722.encode(samples, out),
+            Self::Opus(opus) => opus.encode(samples, out),
+            Self::L16(_) => l16::encode(samples, out),
+        }
+    }
+
+    /// Takes the share of packets that the peer's last report says it lost, in percent: Opus then
+    /// sends in-band FEC, if the peer makes use of it.
+    pub fn lost(&mut self, percent: u8) {
+        if let Self::Opus(opus) = self {
+            opus.lost(percent);
+        }
+    }
+
+    /// Whether it makes the same payloads as `other` from the same samples.
+    pub fn is_set_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::G711(law), Self::G711(other)) => law == other,
+            (Self::G722(_), Self::G722(_)) => true,
+            (Self::Opus(opus), Self::Opus(other)) => opus.settings() == other.settings(),
+            (Self::L16(rate), Self::L16(other)) => rate == other,
+            _ => false,
         }
     }
 }

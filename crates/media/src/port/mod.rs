@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use clock::{Duration, Now};
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Coding};
 
 pub(crate) mod background;
 pub(crate) mod dial;
@@ -46,7 +46,7 @@ impl Remote {
 }
 
 /// Everything a port needs to open. Built by control, travels boxed, comes back as garbage.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct PortPlan {
     /// The name the port will answer to.
     pub port: PortId,
@@ -56,6 +56,8 @@ pub struct PortPlan {
     pub remote: Option<Remote>,
     /// The codec of both directions.
     pub codec: Codec,
+    /// What decodes and encodes it.
+    pub coding: Coding,
     /// The RTP payload type of `codec`, both ways.
     pub payload_type: u8,
     /// The payload type of telephone-event (RFC 4733) at 8 kHz, if agreed.
@@ -95,6 +97,7 @@ impl PortPlan {
             local,
             remote: None,
             codec,
+            coding: Coding::new(codec),
             payload_type: codec.static_payload_type().unwrap_or(FIRST_DYNAMIC),
             dtmf_payload_type: None,
             keys_elsewhere: false,
@@ -117,7 +120,7 @@ impl PortPlan {
 const FIRST_DYNAMIC: u8 = 96;
 
 /// What a re-offer changed. Fields that stay are given again: an update states, it does not patch.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct PortUpdate {
     /// The port it is for.
     pub port: PortId,
@@ -125,6 +128,8 @@ pub struct PortUpdate {
     pub remote: Option<Remote>,
     /// The codec of both directions.
     pub codec: Codec,
+    /// What decodes and encodes it; not taken when the port has the like already.
+    pub coding: Coding,
     /// The RTP payload type of `codec`.
     pub payload_type: u8,
     /// The payload type of telephone-event, if agreed.

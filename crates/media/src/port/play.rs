@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::Codec;
+use crate::codec::g711::Law;
 use crate::source::Clip;
 use crate::{FRAME, Frame, SILENCE};
 
@@ -101,11 +101,11 @@ impl Player {
         self.play
     }
 
-    /// The next frame in `codec`; `frame` is the worker's count of 20 ms.
-    pub(crate) fn encoded(&mut self, codec: Codec, frame: u64, out: &mut [u8; FRAME]) {
-        *out = [codec.silence(); FRAME];
+    /// The next frame in one of the laws, as clips are kept; `frame` is the worker's count of 20 ms.
+    pub(crate) fn encoded(&mut self, law: Law, frame: u64, out: &mut [u8; FRAME]) {
+        *out = [law.silence(); FRAME];
         self.fill(frame, out, |clip| {
-            let all = clip.frames(codec).as_flattened();
+            let all = clip.frames(law).as_flattened();
             all.get(..clip.samples().len()).unwrap_or(all)
         });
     }
@@ -174,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{PlayId, Playback, Player};
-    use crate::codec::{Codec, Encoder};
+    use crate::codec::g711::Law;
     use crate::source::Clip;
     use crate::{FRAME, SILENCE};
 
@@ -211,10 +211,10 @@ mod tests {
                 prop_assert!(!linear.ended());
                 let (mut samples, mut bytes) = (SILENCE, [0; FRAME]);
                 linear.linear(n as u64, &mut samples);
-                encoded.encoded(Codec::Pcma, n as u64, &mut bytes);
+                encoded.encoded(Law::A, n as u64, &mut bytes);
                 prop_assert_eq!(&samples[..], want);
                 let mut payload = [0; FRAME];
-                Encoder::new(Codec::Pcma).encode(want, &mut payload);
+                Law::A.encode(want, &mut payload);
                 prop_assert_eq!(bytes, payload);
             }
             prop_assert!(linear.ended() && encoded.ended());

@@ -69,7 +69,7 @@ impl Worker {
         Ok(())
     }
 
-    fn update(&mut self, now: Now, update: Box<PortUpdate>) -> Result<(), Refusal> {
+    fn update(&mut self, now: Now, mut update: Box<PortUpdate>) -> Result<(), Refusal> {
         let at = self.index.get(update.port.0);
         if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
             && let Some(port) = &mut slot.port
@@ -77,7 +77,7 @@ impl Worker {
             if port.plan.codec != update.codec {
                 slot.jitter.reset(update.codec);
             }
-            port.update(now, &update);
+            port.update(now, &mut update);
         }
         self.discard(Garbage::Update(update));
         self.settle(at.ok_or(Refusal::NoSuchPort)?);

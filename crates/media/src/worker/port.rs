@@ -4,7 +4,6 @@ use clock::{Duration, Now};
 
 use super::WorkerConfig;
 use crate::capture::Capture;
-use crate::codec::{Decoder, Encoder};
 use crate::dsp::DtmfDetector;
 use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
 use crate::port::background::Background;
@@ -44,8 +43,6 @@ pub(super) struct Port {
     pub(super) plan: Box<PortPlan>,
     pub(super) source: Source,
     pub(super) out: Outgoing,
-    pub(super) decoder: Decoder,
-    pub(super) encoder: Encoder,
     pub(super) player: Option<Player>,
     pub(super) dialer: Dialer,
     pub(super) keys: EventReceiver,
@@ -89,8 +86,6 @@ impl Port {
         Self {
             source: Source::new(plan.latch, plan.remote),
             out: Outgoing::new(plan.ssrc, first.0, first.1),
-            decoder: Decoder::new(plan.codec),
-            encoder: Encoder::new(plan.codec),
             player: None,
             dialer: Dialer::new(plan.codec),
             keys: EventReceiver::new(plan.codec.clock_rate()),
@@ -116,10 +111,10 @@ impl Port {
         }
     }
 
-    pub(super) fn update(&mut self, now: Now, update: &PortUpdate) {
-        if self.plan.codec != update.codec {
-            self.decoder = Decoder::new(update.codec);
-            self.encoder = Encoder::new(update.codec);
+    /// Takes what a re-offer changed; what it replaces is in `update` after.
+    pub(super) fn update(&mut self, now: Now, update: &mut PortUpdate) {
+        if self.plan.codec != update.codec || !self.plan.coding.is_set_like(&update.coding) {
+            std::mem::swap(&mut self.plan.coding, &mut update.coding);
         }
         if update.receive && !self.plan.receive {
             self.care.heard_at = now;

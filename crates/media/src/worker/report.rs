@@ -9,7 +9,6 @@ use super::port::Port;
 use super::tick::Sound;
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
-use crate::codec::Decoder;
 use crate::port::PortStats;
 use crate::rtp::NtpTime;
 use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
@@ -167,7 +166,9 @@ impl Port {
             Sound::Samples(samples) => self.record(samples),
             Sound::Payload(payload) => {
                 let mut samples = SILENCE;
-                Decoder::new(self.plan.codec).decode(payload, &mut samples);
+                if let Some(law) = self.plan.codec.law() {
+                    law.decode(payload, &mut samples);
+                }
                 self.record(&samples);
             }
         }

@@ -148,7 +148,7 @@ impl Slot {
         match jitter.pop(now) {
             Popped::Frame { payload, spliced } => {
                 port.said = SILENCE;
-                port.decoder.decode(payload, &mut port.said);
+                port.plan.coding.decoder.decode(payload, &mut port.said);
                 concealer.real(&mut port.said, spliced);
                 port.background.heard();
             }
@@ -217,7 +217,7 @@ impl Port {
             Sound::Nothing => (payload, 0),
             Sound::Payload(encoded) => (*encoded, FRAME),
             Sound::Samples(samples) => {
-                let len = self.encoder.encode(samples, &mut payload);
+                let len = self.plan.coding.encoder.encode(samples, &mut payload);
                 (payload, len)
             }
         }
@@ -246,17 +246,19 @@ impl Port {
         match (&mut self.player, heard) {
             (None, None) => Sound::Nothing,
             (None, Some(heard)) => Sound::Samples(*heard),
-            (Some(player), None) => {
-                let mut payload = [0; FRAME];
-                player.encoded(self.plan.codec, frame, &mut payload);
-                Sound::Payload(payload)
-            }
-            (Some(player), Some(heard)) => {
-                let mut samples = SILENCE;
-                player.linear(frame, &mut samples);
-                mix::add_to(&mut samples, heard);
-                Sound::Samples(samples)
-            }
+            (Some(player), heard) => match (self.plan.codec.law(), heard) {
+                (Some(law), None) => {
+                    let mut payload = [0; FRAME];
+                    player.encoded(law, frame, &mut payload);
+                    Sound::Payload(payload)
+                }
+                _ => {
+                    let mut samples = SILENCE;
+                    player.linear(frame, &mut samples);
+                    mix::add_to(&mut samples, heard.unwrap_or(&SILENCE));
+                    Sound::Samples(samples)
+                }
+            },
         }
     }
 }

@@ -163,6 +163,7 @@ fn a_port_that_has_locked_lets_the_system_keep_strangers_away_until_it_is_readdr
         port: PortId(0),
         remote: Some(Remote::of(moved.local_addr().unwrap(), false)),
         codec: Codec::Pcma,
+        coding: media::codec::Coding::new(Codec::Pcma),
         payload_type: 8,
         keys_elsewhere: false,
         dtmf_payload_type: None,

@@ -278,6 +278,7 @@ fn hold_silences_one_direction_and_resume_brings_it_back() {
         port: world.port(1),
         remote: Some(Remote::of(world.phones[1].address, false)),
         codec: Codec::Pcma,
+        coding: crate::codec::Coding::new(Codec::Pcma),
         payload_type: 8,
         keys_elsewhere: false,
         dtmf_payload_type: Some(102),
