@@ -228,7 +228,7 @@ impl Control {
             | PortEvent::Stats { port, .. }
             | PortEvent::Refused { port, .. } => (*port, false),
             // Dropped here, where dropping is allowed.
-            PortEvent::Garbage(_) => return,
+            PortEvent::Departed { .. } | PortEvent::Garbage(_) => return,
         };
         let call = if closed {
             self.ports.remove(&(worker, port))

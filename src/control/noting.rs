@@ -340,7 +340,9 @@ impl Control {
                 }
                 return;
             }
-            PortEvent::Refused { .. } | PortEvent::Garbage(_) => return,
+            PortEvent::Refused { .. } | PortEvent::Departed { .. } | PortEvent::Garbage(_) => {
+                return;
+            }
         };
         if let Some(leg) = leg_of(port) {
             self.put(now, call, leg, what);

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, ensure};
 use clock::Now;
+use media::jitter::JitterConfig;
 use media::port::PortId;
 use media::worker::{
     IpFamily, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull, Worker, WorkerConfig,
@@ -25,12 +26,14 @@ use rustix::event::{EventfdFlags, eventfd};
 mod figures;
 mod range;
 mod realtime;
+mod relocation;
 mod thread;
 
 pub use realtime::Granted;
 pub use thread::ThreadStats;
 
 use range::{PortRange, PortSockets};
+use relocation::Relocation;
 use thread::{MediaThread, MonotonicClock, Order, Plumbing, Told, slot_of};
 
 /// An address that media is received at.
@@ -86,6 +89,10 @@ pub struct Workers {
     stop: Arc<AtomicBool>,
     /// Whose events are looked at next.
     turn: usize,
+    /// Ports between two workers: as many as there are ports at most.
+    relocations: Vec<Relocation>,
+    /// How the workers' ports buffer.
+    jitter: JitterConfig,
 }
 
 /// One media thread, seen from the control thread.
@@ -93,7 +100,7 @@ pub struct Workers {
 struct Station {
     orders: Producer<Order>,
     told: Consumer<Told>,
-    /// Closes that found the ring full. Bounded by the ports.
+    /// Closes and arrivals that found the ring full. Bounded by the ports.
     backlog: VecDeque<Order>,
     /// Bound, not yet open.
     reserved: HashMap<PortId, Box<PortSockets>>,
@@ -138,6 +145,8 @@ impl Workers {
             wake: Arc::new(wake.context("no descriptor for the media threads' wake-up")?),
             stop: Arc::new(AtomicBool::new(false)),
             turn: 0,
+            relocations: Vec::new(),
+            jitter: config.worker.jitter,
         };
         for number in 0..config.workers {
             let station = workers.station(number, config, clock)?;
@@ -250,13 +259,7 @@ impl Workers {
             .iter_mut()
             .find(|(range, _)| IpFamily::of(range.address()) == family);
         let (range, advertised) = range.ok_or(NoPort::NoAddress)?;
-        let slot = *station.free.last().ok_or(NoPort::WorkerFull)?;
-        let generation = station
-            .generations
-            .get(usize::from(slot))
-            .copied()
-            .unwrap_or(0);
-        let port = PortId((u32::from(generation) << 16) | u32::from(slot));
+        let port = station.next_name()?;
         let sockets = range.bind(port)?;
         let rtp = (range.address(), sockets.number).into();
         station.free.pop();
@@ -278,13 +281,7 @@ impl Workers {
             number,
             ..
         } = sockets;
-        if let Some(station) = self.stations.get_mut(worker) {
-            let slot = slot_of(port);
-            if let Some(generation) = station.generations.get_mut(slot) {
-                *generation = generation.wrapping_add(1);
-            }
-            station.free.push((port.0 & 0xFFFF) as u16);
-        }
+        self.free((worker, port));
         let range = self
             .ranges
             .iter_mut()
@@ -309,29 +306,22 @@ impl MediaPlane for Workers {
     }
 
     fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {
+        let command = match self.await_arrival(usize::from(worker), command) {
+            Ok(waits) => return waits,
+            Err(command) => command,
+        };
         let station = self.stations.get_mut(usize::from(worker)).ok_or(RingFull)?;
         station.flush();
         let full = !station.backlog.is_empty() || station.orders.is_full();
-        match command {
+        let sockets = match &command {
             PortCommand::Close { .. } if full => {
-                station.backlog.push_back(Order {
-                    command,
-                    sockets: None,
-                });
-                Ok(())
+                station.must(command, None);
+                return Ok(());
             }
-            _ if full => Err(RingFull),
-            command => {
-                let sockets = match &command {
-                    PortCommand::Open(plan) => station.reserved.remove(&plan.port),
-                    _ => None,
-                };
-                station
-                    .orders
-                    .push(Order { command, sockets })
-                    .map_err(|_| RingFull)
-            }
-        }
+            PortCommand::Open(plan) if !full => station.reserved.remove(&plan.port),
+            _ => None,
+        };
+        station.order(command, sockets)
     }
 
     fn release(&mut self, worker: u8, port: PortId) {
@@ -349,8 +339,16 @@ impl MediaPlane for Workers {
             let station = self.stations.get_mut(at)?;
             station.flush();
             match station.told.pop() {
-                Ok(Told::Event(event)) => return Some((u8::try_from(at).ok()?, event)),
-                Ok(Told::Sockets(sockets)) => self.retire(at, *sockets),
+                Ok(Told::Event(event)) => {
+                    if let Some((at, event)) = self.renamed(at, event) {
+                        return Some((u8::try_from(at).ok()?, event));
+                    }
+                }
+                Ok(Told::Sockets(sockets)) => {
+                    if let Some(sockets) = self.keep_sockets(at, sockets) {
+                        self.retire(at, *sockets);
+                    }
+                }
                 Ok(Told::Stats(stats)) => {
                     figures::publish(at, &stats);
                     station.stats = stats;
@@ -369,6 +367,22 @@ impl Station {
     /// Ports that are not free.
     fn load(&self) -> usize {
         self.generations.len() - self.free.len()
+    }
+
+    /// The name of the next port: its slot, and how often that was used.
+    fn next_name(&self) -> Result<PortId, NoPort> {
+        let slot = *self.free.last().ok_or(NoPort::WorkerFull)?;
+        let generation = self.generations.get(usize::from(slot));
+        let generation = generation.copied().unwrap_or(0);
+        Ok(PortId((u32::from(generation) << 16) | u32::from(slot)))
+    }
+
+    /// A name is used no more, and its slot is free.
+    fn free(&mut self, port: PortId) {
+        if let Some(generation) = self.generations.get_mut(slot_of(port)) {
+            *generation = generation.wrapping_add(1);
+        }
+        self.free.push((port.0 & 0xFFFF) as u16);
     }
 
     /// Sends what found the ring full before.

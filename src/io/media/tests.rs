@@ -244,3 +244,5 @@ fn at_real_time_priority_hold_music_keeps_its_pace() {
     assert!(stats.worker.ticks > 500, "three seconds of ticks");
     assert!(largest < Duration::from_millis(250), "{largest:?}");
 }
+
+mod relocated;

@@ -253,6 +253,7 @@ impl MediaThread {
     fn command(&mut self, now: Now, command: PortCommand) {
         let readdressed = match &command {
             PortCommand::Update(update) => Some(update.port),
+            PortCommand::Arrive { port, .. } => Some(*port),
             _ => None,
         };
         self.worker.command(now, command);
@@ -271,6 +272,7 @@ impl MediaThread {
             };
             told = true;
             if let PortEvent::Closed { port, .. }
+            | PortEvent::Departed { port, .. }
             | PortEvent::Refused {
                 port,
                 why: Refusal::PortsFull,

@@ -1,5 +1,6 @@
 //! What control may ask of a worker.
 
+use super::Carriage;
 use crate::Digit;
 use crate::bridge::BridgeId;
 use crate::capture::Capture;
@@ -75,6 +76,23 @@ pub enum PortCommand {
         /// Whether to look.
         on: bool,
     },
+    /// Lets a port go to another worker, out of its bridge; [`PortEvent::Departed`] is the last that is heard of
+    /// it here. Nothing is played, sent or taken until it arrives.
+    ///
+    /// [`PortEvent::Departed`]: super::PortEvent::Departed
+    Depart {
+        /// Which.
+        port: PortId,
+        /// An empty one.
+        carriage: Box<Carriage>,
+    },
+    /// Takes in a port that departed from another worker. It is in no bridge yet.
+    Arrive {
+        /// What it is called here.
+        port: PortId,
+        /// The one it departed in.
+        carriage: Box<Carriage>,
+    },
     /// Closes a port; `PortEvent::Closed` is the last that is heard of it.
     Close {
         /// Which.
@@ -97,6 +115,8 @@ impl PortCommand {
             | Self::Untap { port }
             | Self::Capture { port, .. }
             | Self::DetectTones { port, .. }
+            | Self::Depart { port, .. }
+            | Self::Arrive { port, .. }
             | Self::Close { port } => *port,
         }
     }

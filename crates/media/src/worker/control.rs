@@ -4,7 +4,7 @@ use clock::Now;
 
 use super::event::PortEvent;
 use super::port::Port;
-use super::{Garbage, PHASES, PortCommand, Refusal, Worker};
+use super::{Garbage, PortCommand, Refusal, Worker};
 use crate::bridge::{Bridge, BridgeId, Mode};
 use crate::capture::Capture;
 use crate::port::play::Player;
@@ -37,6 +37,8 @@ impl Worker {
             PortCommand::Untap { port } => self.untap(port),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
+            PortCommand::Depart { port, carriage } => self.depart(port, carriage),
+            PortCommand::Arrive { port, carriage } => self.arrive(port, carriage),
             PortCommand::Close { port } => self.close(port),
         };
         if let Err(why) = done {
@@ -55,11 +57,7 @@ impl Worker {
         };
         let at = number as usize;
         self.index.insert(plan.port.0, at);
-        let phase = self.next_phase;
-        self.next_phase = (phase + 1) % PHASES as u8;
-        if let Some(place) = self.phases.get_mut(at) {
-            *place = Some(phase);
-        }
+        self.stand(at);
         if let Some(slot) = self.slots.get_mut(at) {
             slot.jitter.reset(plan.codec);
             slot.concealer = Default::default();
@@ -137,7 +135,7 @@ impl Worker {
     }
 
     /// Takes a port out of its bridge, and ends the bridge with its last member.
-    fn leave(&mut self, at: usize) {
+    pub(super) fn leave(&mut self, at: usize) {
         let Some(bridge) = self.port_mut(at).and_then(|port| port.bridge.take()) else {
             return;
         };
@@ -272,12 +270,7 @@ impl Worker {
 
     fn close(&mut self, id: PortId) -> Result<(), Refusal> {
         let at = self.find(id)?;
-        self.leave(at);
-        self.index.remove(id.0);
-        self.free.push(at as u32);
-        if let Some(place) = self.phases.get_mut(at) {
-            *place = None;
-        }
+        self.vacate(id, at);
         let port = self.slots.get_mut(at).and_then(|slot| slot.port.take());
         let Some(port) = port else {
             return Err(Refusal::NoSuchPort);
@@ -307,7 +300,7 @@ impl Worker {
         self.events.must(PortEvent::Garbage(garbage));
     }
 
-    fn find(&self, port: PortId) -> Result<usize, Refusal> {
+    pub(super) fn find(&self, port: PortId) -> Result<usize, Refusal> {
         self.index.get(port.0).ok_or(Refusal::NoSuchPort)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use super::Carriage;
 use crate::Digit;
 use crate::capture::Capture;
 use crate::port::{PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
@@ -30,6 +31,8 @@ pub enum Garbage {
     Tap(Box<Tap>),
     /// Of [`PortCommand::Capture`](super::PortCommand::Capture): it is complete when it is here.
     Capture(Box<Capture>),
+    /// Of [`PortCommand::Arrive`](super::PortCommand::Arrive), empty; or of what was refused, as it came.
+    Carriage(Box<Carriage>),
     /// Of [`PortCommand::SendDigits`](super::PortCommand::SendDigits).
     Digits(Box<[Digit]>),
 }
@@ -52,6 +55,9 @@ pub enum Refusal {
     /// The bridge has as many members as one may have.
     #[error("the bridge has as many members as one may have")]
     BridgeFull,
+    /// The carriage has a port in it already.
+    #[error("the carriage has a port in it already")]
+    CarriageTaken,
     /// More digit strings are waiting to be sent than a port keeps.
     #[error("too many digit strings are waiting to be sent")]
     DigitsFull,
@@ -111,6 +117,13 @@ pub enum PortEvent {
         /// Its final counters.
         stats: PortStats,
     },
+    /// The port has left this worker: its last event here.
+    Departed {
+        /// What it was called here.
+        port: PortId,
+        /// It.
+        carriage: Box<Carriage>,
+    },
     /// A box to be dropped.
     Garbage(Garbage),
     /// A command was not carried out; its boxes follow as garbage.
@@ -120,6 +133,23 @@ pub enum PortEvent {
         /// Why.
         why: Refusal,
     },
+}
+
+impl PortEvent {
+    /// The port it is about: to be told under another name.
+    pub fn port_mut(&mut self) -> Option<&mut PortId> {
+        match self {
+            Self::Digit { port, .. }
+            | Self::Played { port, .. }
+            | Self::FirstPacket { port, .. }
+            | Self::NoMedia { port, .. }
+            | Self::Stats { port, .. }
+            | Self::Closed { port, .. }
+            | Self::Departed { port, .. }
+            | Self::Refused { port, .. } => Some(port),
+            Self::Garbage(_) => None,
+        }
+    }
 }
 
 /// The events that wait to be polled.

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 
 use clock::{Duration, Now};
 
+mod carriage;
 mod command;
 mod control;
 mod event;
@@ -29,6 +30,7 @@ mod tick;
 mod transmit;
 
 pub use crate::port::Lane;
+pub use carriage::Carriage;
 pub use command::PortCommand;
 pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};

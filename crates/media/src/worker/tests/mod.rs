@@ -1,5 +1,6 @@
 //! Sound through the worker: who hears whom, when, and as one steady stream.
 
+mod moves;
 mod peers;
 mod sound;
 mod world;
