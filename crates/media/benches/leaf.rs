@@ -9,10 +9,11 @@ use std::hint::black_box;
 use clock::{Duration, Now};
 use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::{Decoder, Encoder};
-use media::dsp::{DtmfDetector, DtmfTone, HalfRate, Tone, ToneMeter, TwiceRate, mix};
+use media::dsp::resample::PAST_ANY;
+use media::dsp::{DtmfDetector, DtmfTone, Resampler, Tone, ToneMeter, mix, resample};
 use media::jitter::{Concealer, JitterBuffer, JitterConfig, Popped};
 use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
-use media::{Codec, Digit, FRAME, FRAME_16K, SILENCE};
+use media::{BUS_FRAME_MAX, Codec, Digit, FRAME, SILENCE};
 
 fn header(i: u32) -> Header {
     Header {
@@ -128,14 +129,16 @@ fn signals(c: &mut Criterion) {
     });
     let mut meter = ToneMeter::new(&[440.0, 620.0, 1_000.0, 1_700.0], -40.0);
     c.bench_function("dsp/meter/4", |b| b.iter(|| meter.measure(black_box(&key))));
-    let (mut up, mut down) = (TwiceRate::new(), HalfRate::new());
-    let (mut wide, mut narrow) = ([0; FRAME_16K], SILENCE);
-    c.bench_function("dsp/8to16", |b| {
-        b.iter(|| up.convert(black_box(&key), &mut wide))
-    });
-    c.bench_function("dsp/16to8", |b| {
-        b.iter(|| down.convert(black_box(&wide), &mut narrow))
-    });
+    for from in resample::RATES {
+        for to in resample::RATES.into_iter().filter(|&to| to != from) {
+            let mut resampler = Resampler::<PAST_ANY>::new(from, to);
+            let (input, mut out) = (vec![1_000; from as usize / 50], [0; BUS_FRAME_MAX]);
+            let name = format!("dsp/resample/{}to{}", from / 1_000, to / 1_000);
+            c.bench_function(&name, |b| {
+                b.iter(|| resampler.convert(black_box(&input), &mut out))
+            });
+        }
+    }
     let frames = [key; 10];
     c.bench_function("dsp/mix/10", |b| {
         b.iter(|| {

@@ -39,14 +39,14 @@ pub mod worker;
 pub use codec::Codec;
 pub use digit::Digit;
 
-/// Samples per second of narrowband audio, and of the default bus.
+/// Samples per second of narrowband audio, and of the narrowest bus.
 pub const SAMPLE_RATE: u32 = 8_000;
 
 /// Samples per frame: 20 ms at [`SAMPLE_RATE`], mono.
 pub const FRAME: usize = 160;
 
-/// Samples per frame of a wideband bus: 20 ms at 16 kHz, mono.
-pub const FRAME_16K: usize = 320;
+/// Samples per frame of the widest bus: 20 ms at 48 kHz, mono.
+pub const BUS_FRAME_MAX: usize = 960;
 
 /// The time one frame lasts.
 pub const FRAME_DURATION: Duration = Duration::from_millis(20);

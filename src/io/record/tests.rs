@@ -62,7 +62,7 @@ fn read(path: &Path) -> (hound::WavSpec, Vec<i16>) {
 
 /// Frame `n`: the caller says `n`, and hears `-n`.
 fn offer(tap: &mut Tap, n: i16) -> bool {
-    tap.offer(&[n; TAP_SAMPLES], &[-n; TAP_SAMPLES])
+    tap.offer(8_000, &[n; TAP_SAMPLES], &[-n; TAP_SAMPLES])
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Two ports that speak the same codec and need nothing else are relayed, packet by packet,
 //! undecoded. Everything else is mixed: one sum per frame, and for each member the sum less its own.
+//! The sum has the highest rate that two members carry: what only one does, nobody else would hear.
 //! All members are on one worker and in one phase of its wheel.
 
 /// Names a bridge; chosen by control, unique per worker while it has members.
@@ -26,6 +27,8 @@ pub(crate) struct Bridge {
     pub(crate) id: BridgeId,
     pub(crate) phase: u8,
     pub(crate) mode: Mode,
+    /// Samples per second of its sum.
+    pub(crate) rate: u32,
     members: [u32; MEMBERS_MAX],
     count: usize,
 }
@@ -36,6 +39,7 @@ impl Bridge {
             id,
             phase,
             mode: Mode::Mix,
+            rate: crate::SAMPLE_RATE,
             members: [0; MEMBERS_MAX],
             count: 0,
         }

@@ -97,6 +97,24 @@ impl Codec {
         }
     }
 
+    /// The packet time to send with when `ptime_ms` was agreed: what the codec and a payload of
+    /// [`PAYLOAD_MAX`] allow.
+    pub fn packet_ms(self, ptime_ms: u16) -> u16 {
+        let longest = match self {
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::Opus => 60,
+            Self::L16 => 40,
+            Self::L16Wide => 20,
+        };
+        match (self, ptime_ms.clamp(10, longest)) {
+            // It has no packet of one frame that lasts 30 or 50 ms (RFC 6716 §3.2.5).
+            (Self::Opus, ms) => [60, 40, 20, 10]
+                .into_iter()
+                .find(|&whole| whole <= ms)
+                .unwrap_or(20),
+            (_, ms) => ms / 10 * 10,
+        }
+    }
+
     /// The law of G.711, in which clips are kept encoded; none for other codecs.
     pub const fn law(self) -> Option<g711::Law> {
         match self {
@@ -107,6 +125,9 @@ impl Codec {
     }
 }
 
+/// The longest payload that is made or taken: 60 ms of G.711 or G.722, 40 ms of L16 at 8 kHz.
+pub const PAYLOAD_MAX: usize = 640;
+
 /// What a port decodes and encodes with. Made by control, since it takes memory.
 #[derive(Debug)]
 pub struct Coding {
@@ -114,20 +135,79 @@ pub struct Coding {
     pub decoder: Decoder,
     /// Of what is sent to it.
     pub encoder: Encoder,
+    /// Samples that wait for the rest of their packet; no room when packets last 20 ms or less.
+    pub(crate) waiting: Waiting,
 }
 
 impl Coding {
-    /// Decoder and encoder of `codec`, as it is usually set.
+    /// Decoder and encoder of `codec`, as it is usually set, for packets of 20 ms.
     pub fn new(codec: Codec) -> Self {
+        Self::with(codec, Encoder::new(codec), 20)
+    }
+
+    /// Decoder of `codec`, an encoder as it was set, and room for packets of `ptime_ms`, which is cut
+    /// to what the codec and a datagram allow.
+    pub fn with(codec: Codec, encoder: Encoder, ptime_ms: u16) -> Self {
+        let packet_ms = codec.packet_ms(ptime_ms);
+        let room = if packet_ms > 20 { packet_ms + 20 } else { 0 };
+        let samples = usize::from(room) * codec.sample_rate() as usize / 1_000;
         Self {
             decoder: Decoder::new(codec),
-            encoder: Encoder::new(codec),
+            encoder,
+            waiting: Waiting {
+                packet_ms,
+                samples: vec![0; samples].into(),
+                held: 0,
+            },
         }
     }
 
-    /// Whether it is of the same codec and set as `other` is.
+    /// Whether it is of the same codec, set as `other` is, with packets as long.
     pub fn is_set_like(&self, other: &Self) -> bool {
         self.encoder.is_set_like(&other.encoder)
+            && self.waiting.packet_ms == other.waiting.packet_ms
+    }
+}
+
+/// Samples that wait for the rest of their packet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// How long a packet lasts.
+    pub(crate) packet_ms: u16,
+    samples: Box<[i16]>,
+    held: usize,
+}
+
+impl Waiting {
+    /// Adds samples; those that find no room are lost.
+    pub(crate) fn push(&mut self, samples: &[i16]) {
+        let place = self.samples.get_mut(self.held..).unwrap_or_default();
+        let count = place.len().min(samples.len());
+        for (to, &from) in place.iter_mut().zip(samples) {
+            *to = from;
+        }
+        self.held += count;
+    }
+
+    /// The oldest `count` samples, once there are as many. [`Waiting::taken`] takes them away.
+    pub(crate) fn packet(&self, count: usize) -> Option<&[i16]> {
+        self.samples.get(..count).filter(|_| count <= self.held)
+    }
+
+    pub(crate) fn taken(&mut self, count: usize) {
+        let count = count.min(self.held);
+        self.samples.copy_within(count..self.held, 0);
+        self.held -= count;
+    }
+
+    /// How many samples wait.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// What waits is not wanted any more.
+    pub(crate) const fn clear(&mut self) {
+        self.held = 0;
     }
 }
 

@@ -1,33 +1,28 @@
 //! Saturating sums and gains.
 
-use crate::{FRAME, Frame};
-
-/// One tick's sum of many frames. 65,536 full-scale frames fit before it could overflow.
-pub type Sum = [i32; FRAME];
-
-/// Adds `frame` to `sum`.
-pub fn add(sum: &mut Sum, frame: &Frame) {
+/// Adds `frame` to `sum`. 65,536 full-scale frames fit before it could overflow.
+pub fn add(sum: &mut [i32], frame: &[i16]) {
     for (s, &x) in sum.iter_mut().zip(frame) {
         *s += i32::from(x);
     }
 }
 
 /// Writes `sum` without `own`, saturated: what one party of a conference hears.
-pub fn minus_own(out: &mut Frame, sum: &Sum, own: &Frame) {
+pub fn minus_own(out: &mut [i16], sum: &[i32], own: &[i16]) {
     for ((o, &s), &x) in out.iter_mut().zip(sum).zip(own) {
         *o = saturate(s - i32::from(x));
     }
 }
 
 /// Writes `sum`, saturated: what a listener who does not speak hears.
-pub fn all(out: &mut Frame, sum: &Sum) {
+pub fn all(out: &mut [i16], sum: &[i32]) {
     for (o, &s) in out.iter_mut().zip(sum) {
         *o = saturate(s);
     }
 }
 
 /// Adds `other` to `frame`, saturated.
-pub fn add_to(frame: &mut Frame, other: &Frame) {
+pub fn add_to(frame: &mut [i16], other: &[i16]) {
     for (o, &x) in frame.iter_mut().zip(other) {
         *o = o.saturating_add(x);
     }
@@ -73,7 +68,7 @@ fn saturate(sample: i32) -> i16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gain, Sum, add, add_to, all, minus_own};
+    use super::{Gain, add, add_to, all, minus_own};
     use crate::{FRAME, Frame};
 
     fn noise(seed: u32) -> Frame {
@@ -88,7 +83,7 @@ mod tests {
     fn each_party_hears_the_saturated_sum_of_the_others_as_naive_addition_gives_it() {
         for parties in [1_u32, 2, 3, 10, 50] {
             let frames: Vec<Frame> = (0..parties).map(noise).collect();
-            let mut sum: Sum = [0; FRAME];
+            let mut sum = [0; FRAME];
             frames.iter().for_each(|frame| add(&mut sum, frame));
             for (me, own) in frames.iter().enumerate() {
                 let mut heard = [0; FRAME];

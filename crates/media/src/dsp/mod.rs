@@ -5,9 +5,9 @@
 mod dtmf;
 pub mod level;
 pub mod mix;
-mod resample;
+pub mod resample;
 mod tone;
 
 pub use dtmf::{DtmfDetector, DtmfTone};
-pub use resample::{HalfRate, TwiceRate};
+pub use resample::Resampler;
 pub use tone::{Goertzel, TONES_MAX, Tone, ToneMeter, ToneTrack};

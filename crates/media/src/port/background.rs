@@ -3,7 +3,6 @@
 //! It is told by a packet of its own, which arrives while sound from before it still waits to be
 //! played. So a level holds until sound that was sent *after* it is played.
 
-use crate::Frame;
 use crate::codec::comfort_noise::{ComfortNoise, level_dbov};
 use crate::dsp::mix;
 use crate::rtp::Sequence;
@@ -49,11 +48,12 @@ impl Background {
     }
 
     /// Adds the background to a frame in which the peer says nothing.
-    pub(crate) fn add_to(&mut self, frame: &mut Frame) {
+    pub(crate) fn add_to(&mut self, frame: &mut [i16]) {
         if self.told.is_some() {
-            let mut noise = crate::SILENCE;
-            self.noise.fill(&mut noise);
-            mix::add_to(frame, &noise);
+            let mut noise = [0; crate::BUS_FRAME_MAX];
+            let noise = noise.get_mut(..frame.len()).unwrap_or_default();
+            self.noise.fill(noise);
+            mix::add_to(frame, noise);
         }
     }
 }

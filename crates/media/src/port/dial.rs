@@ -13,7 +13,7 @@ use clock::Duration;
 use crate::dsp::DtmfTone;
 use crate::rtp::RtpTime;
 use crate::rtp::event::{EventPacket, EventSender};
-use crate::{Codec, Digit, Frame, SILENCE};
+use crate::{Digit, Frame, SILENCE};
 
 /// Digits that may wait to be sent.
 pub(crate) const DIGITS_MAX: usize = 64;
@@ -60,13 +60,21 @@ pub(crate) enum Step {
 }
 
 impl Dialer {
-    pub(crate) const fn new(codec: Codec) -> Self {
+    pub(crate) const fn new(clock_rate: u32) -> Self {
         Self {
             waiting: [(0, 0); DIGITS_MAX],
             first: 0,
             held: 0,
-            events: EventSender::new(codec.clock_rate()),
+            events: EventSender::new(clock_rate),
             state: State::Idle,
+        }
+    }
+
+    /// The stream's clock ticks otherwise from now on. An event in its middle is not told further.
+    pub(crate) fn set_clock(&mut self, clock_rate: u32) {
+        self.events = EventSender::new(clock_rate);
+        if matches!(self.state, State::Event) {
+            self.state = State::Idle;
         }
     }
 
@@ -169,7 +177,7 @@ mod tests {
     use super::{DIGITS_MAX, Dialer, Step};
     use crate::dsp::Goertzel;
     use crate::rtp::RtpTime;
-    use crate::{Codec, Digit, FRAME};
+    use crate::{Digit, FRAME};
 
     fn digits(text: &str) -> Vec<Digit> {
         text.chars().filter_map(Digit::from_char).collect()
@@ -178,7 +186,7 @@ mod tests {
     // covers: RFC 4733 §2.5.1.2, RFC 4733 §2.5.1.4
     #[test]
     fn a_digit_is_told_every_frame_with_one_timestamp_and_its_end_three_times() {
-        let mut dialer = Dialer::new(Codec::Pcma);
+        let mut dialer = Dialer::new(8_000);
         assert!(dialer.push_all(&digits("5#"), 60));
         let mut seen = Vec::new();
         for frame in 0..12_u32 {
@@ -209,7 +217,7 @@ mod tests {
 
     #[test]
     fn without_telephone_events_a_digit_is_its_two_tones() {
-        let mut dialer = Dialer::new(Codec::Pcma);
+        let mut dialer = Dialer::new(8_000);
         dialer.push_all(&digits("1"), 40);
         let mut heard = Vec::new();
         while !dialer.is_idle() {
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn digits_beyond_the_queue_are_refused_whole() {
-        let mut dialer = Dialer::new(Codec::Pcma);
+        let mut dialer = Dialer::new(8_000);
         assert!(dialer.push_all(&[digits("1")[0]; DIGITS_MAX], 40));
         assert!(!dialer.push_all(&digits("2"), 40));
     }

@@ -14,12 +14,14 @@
 
 use clock::{Duration, Now};
 
+use crate::FRAME_DURATION;
 use crate::rtp::{Header, RtpTime, Sequence};
-use crate::{FRAME, FRAME_DURATION};
 
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     ssrc: u32,
+    /// Ticks of 20 ms.
+    frame: u32,
     next: Sequence,
     /// The timestamp of the newest frame sent; the first one to send while `last_at` is `None`.
     time: RtpTime,
@@ -50,9 +52,11 @@ struct Shift {
 }
 
 impl Outgoing {
-    pub(crate) fn new(ssrc: u32, first: Sequence, time: RtpTime) -> Self {
+    /// A stream whose clock ticks `clock_rate` times a second.
+    pub(crate) fn new(ssrc: u32, first: Sequence, time: RtpTime, clock_rate: u32) -> Self {
         Self {
             ssrc,
+            frame: clock_rate / 50,
             next: first,
             time,
             last_at: None,
@@ -73,7 +77,7 @@ impl Outgoing {
         let time = if marker {
             self.resume(now)
         } else {
-            self.time.plus(FRAME as u32)
+            self.time.plus(self.frame)
         };
         self.time = time;
         self.last_at = Some(now);
@@ -107,11 +111,25 @@ impl Outgoing {
         }
     }
 
-    /// Maps a bridge partner's packet onto our stream; `None` when it must not be sent: it is a
+    /// The stream's clock ticks otherwise from now on: another codec was agreed on.
+    pub(crate) fn set_clock(&mut self, clock_rate: u32) {
+        if self.frame != clock_rate / 50 {
+            self.frame = clock_rate / 50;
+            self.speaker = Speaker::Quiet;
+        }
+    }
+
+    /// Maps a bridge partner's packet, of `ticks` of sound, onto our stream; `None` when it must not be sent: it is a
     /// duplicate, or older than the moment this speaker took over.
-    pub(crate) fn relayed(&mut self, now: Now, from: Header, payload_type: u8) -> Option<Header> {
+    pub(crate) fn relayed(
+        &mut self,
+        now: Now,
+        from: Header,
+        payload_type: u8,
+        ticks: u32,
+    ) -> Option<Header> {
         let (mut shift, anchored) = match self.speaker {
-            Speaker::Relay(shift) if shift.continues(now, &from) => (shift, false),
+            Speaker::Relay(shift) if shift.continues(now, &from, self.frame) => (shift, false),
             _ => (self.anchor(now, &from), true),
         };
         let ahead = from.sequence.ahead_of(shift.highest);
@@ -133,8 +151,10 @@ impl Outgoing {
             }
             self.next = header.sequence.plus(1);
             self.last_at = Some(now);
-            if !self.time.is_after(header.time) {
-                self.time = header.time;
+            // Of a packet of several frames the newest is the last.
+            let newest = header.time.plus(ticks.saturating_sub(self.frame));
+            if !self.time.is_after(newest) {
+                self.time = newest;
             }
         }
         self.speaker = Speaker::Relay(shift);
@@ -167,7 +187,7 @@ impl Outgoing {
         } else {
             frames as u32
         };
-        self.time.plus(frames.wrapping_mul(FRAME as u32))
+        self.time.plus(frames.wrapping_mul(self.frame))
     }
 
     fn anchor(&self, now: Now, from: &Header) -> Shift {
@@ -185,17 +205,18 @@ impl Outgoing {
 impl Shift {
     /// Whether `from` belongs to the stream this shift was made for: the same source, a sequence
     /// number near the last, and a timestamp that agrees with the time that has passed.
-    fn continues(&self, now: Now, from: &Header) -> bool {
+    fn continues(&self, now: Now, from: &Header, frame: u32) -> bool {
         let ahead = i32::from(from.sequence.ahead_of(self.highest));
         if from.ssrc != self.ssrc || ahead.abs() > DROPOUT {
             return false;
         }
         let (newest, at) = self.newest;
         let stepped = from.time.ahead_of(newest);
-        let passed = i32::try_from(ticks(now.since(at))).unwrap_or(i32::MAX);
-        stepped >= -SKEW
-            && stepped.saturating_sub(passed) <= SKEW
-            && (stepped <= 0 || passed.saturating_sub(stepped) <= SKEW)
+        let passed = i32::try_from(ticks(now.since(at), frame)).unwrap_or(i32::MAX);
+        let skew = i32::try_from(frame * SKEW_FRAMES).unwrap_or(i32::MAX);
+        stepped >= -skew
+            && stepped.saturating_sub(passed) <= skew
+            && (stepped <= 0 || passed.saturating_sub(stepped) <= skew)
     }
 }
 
@@ -206,13 +227,14 @@ const JOINED_FRAMES: u128 = 2;
 /// A jump of the sequence number that is a new stream (RFC 3550 A.1, MAX_DROPOUT), in packets.
 const DROPOUT: i32 = 3_000;
 
-/// A jump of the timestamp against the clock that is a new stream: ten seconds, in ticks. More
+/// A jump of the timestamp against the clock that is a new stream: ten seconds, in frames. More
 /// than the longest telephone-event, whose packets keep the timestamp of its beginning.
-const SKEW: i32 = 80_000;
+const SKEW_FRAMES: u32 = 500;
 
-fn ticks(span: Duration) -> u32 {
-    // 8 ticks a millisecond; a stream that pauses for six days may wrap.
-    (span.as_nanos() / 125_000) as u32
+/// Ticks in `span`, where `frame` are in 20 ms.
+fn ticks(span: Duration, frame: u32) -> u32 {
+    // A stream that pauses for a day may wrap.
+    (span.as_micros() * u128::from(frame) / FRAME_DURATION.as_micros()) as u32
 }
 
 #[cfg(test)]
@@ -229,7 +251,7 @@ mod tests {
     }
 
     fn outgoing() -> Outgoing {
-        Outgoing::new(7, Sequence(65_530), RtpTime(u32::MAX - 500))
+        Outgoing::new(7, Sequence(65_530), RtpTime(u32::MAX - 500), 8_000)
     }
 
     fn peer(ssrc: u32, sequence: u16, time: u32) -> Header {
@@ -259,10 +281,10 @@ mod tests {
     #[test]
     fn what_a_partner_sends_while_the_legs_are_parted_is_no_loss_to_the_listener() {
         let mut out = outgoing();
-        let before = out.relayed(at(0), peer(1, 50, 0), 8).unwrap();
+        let before = out.relayed(at(0), peer(1, 50, 0), 8, 160).unwrap();
         out.parted();
         // Packet 51 came meanwhile and was nobody's.
-        let after = out.relayed(at(40), peer(1, 52, 320), 8).unwrap();
+        let after = out.relayed(at(40), peer(1, 52, 320), 8, 160).unwrap();
         assert_eq!(after.sequence, before.sequence.plus(1));
         assert!(after.marker);
     }
@@ -276,11 +298,21 @@ mod tests {
         }
         for n in 0..3_u16 {
             let packet = peer(1, 100 + n, 5_000 + 160 * u32::from(n));
-            got.push(seen(out.relayed(at(65 + 20 * u64::from(n)), packet, 8)));
+            got.push(seen(out.relayed(
+                at(65 + 20 * u64::from(n)),
+                packet,
+                8,
+                160,
+            )));
         }
         for n in 0..3_u16 {
             let packet = peer(2, 9_000 + n, 160 * u32::from(n));
-            got.push(seen(out.relayed(at(125 + 20 * u64::from(n)), packet, 8)));
+            got.push(seen(out.relayed(
+                at(125 + 20 * u64::from(n)),
+                packet,
+                8,
+                160,
+            )));
         }
         got.push(seen(Some(out.local(at(180), 8))));
         for (n, got) in got.into_iter().enumerate() {
@@ -300,17 +332,17 @@ mod tests {
     #[test]
     fn a_peers_loss_stays_visible_and_its_late_packet_finds_its_place() {
         let mut out = outgoing();
-        out.relayed(at(0), peer(1, 50, 0), 8);
+        out.relayed(at(0), peer(1, 50, 0), 8, 160);
         assert_eq!(
-            seen(out.relayed(at(40), peer(1, 52, 320), 8)),
+            seen(out.relayed(at(40), peer(1, 52, 320), 8, 160)),
             Some((2, 320, false))
         );
         assert_eq!(
-            seen(out.relayed(at(41), peer(1, 51, 160), 8)),
+            seen(out.relayed(at(41), peer(1, 51, 160), 8, 160)),
             Some((1, 160, false))
         );
         assert_eq!(
-            seen(out.relayed(at(60), peer(1, 53, 480), 8)),
+            seen(out.relayed(at(60), peer(1, 53, 480), 8, 160)),
             Some((3, 480, false))
         );
     }
@@ -319,9 +351,12 @@ mod tests {
     fn duplicates_and_packets_from_before_the_speaker_took_over_are_not_sent() {
         let mut out = outgoing();
         out.local(at(0), 8);
-        assert!(out.relayed(at(20), peer(1, 50, 0), 8).is_some());
-        assert_eq!(out.relayed(at(21), peer(1, 50, 0), 8), None);
-        assert_eq!(out.relayed(at(22), peer(1, 49, u32::MAX - 159), 8), None);
+        assert!(out.relayed(at(20), peer(1, 50, 0), 8, 160).is_some());
+        assert_eq!(out.relayed(at(21), peer(1, 50, 0), 8, 160), None);
+        assert_eq!(
+            out.relayed(at(22), peer(1, 49, u32::MAX - 159), 8, 160),
+            None
+        );
     }
 
     #[test]
@@ -333,9 +368,9 @@ mod tests {
         ];
         for jump in jumps {
             let mut out = outgoing();
-            out.relayed(at(0), peer(1, 50, 0), 8);
+            out.relayed(at(0), peer(1, 50, 0), 8, 160);
             assert_eq!(
-                seen(out.relayed(at(20), jump, 8)),
+                seen(out.relayed(at(20), jump, 8, 160)),
                 Some((1, 160, true)),
                 "{jump:?}"
             );
@@ -345,25 +380,25 @@ mod tests {
     #[test]
     fn a_long_telephone_event_and_the_audio_after_it_keep_their_timestamps() {
         let mut out = outgoing();
-        out.relayed(at(0), peer(1, 0, 0), 8);
+        out.relayed(at(0), peer(1, 0, 0), 8, 160);
         for n in 1..=100_u16 {
-            let event = out.relayed(at(20 * u64::from(n)), peer(1, n, 160), 101);
+            let event = out.relayed(at(20 * u64::from(n)), peer(1, n, 160), 101, 160);
             assert_eq!(
                 event.map(|header| header.time.ahead_of(RtpTime(u32::MAX - 500))),
                 Some(160)
             );
         }
-        let after = out.relayed(at(2_020), peer(1, 101, 160 * 101), 8);
+        let after = out.relayed(at(2_020), peer(1, 101, 160 * 101), 8, 160);
         assert_eq!(seen(after), Some((101, 160 * 101, false)));
     }
 
     #[test]
     fn a_packet_left_out_on_purpose_leaves_no_hole() {
         let mut out = outgoing();
-        out.relayed(at(0), peer(1, 50, 0), 8);
+        out.relayed(at(0), peer(1, 50, 0), 8, 160);
         out.skipped(Sequence(51));
         assert_eq!(
-            seen(out.relayed(at(40), peer(1, 52, 320), 8)),
+            seen(out.relayed(at(40), peer(1, 52, 320), 8, 160)),
             Some((1, 320, false))
         );
     }

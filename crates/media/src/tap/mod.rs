@@ -3,8 +3,13 @@
 //! A tap sits on one port and outlives what the port is bridged to. Left is what the port's peer
 //! says, right is what it hears. The ring's reader is on another thread: when it is slow the newest
 //! frames are dropped and counted, and the index tells the reader how much silence to put there.
+//! A tap has 8 kHz, whatever the rate of what it copies.
 
 use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::SAMPLE_RATE;
+use crate::dsp::Resampler;
+use crate::dsp::resample::PAST_ANY;
 
 /// Samples of one side in a frame: 20 ms at 8 kHz.
 pub const TAP_SAMPLES: usize = 160;
@@ -24,6 +29,8 @@ pub struct TapFrame {
 #[derive(Debug)]
 pub struct Tap {
     ring: Producer<TapFrame>,
+    /// Of what is said, and of what is heard.
+    to_tap: [Resampler<PAST_ANY>; 2],
     next_index: u64,
     dropped: u64,
 }
@@ -35,6 +42,7 @@ impl Tap {
         (
             Box::new(Self {
                 ring,
+                to_tap: [const { Resampler::idle() }; 2],
                 next_index: 0,
                 dropped: 0,
             }),
@@ -52,20 +60,24 @@ impl Tap {
         self.dropped
     }
 
-    /// Offers one frame; `false` when the ring was full and the frame is dropped and counted.
+    /// Offers one frame of 20 ms at `rate`; `false` when the ring was full and the frame is dropped and
+    /// counted.
     ///
     /// *Media thread*: no allocation, no lock, one copy of 640 bytes.
-    pub fn offer(&mut self, left: &[i16; TAP_SAMPLES], right: &[i16; TAP_SAMPLES]) -> bool {
+    pub fn offer(&mut self, rate: u32, left: &[i16], right: &[i16]) -> bool {
         let index = self.next_index;
         self.next_index += 1;
-        let taken = self
-            .ring
-            .push(TapFrame {
-                index,
-                left: *left,
-                right: *right,
-            })
-            .is_ok();
+        let mut frame = TapFrame {
+            index,
+            left: [0; TAP_SAMPLES],
+            right: [0; TAP_SAMPLES],
+        };
+        let sides = [(left, &mut frame.left), (right, &mut frame.right)];
+        for (resampler, (from, to)) in self.to_tap.iter_mut().zip(sides) {
+            resampler.tune(rate, SAMPLE_RATE);
+            resampler.convert(from, to);
+        }
+        let taken = self.ring.push(frame).is_ok();
         if !taken {
             self.dropped += 1;
         }
@@ -81,10 +93,12 @@ mod tests {
     fn a_full_ring_drops_the_newest_frame_and_the_index_shows_the_hole() {
         let (mut tap, mut reader) = Tap::new(2);
         let silence = [0; TAP_SAMPLES];
-        let taken: Vec<bool> = (0..3).map(|_| tap.offer(&silence, &silence)).collect();
+        let taken: Vec<bool> = (0..3)
+            .map(|_| tap.offer(8_000, &silence, &silence))
+            .collect();
         assert_eq!(taken, [true, true, false]);
         while reader.pop().is_ok() {}
-        assert!(tap.offer(&silence, &silence));
+        assert!(tap.offer(8_000, &silence, &silence));
         assert_eq!(reader.pop().map(|frame| frame.index), Ok(3));
         assert_eq!((tap.frames(), tap.dropped()), (4, 1));
     }

@@ -5,6 +5,7 @@ use clock::Now;
 use super::event::PortEvent;
 use super::port::Port;
 use super::{Garbage, PortCommand, Refusal, Worker};
+use crate::SAMPLE_RATE;
 use crate::bridge::{Bridge, BridgeId, Mode};
 use crate::capture::Capture;
 use crate::port::play::Player;
@@ -333,6 +334,11 @@ impl Worker {
             [a, b] if self.may_relay(a as usize, b as usize) => Mode::Relay,
             _ => Mode::Mix,
         };
+        // A relayed bridge is listened to by recordings and detectors alone.
+        let rate = match mode {
+            Mode::Mix => self.shared_rate(held),
+            Mode::Relay => SAMPLE_RATE,
+        };
         let members = held.members().len();
         let tapped = held.members().iter().any(|&member| {
             self.port(member as usize)
@@ -340,6 +346,7 @@ impl Worker {
         });
         if let Some(held) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
             held.mode = mode;
+            held.rate = rate;
         }
         self.settle_keys(bridge);
         for member in 0..members {
@@ -350,6 +357,19 @@ impl Worker {
                 self.listen(at as usize, (mode == Mode::Mix && members > 1) || tapped);
             }
         }
+    }
+
+    /// The highest rate that two members' codecs carry.
+    fn shared_rate(&self, bridge: &Bridge) -> u32 {
+        let (mut highest, mut second) = (SAMPLE_RATE, SAMPLE_RATE);
+        for &member in bridge.members() {
+            let rate = self
+                .port(member as usize)
+                .map_or(SAMPLE_RATE, |port| port.plan.codec.sample_rate());
+            second = second.max(rate.min(highest));
+            highest = highest.max(rate);
+        }
+        second
     }
 
     /// Decides anew whose tones are taken out of a bridge of two.
@@ -389,7 +409,7 @@ impl Worker {
             return;
         };
         let Some(port) = &mut slot.port else { return };
-        let listens = needed || port.tap.is_some() || port.detector.is_some();
+        let listens = needed || port.tap.is_some() || port.ear.is_some();
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);
             slot.concealer = Default::default();

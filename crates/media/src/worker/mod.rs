@@ -36,7 +36,9 @@ pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
 pub use transmit::{Forward, Transmit};
 
-use crate::bridge::Bridge;
+use crate::BUS_FRAME_MAX;
+use crate::bridge::{Bridge, MEMBERS_MAX};
+use crate::dsp::resample;
 use crate::jitter::JitterConfig;
 use crate::port::PortId;
 use event::EventQueue;
@@ -125,6 +127,8 @@ pub struct Worker {
     ticked_at: Now,
     /// Ports with a capture.
     captures: usize,
+    /// What each member of the bridge in hand says.
+    said: Box<[[i16; BUS_FRAME_MAX]]>,
     transmits: TransmitQueue,
     events: EventQueue,
     stats: WorkerStats,
@@ -133,6 +137,7 @@ pub struct Worker {
 impl Worker {
     /// A worker whose first tick is the one after `now`. Takes all the memory it will ever need.
     pub fn new(config: WorkerConfig, now: Now) -> Self {
+        resample::prepare();
         let ports = config.ports_max.clamp(1, u16::MAX.into());
         let count = u32::try_from(ports).unwrap_or(u32::MAX);
         Self {
@@ -147,6 +152,7 @@ impl Worker {
             next_phase: 0,
             ticked_at: now,
             captures: 0,
+            said: vec![[0; BUS_FRAME_MAX]; MEMBERS_MAX].into(),
             // A frame, a report and a second event for each port of a tick, were all in one phase.
             transmits: TransmitQueue::new(2 * ports + 64),
             events: EventQueue::new(config.events_max),

@@ -4,7 +4,8 @@ use clock::{Duration, Now};
 
 use super::WorkerConfig;
 use crate::capture::Capture;
-use crate::dsp::DtmfDetector;
+use crate::dsp::resample::{PAST_ANY, PAST_HALF, PAST_UP};
+use crate::dsp::{DtmfDetector, Resampler};
 use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
 use crate::port::background::Background;
 use crate::port::dial::Dialer;
@@ -16,7 +17,7 @@ use crate::rtp::event::EventReceiver;
 use crate::rtp::stats::{Reception, Transmission};
 use crate::rtp::{RtpTime, Sequence};
 use crate::tap::Tap;
-use crate::{Codec, Frame, SILENCE};
+use crate::{Codec, Digit, SAMPLE_RATE, SILENCE};
 
 /// A place for a port. What a port needs of the heap was taken when the worker was made.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ pub(super) struct Port {
     pub(super) player: Option<Player>,
     pub(super) dialer: Dialer,
     pub(super) keys: EventReceiver,
-    pub(super) detector: Option<DtmfDetector>,
+    /// What looks for keys in what the peer says.
+    pub(super) ear: Option<Ear>,
     pub(super) tap: Option<Box<Tap>>,
     pub(super) capture: Option<Box<Capture>>,
     pub(super) bridge: Option<usize>,
@@ -54,8 +56,14 @@ pub(super) struct Port {
     pub(super) listens: bool,
     /// Whether keys found in its sound go on by other means, and not as sound.
     pub(super) converts: bool,
-    /// What the peer said in this frame.
-    pub(super) said: Frame,
+    /// From the decoder's rate to the bus's.
+    pub(super) to_bus: Resampler<PAST_HALF>,
+    /// From the bus's rate to the encoder's.
+    pub(super) from_bus: Resampler<PAST_ANY>,
+    /// From the rate of clips and of keys' tones to the bus's.
+    pub(super) played: Resampler<PAST_UP>,
+    /// Whether the packet that is being gathered begins a spurt.
+    pub(super) spurt: bool,
     /// How the peer's silence sounds.
     pub(super) background: Background,
     pub(super) reception: Option<Reception>,
@@ -85,17 +93,20 @@ impl Port {
         let spread = Duration::from_millis(u64::from(plan.ssrc % 1_024));
         Self {
             source: Source::new(plan.latch, plan.remote),
-            out: Outgoing::new(plan.ssrc, first.0, first.1),
+            out: Outgoing::new(plan.ssrc, first.0, first.1, plan.codec.clock_rate()),
             player: None,
-            dialer: Dialer::new(plan.codec),
+            dialer: Dialer::new(plan.codec.clock_rate()),
             keys: EventReceiver::new(plan.codec.clock_rate()),
-            detector: plan.inband_dtmf.then(DtmfDetector::new),
+            ear: plan.inband_dtmf.then(Ear::new),
             tap: None,
             capture: None,
             bridge: None,
             listens: false,
             converts: false,
-            said: SILENCE,
+            to_bus: Resampler::idle(),
+            from_bus: Resampler::idle(),
+            played: Resampler::idle(),
+            spurt: false,
             background: Background::new(plan.ssrc),
             reception: None,
             lost_before: 0,
@@ -115,6 +126,14 @@ impl Port {
     pub(super) fn update(&mut self, now: Now, update: &mut PortUpdate) {
         if self.plan.codec != update.codec || !self.plan.coding.is_set_like(&update.coding) {
             std::mem::swap(&mut self.plan.coding, &mut update.coding);
+        }
+        let clock_rate = update.codec.clock_rate();
+        if self.plan.codec.clock_rate() != clock_rate {
+            self.out.set_clock(clock_rate);
+            self.dialer.set_clock(clock_rate);
+            self.keys = EventReceiver::new(clock_rate);
+            self.lost_before += self.reception.as_ref().map_or(0, Reception::lost);
+            self.reception = None;
         }
         if update.receive && !self.plan.receive {
             self.care.heard_at = now;
@@ -138,8 +157,8 @@ impl Port {
 
     /// Looks for tones in what the peer says, or ceases to.
     pub(super) fn detect(&mut self, on: bool) {
-        if on != self.detector.is_some() {
-            self.detector = on.then(DtmfDetector::new);
+        if on != self.ear.is_some() {
+            self.ear = on.then(Ear::new);
         }
     }
 
@@ -150,7 +169,7 @@ impl Port {
 
     /// Whether keys in its sound must be turned into something else for that partner.
     pub(super) fn must_convert_for(&self, partner: &Self) -> bool {
-        self.detector.is_some() && partner.wants_no_tones()
+        self.ear.is_some() && partner.wants_no_tones()
     }
 
     /// Whether nothing but its partner speaks through this port, and both directions are open.
@@ -160,5 +179,41 @@ impl Port {
             && self.plan.remote.is_some()
             && self.player.is_none()
             && self.dialer.is_idle()
+    }
+}
+
+/// Looks for keys in the sound of one peer, which it takes at any rate.
+#[derive(Debug)]
+pub(super) struct Ear {
+    detector: DtmfDetector,
+    narrow: Resampler<PAST_ANY>,
+}
+
+/// What of keys was heard in a frame.
+pub(super) struct KeysHeard {
+    /// Whether one sounds.
+    pub(super) down: bool,
+    /// The one that ended, and how long it was held.
+    pub(super) released: Option<(Digit, Duration)>,
+}
+
+impl Ear {
+    fn new() -> Self {
+        Self {
+            detector: DtmfDetector::new(),
+            narrow: Resampler::idle(),
+        }
+    }
+
+    /// Listens to the next 20 ms, at `rate`.
+    pub(super) fn listen(&mut self, rate: u32, samples: &[i16]) -> KeysHeard {
+        self.narrow.tune(rate, SAMPLE_RATE);
+        let mut frame = SILENCE;
+        self.narrow.convert(samples, &mut frame);
+        let heard = self.detector.listen(&frame);
+        KeysHeard {
+            down: self.detector.is_down(),
+            released: heard.released,
+        }
     }
 }

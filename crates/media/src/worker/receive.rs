@@ -115,7 +115,11 @@ impl Worker {
             partner.out.skipped(taken.header.sequence);
             return None;
         };
-        let header = partner.out.relayed(now, taken.header, payload_type)?;
+        let per_ms = partner.plan.codec.clock_rate() / 1_000;
+        let ticks = u32::from(partner.plan.ptime_ms) * per_ms;
+        let header = partner
+            .out
+            .relayed(now, taken.header, payload_type, ticks)?;
         if !rewrite_header(&header, packet) {
             return None;
         }

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use clock::{Duration, Now};
 
 use super::port::Port;
-use super::tick::Sound;
+use super::tick::{Bus, Sound};
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
 use crate::port::PortStats;
 use crate::rtp::NtpTime;
 use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
 use crate::rtp::stats::{Reception, round_trip};
-use crate::{Frame, SILENCE};
+use crate::{BUS_FRAME_MAX, SILENCE};
 
 impl Worker {
     /// Looks whether anything of a port is due; once a frame.
@@ -132,6 +132,9 @@ impl Port {
         let Some(block) = blocks.about(self.out.ssrc()) else {
             return;
         };
+        let percent = u32::from(block.fraction_lost) * 100 / 256;
+        let encoder = &mut self.plan.coding.encoder;
+        encoder.lost(u8::try_from(percent).unwrap_or(100));
         self.stats.peer_lost = block.lost;
         self.stats.peer_jitter = block.jitter;
         self.stats.round_trip = round_trip(ntp, &block).or(self.stats.round_trip);
@@ -151,25 +154,27 @@ impl Port {
         Some(u32::try_from(silent.as_millis()).unwrap_or(u32::MAX))
     }
 
-    /// Copies this frame to the tap, if there is one.
-    pub(super) fn record(&mut self, heard: &Frame) {
+    /// Copies this frame to the tap, if there is one: what was said on the bus, and `heard` beside it.
+    pub(super) fn record(&mut self, bus: &Bus<'_>, heard: &[i16]) {
         let Some(tap) = &mut self.tap else { return };
-        if !tap.offer(&self.said, heard) {
+        let heard = heard.get(..bus.said.len()).unwrap_or(heard);
+        if !tap.offer(bus.rate, bus.said, heard) {
             self.stats.tap_dropped += 1;
         }
     }
 
-    pub(super) fn record_sound(&mut self, sound: &Sound) {
+    pub(super) fn record_sound(&mut self, bus: &Bus<'_>, sound: &Sound<'_>) {
         match sound {
             _ if self.tap.is_none() => {}
-            Sound::Nothing => self.record(&SILENCE),
-            Sound::Samples(samples) => self.record(samples),
+            Sound::Nothing => self.record(bus, &[0; BUS_FRAME_MAX]),
+            Sound::Samples(samples) => self.record(bus, samples),
+            // Of a port alone, at 8 kHz.
             Sound::Payload(payload) => {
                 let mut samples = SILENCE;
                 if let Some(law) = self.plan.codec.law() {
                     law.decode(payload, &mut samples);
                 }
-                self.record(&samples);
+                self.record(bus, &samples);
             }
         }
     }

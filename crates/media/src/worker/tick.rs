@@ -7,16 +7,17 @@ use std::net::SocketAddr;
 
 use clock::Now;
 
-use super::port::{Port, Slot};
+use super::port::{KeysHeard, Port, Slot};
 use super::receive::held_ms;
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PHASES, Worker, tick_of};
 use crate::bridge::{MEMBERS_MAX, Mode};
+use crate::codec::PAYLOAD_MAX;
 use crate::dsp::mix;
 use crate::jitter::Popped;
 use crate::port::dial::Step;
-use crate::rtp::{HEADER_LEN, Header, write_header};
-use crate::{Digit, FRAME, Frame, SILENCE};
+use crate::rtp::{HEADER_LEN, Header, RtpTime, write_header};
+use crate::{BUS_FRAME_MAX, Digit, FRAME, SAMPLE_RATE, SILENCE};
 
 impl Worker {
     /// Makes every tick that is due at `now`. Then drain [`Worker::poll_transmit`].
@@ -64,14 +65,21 @@ impl Worker {
 
     /// A port that hears nobody but its source.
     fn alone(&mut self, now: Now, frame: u64, at: usize) {
-        self.hear(now, at);
-        self.speak(now, frame, at, None);
+        let mut said = SILENCE;
+        self.hear(now, at, SAMPLE_RATE, &mut said);
+        let bus = Bus {
+            rate: SAMPLE_RATE,
+            said: &said,
+            heard: None,
+        };
+        self.speak(now, frame, at, &bus);
     }
 
     fn together(&mut self, now: Now, frame: u64, bridge: usize, mode: Mode) {
         let Some(held) = self.bridge_at(bridge) else {
             return;
         };
+        let rate = held.rate;
         let listens = |&at: &u32| self.port(at as usize).is_some_and(|port| port.listens);
         if mode == Mode::Relay && !held.members().iter().any(listens) {
             return;
@@ -82,42 +90,55 @@ impl Worker {
             *place = member;
         }
         let members = members.get(..count).unwrap_or_default();
-        let mut sum: mix::Sum = [0; FRAME];
-        for &member in members {
-            self.hear(now, member as usize);
-            if let Some(port) = self.port(member as usize) {
-                mix::add(&mut sum, &port.said);
-            }
+        let samples = (rate as usize / 50).min(BUS_FRAME_MAX);
+        // Lent for this bridge, so that the ports can be worked on beside it.
+        let mut all = std::mem::take(&mut self.said);
+        let mut sum = [0; BUS_FRAME_MAX];
+        let sum = sum.get_mut(..samples).unwrap_or_default();
+        for (&member, said) in members.iter().zip(&mut all) {
+            let said = said.get_mut(..samples).unwrap_or_default();
+            self.hear(now, member as usize, rate, said);
+            mix::add(sum, said);
         }
-        for &member in members {
-            let Some(port) = self.port_mut(member as usize) else {
-                continue;
+        let mut heard = [0; BUS_FRAME_MAX];
+        let heard = heard.get_mut(..samples).unwrap_or_default();
+        for (&member, said) in members.iter().zip(&all) {
+            let said = said.get(..samples).unwrap_or_default();
+            mix::minus_own(heard, sum, said);
+            let bus = Bus {
+                rate,
+                said,
+                heard: Some(heard),
             };
-            let mut heard = SILENCE;
-            mix::minus_own(&mut heard, &sum, &port.said);
             match mode {
-                Mode::Mix => self.speak(now, frame, member as usize, Some(&heard)),
+                Mode::Mix => self.speak(now, frame, member as usize, &bus),
                 // The packets are on their way already: this is the recording's copy.
-                Mode::Relay => port.record(&heard),
+                Mode::Relay => {
+                    if let Some(port) = self.port_mut(member as usize) {
+                        port.record(&bus, heard);
+                    }
+                }
             }
         }
+        self.said = all;
     }
 
-    /// Decodes what a port's peer said in this frame, if anybody needs it.
-    fn hear(&mut self, now: Now, at: usize) {
-        let pressed = self.slots.get_mut(at).and_then(|slot| slot.hear(now));
+    /// Decodes what a port's peer said in this frame, at `rate`, if anybody needs it.
+    fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
+        let slot = self.slots.get_mut(at);
+        let pressed = slot.and_then(|slot| slot.hear(now, rate, said));
         if let Some((digit, duration_ms)) = pressed {
             self.pressed(at, digit, DtmfVia::InBand, duration_ms);
         }
     }
 
     /// Sends a port's peer its frame: a digit, or the mix, the playback, or both.
-    fn speak(&mut self, now: Now, frame: u64, at: usize, heard: Option<&Frame>) {
+    fn speak(&mut self, now: Now, frame: u64, at: usize, bus: &Bus<'_>) {
         let Some(port) = self.slots.get_mut(at).and_then(|slot| slot.port.as_mut()) else {
             return;
         };
         let dialing = !port.dialer.is_idle();
-        port.speak(now, frame, heard, &mut self.transmits);
+        port.speak(now, frame, bus, &mut self.transmits);
         let ended = self.events.has_room()
             && port
                 .player
@@ -132,94 +153,239 @@ impl Worker {
     }
 }
 
+/// One frame on a bridge, or of a port alone.
+pub(super) struct Bus<'a> {
+    /// Samples per second of the slices.
+    pub(super) rate: u32,
+    /// What the port's peer said.
+    pub(super) said: &'a [i16],
+    /// What all others said.
+    pub(super) heard: Option<&'a [i16]>,
+}
+
 impl Slot {
-    /// Fills `said`; the key and its duration in ms when a tone in it ended.
-    fn hear(&mut self, now: Now) -> Option<(Digit, u16)> {
+    /// Fills `said`, a frame at `rate`; the key and its duration in ms when a tone in it ended.
+    fn hear(&mut self, now: Now, rate: u32, said: &mut [i16]) -> Option<(Digit, u16)> {
+        let Self { jitter, port, .. } = self;
+        let port = port.as_mut()?;
+        said.fill(0);
+        if !port.listens {
+            return None;
+        }
+        let decoder = &mut port.plan.coding.decoder;
+        let before = decoder.rate();
+        decoder.tune(rate);
+        if decoder.rate() != before {
+            jitter.reset(port.plan.codec);
+        }
+        let native_rate = decoder.rate();
+        let heard = if native_rate == rate {
+            self.play_out(now, rate, said)
+        } else {
+            let mut native = [0; BUS_FRAME_MAX];
+            let native = native.get_mut(..native_rate as usize / 50)?;
+            let heard = self.play_out(now, native_rate, native);
+            let port = self.port.as_mut()?;
+            port.to_bus.tune(native_rate, rate);
+            port.to_bus.convert(native, said);
+            heard
+        };
+        let heard = heard?;
+        if heard.down || heard.released.is_some() {
+            let converts = self.port.as_ref().is_some_and(|port| port.converts);
+            if converts {
+                said.fill(0);
+            }
+        }
+        heard.released.map(held_ms)
+    }
+
+    /// The frame that is due, at the decoder's rate, and what its keys are.
+    fn play_out(&mut self, now: Now, rate: u32, out: &mut [i16]) -> Option<KeysHeard> {
         let Self {
             jitter,
             concealer,
             port,
         } = self;
         let port = port.as_mut()?;
-        if !port.listens {
-            port.said = SILENCE;
-            return None;
-        }
         match jitter.pop(now) {
             Popped::Frame { payload, spliced } => {
-                port.said = SILENCE;
-                port.plan.coding.decoder.decode(payload, &mut port.said);
-                concealer.real(&mut port.said, spliced);
+                port.plan.coding.decoder.decode(payload, out);
+                if let Ok(frame) = (&mut *out).try_into() {
+                    concealer.real(frame, spliced);
+                }
                 port.background.heard();
             }
             Popped::Conceal => {
                 port.stats.concealed += 1;
-                concealer.invent(&mut port.said);
+                if let Ok(frame) = (&mut *out).try_into() {
+                    concealer.invent(frame);
+                }
             }
             Popped::Silence | Popped::Hold => {
-                concealer.silence(&mut port.said);
-                port.background.add_to(&mut port.said);
+                if let Ok(frame) = (&mut *out).try_into() {
+                    concealer.silence(frame);
+                }
+                port.background.add_to(out);
             }
         }
-        let detector = port.detector.as_mut()?;
-        let heard = detector.listen(&port.said);
-        if port.converts && (detector.is_down() || heard.released.is_some()) {
-            port.said = SILENCE;
-        }
-        heard.released.map(held_ms)
+        Some(port.ear.as_mut()?.listen(rate, out))
     }
 }
 
 /// A port's sound of one frame.
-pub(super) enum Sound {
+pub(super) enum Sound<'a> {
     Nothing,
-    /// Encoded already.
+    /// Encoded already, by the law of the port's codec.
     Payload([u8; FRAME]),
-    Samples(Frame),
+    /// At the rate of the bus.
+    Samples(&'a [i16]),
 }
 
 impl Port {
-    fn speak(&mut self, now: Now, frame: u64, heard: Option<&Frame>, out: &mut TransmitQueue) {
-        let usual = self.sound(frame, heard);
+    fn speak(&mut self, now: Now, frame: u64, bus: &Bus<'_>, out: &mut TransmitQueue) {
+        let mut mixed;
+        let usual = if self.player.is_none() {
+            bus.heard.map_or(Sound::Nothing, Sound::Samples)
+        } else {
+            mixed = [0; BUS_FRAME_MAX];
+            self.playing(frame, bus, &mut mixed)
+        };
         let to = self.source.rtp().filter(|_| self.plan.send);
         let silent = matches!(usual, Sound::Nothing) && self.dialer.is_idle();
         let (Some(to), false) = (to, silent) else {
-            self.out.quiet();
-            self.record_sound(&usual);
+            self.quiet();
+            self.record_sound(bus, &usual);
             return;
         };
         let (time, marker) = self.out.advance(now);
         let as_events = self.plan.dtmf_payload_type;
+        let mut tone;
         let sound = match (self.dialer.step(time, as_events.is_some()), as_events) {
             (Step::Event(event), Some(payload_type)) => {
+                self.plan.coding.waiting.clear();
                 let header = self.out.header(payload_type, event.time, event.marker);
                 self.send(now, to, &header, &event.payload, out);
-                self.record(&SILENCE);
+                self.record(bus, &[0; BUS_FRAME_MAX]);
                 return;
             }
-            (Step::Sound(samples), _) => Sound::Samples(samples),
+            (Step::Sound(samples), _) => {
+                tone = [0; BUS_FRAME_MAX];
+                self.played.tune(SAMPLE_RATE, bus.rate);
+                let count = self.played.convert(&samples, &mut tone);
+                Sound::Samples(tone.get(..count).unwrap_or_default())
+            }
             // An event whose payload type a re-offer took away in its middle is not told further.
             (Step::Event(_), None) | (Step::Usual, _) => usual,
         };
-        self.record_sound(&sound);
-        let (payload, len) = self.payload(&sound);
-        if let Some(payload) = payload.get(..len).filter(|payload| !payload.is_empty()) {
-            let header = self.out.header(self.plan.payload_type, time, marker);
-            self.send(now, to, &header, payload, out);
+        self.record_sound(bus, &sound);
+        match sound {
+            Sound::Nothing => {}
+            Sound::Payload(payload) => {
+                let header = self.out.header(self.plan.payload_type, time, marker);
+                self.send(now, to, &header, &payload, out);
+            }
+            Sound::Samples(samples) => {
+                let start = Start {
+                    now,
+                    to,
+                    time,
+                    marker,
+                };
+                self.send_samples(start, bus.rate, samples, out);
+            }
         }
     }
 
-    /// A frame's payload and its length. Encoded for each listener alone: G.711 takes some 35 ns, as
-    /// long as to find out who hears the same; a codec that takes more will want it shared.
-    fn payload(&mut self, sound: &Sound) -> ([u8; FRAME], usize) {
-        let mut payload = [0; FRAME];
-        match sound {
-            Sound::Nothing => (payload, 0),
-            Sound::Payload(encoded) => (*encoded, FRAME),
-            Sound::Samples(samples) => {
-                let len = self.plan.coding.encoder.encode(samples, &mut payload);
-                (payload, len)
+    /// Nothing is sent in this frame, and what waited for the rest of its packet is not either.
+    fn quiet(&mut self) {
+        self.out.quiet();
+        self.plan.coding.waiting.clear();
+    }
+
+    /// Encodes a frame and sends the packets that it completes. Encoded for each listener alone.
+    fn send_samples(&mut self, start: Start, rate: u32, samples: &[i16], out: &mut TransmitQueue) {
+        let encoder = &mut self.plan.coding.encoder;
+        if encoder.rate() != rate {
+            let before = encoder.rate();
+            encoder.tune(rate);
+            if encoder.rate() != before {
+                self.plan.coding.waiting.clear();
             }
+        }
+        let native_rate = self.plan.coding.encoder.rate();
+        let mut native;
+        let samples = if native_rate == rate {
+            samples
+        } else {
+            native = [0; BUS_FRAME_MAX];
+            self.from_bus.tune(rate, native_rate);
+            let count = self.from_bus.convert(samples, &mut native);
+            native.get(..count).unwrap_or_default()
+        };
+        match self.plan.coding.waiting.packet_ms {
+            20 => self.send_packet(start, samples, out),
+            0..20 => {
+                let (first, second) = samples.split_at(samples.len() / 2);
+                self.send_packet(start, first, out);
+                let time = start.time.plus(self.plan.codec.frame_ticks() / 2);
+                let marker = false;
+                self.send_packet(
+                    Start {
+                        time,
+                        marker,
+                        ..start
+                    },
+                    second,
+                    out,
+                );
+            }
+            packet_ms => self.send_joined(start, samples, packet_ms, out),
+        }
+    }
+
+    /// Adds a frame to those that wait, and sends the packets of more than a frame that are complete.
+    fn send_joined(&mut self, start: Start, native: &[i16], ms: u16, out: &mut TransmitQueue) {
+        let per_ms = (native.len() / 20).max(1);
+        let ticks_per_ms = self.plan.codec.clock_rate() / 1_000;
+        let waiting = &mut self.plan.coding.waiting;
+        // A frame has 20 ms, so what waits is told by its samples.
+        let waited_ms = (waiting.held() / per_ms) as u32;
+        if waited_ms == 0 {
+            self.spurt = start.marker;
+        }
+        waiting.push(native);
+        let mut time = RtpTime(start.time.0.wrapping_sub(waited_ms * ticks_per_ms));
+        let samples = usize::from(ms) * per_ms;
+        let mut packet = [0; 3 * BUS_FRAME_MAX];
+        while let Some(whole) = self.plan.coding.waiting.packet(samples) {
+            let Some(packet) = packet.get_mut(..samples) else {
+                return;
+            };
+            packet.copy_from_slice(whole);
+            self.plan.coding.waiting.taken(samples);
+            let marker = std::mem::take(&mut self.spurt);
+            self.send_packet(
+                Start {
+                    time,
+                    marker,
+                    ..start
+                },
+                packet,
+                out,
+            );
+            time = time.plus(u32::from(ms) * ticks_per_ms);
+        }
+    }
+
+    fn send_packet(&mut self, start: Start, samples: &[i16], out: &mut TransmitQueue) {
+        let mut payload = [0; PAYLOAD_MAX];
+        let len = self.plan.coding.encoder.encode(samples, &mut payload);
+        if let Some(payload) = payload.get(..len).filter(|payload| !payload.is_empty()) {
+            let header = self
+                .out
+                .header(self.plan.payload_type, start.time, start.marker);
+            self.send(start.now, start.to, &header, payload, out);
         }
     }
 
@@ -241,24 +407,39 @@ impl Port {
         }
     }
 
-    /// The playback, the others, or both; a playback moves on whether it is sent or not.
-    fn sound(&mut self, frame: u64, heard: Option<&Frame>) -> Sound {
-        match (&mut self.player, heard) {
-            (None, None) => Sound::Nothing,
-            (None, Some(heard)) => Sound::Samples(*heard),
-            (Some(player), heard) => match (self.plan.codec.law(), heard) {
-                (Some(law), None) => {
-                    let mut payload = [0; FRAME];
-                    player.encoded(law, frame, &mut payload);
-                    Sound::Payload(payload)
-                }
-                _ => {
-                    let mut samples = SILENCE;
-                    player.linear(frame, &mut samples);
-                    mix::add_to(&mut samples, heard.unwrap_or(&SILENCE));
-                    Sound::Samples(samples)
-                }
-            },
+    /// The playback, with the others if there are any; it moves on whether it is sent or not. A port
+    /// alone hears it as it is kept, encoded, where its codec and packet time allow.
+    fn playing<'a>(
+        &mut self,
+        frame: u64,
+        bus: &Bus<'a>,
+        mixed: &'a mut [i16; BUS_FRAME_MAX],
+    ) -> Sound<'a> {
+        let Some(player) = &mut self.player else {
+            return Sound::Nothing;
+        };
+        let whole = self.plan.coding.waiting.packet_ms == 20;
+        let law = self.plan.codec.law().filter(|_| whole);
+        if let (Some(law), None) = (law, bus.heard) {
+            let mut payload = [0; FRAME];
+            player.encoded(law, frame, &mut payload);
+            return Sound::Payload(payload);
         }
+        let mut samples = SILENCE;
+        player.linear(frame, &mut samples);
+        self.played.tune(SAMPLE_RATE, bus.rate);
+        let count = self.played.convert(&samples, mixed);
+        let mixed = mixed.get_mut(..count).unwrap_or_default();
+        mix::add_to(mixed, bus.heard.unwrap_or_default());
+        Sound::Samples(mixed)
     }
+}
+
+/// When a frame is sent, where to, and how its packet begins.
+#[derive(Clone, Copy)]
+struct Start {
+    now: Now,
+    to: SocketAddr,
+    time: RtpTime,
+    marker: bool,
 }

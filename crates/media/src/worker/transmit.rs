@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::codec::PAYLOAD_MAX;
 use crate::port::{Lane, PortId};
+use crate::rtp::HEADER_LEN;
 
 /// A packet to send, whose `len` bytes are in the buffer given to
 /// [`Worker::poll_transmit`](super::Worker::poll_transmit).
@@ -30,8 +32,8 @@ pub struct Forward {
     pub len: usize,
 }
 
-/// The largest packet a tick makes: 20 ms of 16-bit samples at 8 kHz would fit, reports too.
-pub(crate) const PACKET_MAX: usize = 384;
+/// The largest packet a tick makes: the longest payload with its header; reports are shorter.
+pub(crate) const PACKET_MAX: usize = HEADER_LEN + PAYLOAD_MAX;
 
 /// Overflow: when nobody polls, the newest packet is dropped and counted.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Sound through the worker: who hears whom, when, and as one steady stream.
 
+mod codecs;
 mod moves;
 mod peers;
 mod sound;
