@@ -13,6 +13,7 @@ use media::dsp::resample::PAST_ANY;
 use media::dsp::{DtmfDetector, DtmfTone, Resampler, Tone, ToneMeter, mix, resample};
 use media::jitter::{Concealer, JitterBuffer, JitterConfig, Popped};
 use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
+use media::srtp::{MasterKey, OVERHEAD_MAX, Protector, Suite, Unprotector};
 use media::{BUS_FRAME_MAX, Codec, Digit, FRAME, SILENCE};
 
 fn header(i: u32) -> Header {
@@ -93,6 +94,45 @@ fn harmonics(rate: u32, frames: usize) -> Vec<Vec<i16>> {
     samples.chunks(len).map(<[i16]>::to_vec).collect()
 }
 
+/// What SRTP adds to a packet of 20 ms of G.711, each way; keyed once.
+fn srtp(c: &mut Criterion) {
+    for suite in Suite::ALL {
+        let bytes = [7; 46];
+        let key = bytes.get(..suite.key_len() + suite.salt_len());
+        let key = key.and_then(|bytes| MasterKey::new(suite, bytes));
+        let keyed =
+            key.and_then(|key| Some((Protector::new(key.clone())?, Unprotector::new(key)?)));
+        let Some((mut protector, mut unprotector)) = keyed else {
+            continue;
+        };
+        let (mut i, mut packet) = (0, [0; HEADER_LEN + FRAME + OVERHEAD_MAX]);
+        let mut protect = |packet: &mut [u8]| {
+            i += 1;
+            let _ = write_header(&header(i), packet);
+            protector.rtp(packet, HEADER_LEN + FRAME)
+        };
+        c.bench_function(&format!("srtp/protect/{suite:?}"), |b| {
+            b.iter(|| protect(black_box(&mut packet)))
+        });
+        c.bench_function(&format!("srtp/protect+open/{suite:?}"), |b| {
+            b.iter(|| {
+                let len = protect(black_box(&mut packet)).unwrap_or_default();
+                unprotector.rtp(packet.get_mut(..len)?).ok()
+            })
+        });
+        c.bench_function(&format!("srtp/refuse/{suite:?}"), |b| {
+            let len = protect(&mut packet).unwrap_or_default();
+            packet[40] ^= 1;
+            b.iter(|| unprotector.rtp(black_box(&mut packet).get_mut(..len)?).ok())
+        });
+    }
+    if let Some(key) = MasterKey::new(Suite::AesCm128HmacSha1_80, &[7; 30]) {
+        c.bench_function("srtp/key", |b| {
+            b.iter(|| Protector::new(black_box(key.clone())))
+        });
+    }
+}
+
 fn playout(c: &mut Criterion) {
     let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
     let (mut now, mut i) = (Now::from_nanos(1_000_000_000), 0);
@@ -154,4 +194,7 @@ fn signals(c: &mut Criterion) {
 }
 
 criterion_group!(benches, packets, codecs, playout, signals);
+}
+
+criterion_group!(benches, packets, srtp, playout, signals);
 criterion_main!(benches);

@@ -8,6 +8,7 @@ use crate::rtp::event::{EventPayload, EventReceiver};
 use crate::rtp::rtcp::{Compound, RtcpPacket};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, RtpTime, Sequence, rewrite_header};
+use crate::srtp::{MasterKey, OVERHEAD_MAX, Protector, SrtpError, Suite, Unprotector};
 use crate::{Codec, FRAME};
 
 /// Reads `bytes` as an RTP packet; rewriting its header keeps its payload.
@@ -55,6 +56,44 @@ pub fn rtcp(bytes: &[u8]) {
         assert!(count <= 31);
     }
     assert!((1..=bytes.len() / 4).contains(&total));
+}
+
+/// Gives `bytes` to a receiver of SRTP and to a sender: what nobody protected is refused and left as it
+/// was, what was protected opens to itself, and once.
+pub fn srtp(bytes: &[u8]) {
+    let (which, bytes) = bytes.split_first().unwrap_or((&0, bytes));
+    for suite in Suite::ALL {
+        let master = [*which; 46];
+        let master = master.get(..suite.key_len() + suite.salt_len());
+        let master = master.and_then(|bytes| MasterKey::new(suite, bytes));
+        let keyed =
+            master.and_then(|it| Some((Protector::new(it.clone())?, Unprotector::new(it)?)));
+        let Some((mut sender, mut receiver)) = keyed else {
+            continue;
+        };
+        let mut copy = bytes.to_vec();
+        assert!(receiver.rtp(&mut copy).is_err() && receiver.rtcp(&mut copy).is_err());
+        assert_eq!(copy, bytes, "what is refused is left as it was");
+        for rtcp in [false, true] {
+            let mut buffer = bytes.to_vec();
+            buffer.resize(bytes.len() + OVERHEAD_MAX, 0);
+            let sent = match rtcp {
+                false => sender.rtp(&mut buffer, bytes.len()),
+                true => sender.rtcp(&mut buffer, bytes.len()),
+            };
+            let Some(packet) = sent.ok().and_then(|len| buffer.get_mut(..len)) else {
+                continue;
+            };
+            let mut again = packet.to_vec();
+            let mut open = |packet: &mut [u8]| match rtcp {
+                false => receiver.rtp(packet),
+                true => receiver.rtcp(packet),
+            };
+            assert_eq!(open(packet), Ok(bytes.len()));
+            assert_eq!(packet.get(..bytes.len()), Some(bytes));
+            assert_eq!(open(&mut again), Err(SrtpError::Replayed));
+        }
+    }
 }
 
 /// Drives a playout buffer and statistics by `bytes`, eight to an operation: packets at hostile
@@ -111,7 +150,7 @@ pub fn jitter_ops(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{jitter_ops, rtcp, rtp};
+    use super::{jitter_ops, rtcp, rtp, srtp};
 
     /// A small generator, so that a failure names its seed.
     fn random(seed: u64) -> impl FnMut() -> u8 {
@@ -149,6 +188,7 @@ mod tests {
         let len = crate::rtp::rtcp::append_goodbye(&mut compound, len.unwrap(), 1).unwrap();
         for seed in 0..20_000 {
             rtp(&mutate(&packet, seed));
+            srtp(&mutate(&packet, seed));
             rtcp(&mutate(&compound[..len], seed));
         }
     }

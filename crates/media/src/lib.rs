@@ -10,6 +10,7 @@
 //! ```
 //!
 //! * [`rtp`]: packets, RTCP, reception statistics, telephone-events
+//! * [`srtp`]: packets protected and opened in place
 //! * [`codec`]: payload to samples and back; comfort noise
 //! * [`jitter`]: the playout buffer and loss concealment
 //! * [`dsp`]: tones, DTMF, resampling, mixing, levels
@@ -33,6 +34,7 @@ pub mod jitter;
 pub mod port;
 pub mod rtp;
 pub mod source;
+pub mod srtp;
 pub mod tap;
 pub mod worker;
 
