@@ -13,9 +13,10 @@ use std::sync::Arc;
 use clock::Now;
 use media::bridge::BridgeId;
 use media::capture::{Capture, RawPacket};
-use media::port::{PlayId, Playback, PortId, PortPlan, Remote};
+use media::port::{Keys, PlayId, Playback, PortId, PortPlan, Remote, Security};
 use media::rtp::{Header, RtpTime, Sequence, write_header};
 use media::source::Clip;
+use media::srtp::{MasterKey, OVERHEAD_MAX, Protector, Suite};
 use media::tap::Tap;
 use media::worker::{Lane, PortCommand, PortEvent, TICK, Worker, WorkerConfig};
 use media::{Codec, Digit};
@@ -85,7 +86,21 @@ fn plan(port: u32) -> Box<PortPlan> {
     // A tone stays a tone where neither side takes events: then the relay goes on.
     let events = !plan.inband_dtmf && !(port ^ 1).is_multiple_of(97);
     plan.dtmf_payload_type = events.then_some(101);
+    if let Some(suite) = suite(port) {
+        plan.security = Security::Srtp(Keys::new(key(suite, 1), key(suite, 2)).unwrap());
+    }
     Box::new(plan)
+}
+
+/// Every third port is secured, in all suites; some of them with a plain partner.
+fn suite(port: u32) -> Option<Suite> {
+    let suites = port.is_multiple_of(3).then_some(Suite::ALL)?;
+    suites.get(port as usize / 3 % 4).copied()
+}
+
+fn key(suite: Suite, seed: u8) -> MasterKey {
+    let bytes = [seed; 46];
+    MasterKey::new(suite, &bytes[..suite.key_len() + suite.salt_len()]).unwrap()
 }
 
 fn clips() -> Vec<Arc<Clip>> {
@@ -146,9 +161,16 @@ fn full_worker(now: Now) -> (Worker, Readers) {
 }
 
 /// What every peer sends in frame `n`: sound, and now and then a key.
-fn feed(worker: &mut Worker, now: Now, n: u32, forwarded: &mut u64) {
-    let mut packet = [0x2A; 172];
-    for port in 0..PORTS {
+fn feed(
+    worker: &mut Worker,
+    peers: &mut [Option<Protector>],
+    now: Now,
+    n: u32,
+    forwarded: &mut u64,
+) {
+    let mut packet = [0x2A; 172 + OVERHEAD_MAX];
+    for (port, peer) in (0..).zip(peers) {
+        packet.fill(0x2A);
         let key = port % 10 == 0 && n % 100 < 5;
         let header = Header {
             marker: false,
@@ -168,12 +190,17 @@ fn feed(worker: &mut Worker, now: Now, n: u32, forwarded: &mut u64) {
         } else {
             172
         };
+        let len = match peer {
+            Some(peer) => peer.rtp(&mut packet, len).unwrap(),
+            None => len,
+        };
         let forward = worker.receive(
             now,
             PortId(port),
             Lane::Rtp,
             address(port),
-            &mut packet[..len],
+            &mut packet,
+            len,
         );
         *forwarded += u64::from(forward.is_some());
     }
@@ -206,6 +233,8 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
             digits,
             duration_ms: 100,
         });
+        let keys = Keys::new(key(Suite::AeadAes256Gcm, 3), key(Suite::AeadAes256Gcm, 4)).unwrap();
+        commands.push(PortCommand::Key { port, keys });
         commands.push(PortCommand::DetectTones { port, on: true });
         commands.push(PortCommand::Close { port });
     }
@@ -213,10 +242,12 @@ fn a_worker_with_a_thousand_relayed_ports_asks_nothing_of_the_heap() {
     let mut events: Vec<PortEvent> = Vec::with_capacity(200_000);
     let (mut sent, mut forwarded, mut out) = (0_u64, 0_u64, [0; 1500]);
     let mut captured = [0_u64; 2];
+    let keyed = |port| suite(port).and_then(|suite| Protector::new(key(suite, 2)));
+    let mut peers: Vec<Option<Protector>> = (0..PORTS).map(keyed).collect();
 
     ASKED.set(Some(0));
     for n in 0..500_u32 {
-        feed(&mut worker, now, n, &mut forwarded);
+        feed(&mut worker, &mut peers, now, n, &mut forwarded);
         for _ in 0..4 {
             now += TICK;
             if n % 2 == 0

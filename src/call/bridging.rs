@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use media::port::{PortId, PortPlan, PortUpdate, Remote};
+use media::port::{PortId, PortPlan, PortUpdate, Remote, Security};
 use media::worker::PortCommand;
 use sip::sdp::Agreed;
 
@@ -160,6 +160,7 @@ pub fn port_plan(
         send: update.send,
         receive: update.receive,
         rtcp_mux: update.rtcp_mux,
+        security: update.security,
         ptime_ms: update.ptime_ms,
         ..PortPlan::new(port, local, update.codec, random)
     }
@@ -180,6 +181,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             send: true,
             receive: true,
             rtcp_mux: false,
+            security: Security::Plain,
             ptime_ms: 20,
         };
     };
@@ -198,6 +200,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
         send: agreed.send,
         receive: agreed.receive,
         rtcp_mux: agreed.rtcp_mux,
+        security: Security::Plain,
         ptime_ms: agreed.ptime_ms,
     }
 }

@@ -199,10 +199,8 @@ impl MediaThread {
             return;
         };
         self.stats.received += 1;
-        let Some(packet) = self.packet.get_mut(..len) else {
-            return;
-        };
-        let Some(forward) = self.worker.receive(now, sockets.port, lane, from, packet) else {
+        let (port, buffer) = (sockets.port, &mut self.packet[..]);
+        let Some(forward) = self.worker.receive(now, port, lane, from, buffer, len) else {
             return;
         };
         let Some(partner) = self

@@ -82,7 +82,7 @@ impl Sound {
             self.next = Some(now + FRAME);
             for (at, ear) in &mut self.ears {
                 if let Some(to) = ear.to {
-                    studio.deliver(*at, to, &mut ear.speak());
+                    studio.deliver(*at, to, &ear.speak());
                 }
             }
         }

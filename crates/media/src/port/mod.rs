@@ -16,10 +16,12 @@ mod lane;
 pub(crate) mod latch;
 pub(crate) mod out;
 pub(crate) mod play;
+mod security;
 
 pub use lane::Lane;
 pub use latch::Latch;
 pub use play::{PlayId, Playback};
+pub use security::{Keys, Security};
 
 /// Names a port; chosen by control, unique per worker while the port is open.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -72,6 +74,8 @@ pub struct PortPlan {
     pub receive: bool,
     /// Whether RTCP shares the RTP socket (RFC 5761).
     pub rtcp_mux: bool,
+    /// How packets are guarded on the wire.
+    pub security: Security,
     /// Who may speak to this port.
     pub latch: Latch,
     /// Whether tones in the audio are looked for.
@@ -105,11 +109,14 @@ impl PortPlan {
             send: true,
             receive: true,
             rtcp_mux: false,
+            security: Security::Plain,
             latch: Latch::SdpAddressThenLock,
             inband_dtmf: false,
             ssrc: u32::from_be_bytes([a, b, c, d]),
             ptime_ms: 20,
-            first_sequence: u16::from_be_bytes([e, f]),
+            // In the lower half: whoever misses the first packets still guesses the right rollover
+            // counter (RFC 3711 §3.3.1).
+            first_sequence: u16::from_be_bytes([e, f]) & 0x7FFF,
             // Mixed so that the timestamp is not the sequence number's neighbour.
             first_timestamp: u32::from_be_bytes([g, h, e ^ a, f ^ d]),
         }
@@ -144,6 +151,8 @@ pub struct PortUpdate {
     pub receive: bool,
     /// Whether RTCP shares the RTP socket.
     pub rtcp_mux: bool,
+    /// How packets are guarded on the wire: a key that stays keeps its counters.
+    pub security: Security,
     /// The packet time agreed, in ms.
     pub ptime_ms: u16,
 }
@@ -168,6 +177,12 @@ pub struct PortStats {
     pub foreign: u32,
     /// Packets that are no RTP or RTCP.
     pub malformed: u32,
+    /// Packets of a secured port whose tag is wrong: forged, of another key, or in clear.
+    pub unauthentic: u32,
+    /// Authentic packets that came before, or too late to know.
+    pub replayed: u32,
+    /// Packets that could not be protected and were not sent: of an index used before, or without a key.
+    pub unsent: u32,
     /// Packets of a payload type nobody agreed to.
     pub unknown_payload: u32,
     /// Packets that came while we do not receive.

@@ -49,9 +49,6 @@ impl Worker {
         if let Some(slot) = self.slots.get_mut(at) {
             std::mem::swap(slot, &mut carriage.0);
         }
-        if carriage.has_capture() {
-            self.captures = self.captures.saturating_sub(1);
-        }
         self.events.must(PortEvent::Departed { port: id, carriage });
         Ok(())
     }
@@ -75,7 +72,6 @@ impl Worker {
             }
         };
         self.index.insert(id.0, at);
-        self.captures += usize::from(carriage.has_capture());
         self.stand(at);
         if let Some(slot) = self.slots.get_mut(at) {
             std::mem::swap(slot, &mut carriage.0);
@@ -105,12 +101,5 @@ impl Worker {
         if let Some(place) = self.phases.get_mut(at) {
             *place = None;
         }
-    }
-}
-
-impl Carriage {
-    fn has_capture(&self) -> bool {
-        let port = self.0.port.as_ref();
-        port.is_some_and(|port| port.capture.is_some())
     }
 }

@@ -4,7 +4,7 @@ use super::Carriage;
 use crate::Digit;
 use crate::bridge::BridgeId;
 use crate::capture::Capture;
-use crate::port::{PlayId, Playback, PortId, PortPlan, PortUpdate};
+use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate};
 use crate::tap::Tap;
 
 /// What control may ask of a media worker: ids and owned data, big things boxed. Sent on a ring
@@ -69,6 +69,13 @@ pub enum PortCommand {
         /// Where they go.
         capture: Box<Capture>,
     },
+    /// Gives a port that awaits them its keys, or new ones (a handshake on the media path).
+    Key {
+        /// Whose.
+        port: PortId,
+        /// What the handshake made.
+        keys: Box<Keys>,
+    },
     /// Looks for DTMF tones in what a port's peer says, or ceases to.
     DetectTones {
         /// Whose sound is searched.
@@ -114,6 +121,7 @@ impl PortCommand {
             | Self::Tap { port, .. }
             | Self::Untap { port }
             | Self::Capture { port, .. }
+            | Self::Key { port, .. }
             | Self::DetectTones { port, .. }
             | Self::Depart { port, .. }
             | Self::Arrive { port, .. }

@@ -9,7 +9,7 @@ use crate::SAMPLE_RATE;
 use crate::bridge::{Bridge, BridgeId, Mode};
 use crate::capture::Capture;
 use crate::port::play::Player;
-use crate::port::{PlayId, Playback, PortId, PortPlan, PortUpdate};
+use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate, Security};
 use crate::tap::Tap;
 
 impl Worker {
@@ -37,6 +37,7 @@ impl Worker {
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
+            PortCommand::Key { port, keys } => self.key(port, keys),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
             PortCommand::Depart { port, carriage } => self.depart(port, carriage),
             PortCommand::Arrive { port, carriage } => self.arrive(port, carriage),
@@ -253,11 +254,29 @@ impl Worker {
             }
         };
         let place = self.port_mut(at).map(|port| &mut port.capture);
-        match place.and_then(|place| place.replace(capture)) {
-            Some(before) => self.discard(Garbage::Capture(before)),
-            None => self.captures += 1,
+        if let Some(before) = place.and_then(|place| place.replace(capture)) {
+            self.discard(Garbage::Capture(before));
         }
         Ok(())
+    }
+
+    /// A port that awaits keys gets them; one that has keys follows.
+    fn key(&mut self, port: PortId, keys: Box<Keys>) -> Result<(), Refusal> {
+        let at = self.index.get(port.0);
+        let port = at.and_then(|at| self.port_mut(at));
+        let mut keys = Security::Srtp(keys);
+        let done = match port {
+            None => Err(Refusal::NoSuchPort),
+            Some(port) if port.plan.security.is_plain() => Err(Refusal::NoKeysAwaited),
+            Some(port) => {
+                port.plan.security.follow(&mut keys);
+                Ok(())
+            }
+        };
+        if let Security::Srtp(keys) = keys {
+            self.discard(Garbage::Keys(keys));
+        }
+        done
     }
 
     fn detect(&mut self, port: PortId, on: bool) -> Result<(), Refusal> {
@@ -289,7 +308,6 @@ impl Worker {
             self.discard(Garbage::Tap(tap));
         }
         if let Some(capture) = capture {
-            self.captures = self.captures.saturating_sub(1);
             self.discard(Garbage::Capture(capture));
         }
         self.discard(Garbage::Plan(plan));

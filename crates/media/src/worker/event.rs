@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Carriage;
 use crate::Digit;
 use crate::capture::Capture;
-use crate::port::{PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
+use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
 use crate::tap::Tap;
 
 /// How a digit came.
@@ -33,6 +33,8 @@ pub enum Garbage {
     Capture(Box<Capture>),
     /// Of [`PortCommand::Arrive`](super::PortCommand::Arrive), empty; or of what was refused, as it came.
     Carriage(Box<Carriage>),
+    /// Of [`PortCommand::Key`](super::PortCommand::Key), or those it replaced.
+    Keys(Box<Keys>),
     /// Of [`PortCommand::SendDigits`](super::PortCommand::SendDigits).
     Digits(Box<[Digit]>),
 }
@@ -61,6 +63,9 @@ pub enum Refusal {
     /// More digit strings are waiting to be sent than a port keeps.
     #[error("too many digit strings are waiting to be sent")]
     DigitsFull,
+    /// Keys for a port whose packets are in clear.
+    #[error("the port awaits no keys")]
+    NoKeysAwaited,
     /// A playback without a single sample, which could never end when it repeats.
     #[error("the playback has no sound")]
     EmptyPlayback,

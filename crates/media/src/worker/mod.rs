@@ -125,8 +125,6 @@ pub struct Worker {
     next_phase: u8,
     /// When the last tick was made: the time of what it sends.
     ticked_at: Now,
-    /// Ports with a capture.
-    captures: usize,
     /// What each member of the bridge in hand says.
     said: Box<[[i16; BUS_FRAME_MAX]]>,
     transmits: TransmitQueue,
@@ -151,7 +149,6 @@ impl Worker {
             tick: tick_of(now) + 1,
             next_phase: 0,
             ticked_at: now,
-            captures: 0,
             said: vec![[0; BUS_FRAME_MAX]; MEMBERS_MAX].into(),
             // A frame, a report and a second event for each port of a tick, were all in one phase.
             transmits: TransmitQueue::new(2 * ports + 64),
@@ -172,22 +169,21 @@ impl Worker {
         self.events.has_room()
     }
 
-    /// The next packet to send; its bytes are in `out`.
+    /// The next packet to send; its bytes are in `out`, protected if its port is secured.
     pub fn poll_transmit(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
-        let transmit = self.transmits.pop(out)?;
-        if self.captures > 0 {
-            self.capture_sent(&transmit, out);
+        loop {
+            let transmit = self.transmits.pop(out)?;
+            if let Some(len) = self.seal(&transmit, out) {
+                return Some(Transmit { len, ..transmit });
+            }
         }
-        Some(transmit)
     }
 
-    fn capture_sent(&mut self, transmit: &Transmit, out: &[u8; 1500]) {
-        let (at, now) = (self.index.get(transmit.port.0), self.ticked_at);
-        let port = at.and_then(|at| self.port_mut(at));
-        if let Some(capture) = port.and_then(|port| port.capture.as_mut()) {
-            let packet = out.get(..transmit.len).unwrap_or_default();
-            capture.offer(now, true, transmit.lane, transmit.to, packet);
-        }
+    /// What a port that has closed meanwhile had to send is not sent: nobody knows its keys any more.
+    fn seal(&mut self, transmit: &Transmit, out: &mut [u8; 1500]) -> Option<usize> {
+        let (at, now) = (self.index.get(transmit.port.0)?, self.ticked_at);
+        let way = (transmit.lane, transmit.to);
+        self.port_mut(at)?.seal(now, way, out, transmit.len)
     }
 
     /// The next thing to tell control. Drop what it holds on another thread.

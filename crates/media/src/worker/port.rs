@@ -152,6 +152,7 @@ impl Port {
         plan.send = update.send;
         plan.receive = update.receive;
         plan.rtcp_mux = update.rtcp_mux;
+        plan.security.follow(&mut update.security);
         plan.ptime_ms = update.ptime_ms;
     }
 

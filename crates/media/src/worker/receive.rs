@@ -14,6 +14,7 @@ use crate::port::background::Background;
 use crate::port::{PortId, PortPlan};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, rewrite_header};
+use crate::srtp::SrtpError;
 
 /// What a payload type stands for on one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +44,10 @@ impl Kind {
 }
 
 impl Worker {
-    /// Takes a packet that came to `port`'s socket of `lane`. When its bridge relays, `packet` is
-    /// rewritten in place for the partner, and where to send it is returned: send it now.
+    /// Takes a packet of `len` bytes that came to `port`'s socket of `lane`. It is opened in place when
+    /// the port is secured. When its bridge relays, it is rewritten in `buffer` for the partner, and
+    /// where to send it is returned: send it now. The buffer's room beyond `len` is for the
+    /// partner's tag ([`OVERHEAD_MAX`](crate::srtp::OVERHEAD_MAX)): without it nothing is relayed.
     ///
     /// Hostile input is the rule: whatever is wrong is dropped and counted, never answered.
     pub fn receive(
@@ -53,27 +56,28 @@ impl Worker {
         port: PortId,
         lane: Lane,
         from: SocketAddr,
-        packet: &mut [u8],
+        buffer: &mut [u8],
+        len: usize,
     ) -> Option<Forward> {
         let Some(at) = self.index.get(port.0) else {
             self.stats.strays += 1;
             return None;
         };
-        let muxed = packet.get(1).is_some_and(|kind| RTCP_TYPES.contains(kind));
         let slot = self.slots.get_mut(at)?;
         let open = slot.port.as_mut()?;
-        if let Some(capture) = &mut open.capture {
-            capture.offer(now, false, lane, from, packet);
-        }
-        if lane == Lane::Rtcp || (open.plan.rtcp_mux && muxed) {
-            open.receive_report(now, from, packet, self.config.ntp_at_zero);
+        let packet = buffer.get_mut(..len)?;
+        let is_rtcp = open.is_rtcp(lane, packet);
+        let len = open.admit(now, (lane, is_rtcp), from, packet)?;
+        let packet = packet.get(..len)?;
+        if is_rtcp {
+            open.receive_report(now, packet, self.config.ntp_at_zero);
             return None;
         }
         let taken = slot.take(now, from, packet, &mut self.events)?;
         if let Some((digit, duration_ms)) = taken.digit {
             self.pressed(at, digit, DtmfVia::Rfc4733, duration_ms);
         }
-        self.relay(now, at, &taken, packet)
+        self.relay(now, at, &taken, (buffer, len))
     }
 
     /// Tells of a digit, and passes it on in a mixed bridge of two: there nobody relays its packets.
@@ -102,7 +106,13 @@ impl Worker {
         }
     }
 
-    fn relay(&mut self, now: Now, at: usize, taken: &Taken, packet: &mut [u8]) -> Option<Forward> {
+    fn relay(
+        &mut self,
+        now: Now,
+        at: usize,
+        taken: &Taken,
+        (buffer, len): (&mut [u8], usize),
+    ) -> Option<Forward> {
         let bridge = self.bridge_at(self.port(at)?.bridge?)?;
         if bridge.mode != Mode::Relay {
             return None;
@@ -120,20 +130,18 @@ impl Worker {
         let header = partner
             .out
             .relayed(now, taken.header, payload_type, ticks)?;
-        if !rewrite_header(&header, packet) {
+        if !rewrite_header(&header, buffer) {
             return None;
         }
+        let len = partner.seal(now, (Lane::Rtp, to), buffer, len)?;
         partner
             .transmission
             .sent(now, header.time, taken.payload_len);
         partner.stats.relayed += 1;
-        if let Some(capture) = &mut partner.capture {
-            capture.offer(now, true, Lane::Rtp, to, packet);
-        }
         Some(Forward {
             port: partner.plan.port,
             to,
-            len: packet.len(),
+            len,
         })
     }
 }
@@ -148,8 +156,8 @@ struct Taken {
 }
 
 impl Slot {
-    /// The gates, in order: source, form, payload type, direction. Then the packet is counted and
-    /// goes where its kind belongs.
+    /// The gates after those of [`Port::admit`]: form, payload type, direction. Then the packet is
+    /// counted and goes where its kind belongs.
     fn take(
         &mut self,
         now: Now,
@@ -159,10 +167,6 @@ impl Slot {
     ) -> Option<Taken> {
         let Self { jitter, port, .. } = self;
         let port = port.as_mut()?;
-        if !port.source.admits(from) {
-            port.stats.foreign += 1;
-            return None;
-        }
         let Ok(packet) = Packet::parse(bytes) else {
             port.stats.malformed += 1;
             return None;
@@ -213,6 +217,66 @@ impl Slot {
 }
 
 impl Port {
+    /// Whether a packet is RTCP: by its socket, or by its second byte where one socket has both.
+    pub(super) fn is_rtcp(&self, lane: Lane, packet: &[u8]) -> bool {
+        let muxed = || packet.get(1).is_some_and(|kind| RTCP_TYPES.contains(kind));
+        lane == Lane::Rtcp || (self.plan.rtcp_mux && muxed())
+    }
+
+    /// The first gates: the source, then the tag. What passes is in clear in place, and this long.
+    ///
+    /// The source is asked first: a packet from elsewhere, an authentic one sent again, must not
+    /// use up the place of the true one. The capture sees what it can read: all of a port in clear,
+    /// of a secured one what was opened.
+    fn admit(
+        &mut self,
+        now: Now,
+        (lane, is_rtcp): (Lane, bool),
+        from: SocketAddr,
+        packet: &mut [u8],
+    ) -> Option<usize> {
+        let known = if is_rtcp {
+            self.source.allows_rtcp(from)
+        } else {
+            self.source.admits(from)
+        };
+        let opened = known.then(|| self.plan.security.open(is_rtcp, packet));
+        let readable = match opened {
+            Some(Ok(len)) => Some(len),
+            _ => self.plan.security.is_plain().then_some(packet.len()),
+        };
+        if let (Some(capture), Some(len)) = (&mut self.capture, readable) {
+            capture.offer(now, false, lane, from, packet.get(..len)?);
+        }
+        match opened {
+            Some(Ok(_)) => {}
+            None => self.stats.foreign += 1,
+            Some(Err(SrtpError::Replayed)) => self.stats.replayed += 1,
+            Some(Err(SrtpError::Malformed)) => self.stats.malformed += 1,
+            Some(Err(_)) => self.stats.unauthentic += 1,
+        }
+        opened?.ok()
+    }
+
+    /// The last step of a packet out, after its copy for a capture: protects it in place, and gives its
+    /// length on the wire; `None` when it must not be sent.
+    pub(super) fn seal(
+        &mut self,
+        now: Now,
+        (lane, to): (Lane, SocketAddr),
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<usize> {
+        let packet = buffer.get(..len)?;
+        let is_rtcp = self.is_rtcp(lane, packet);
+        if let Some(capture) = &mut self.capture {
+            capture.offer(now, true, lane, to, packet);
+        }
+        let sealed = self.plan.security.protect(is_rtcp, buffer, len);
+        self.stats.unsent += u32::from(sealed.is_none());
+        sealed
+    }
+
     fn count(&mut self, now: Now, header: &Header, kind: Kind) {
         self.stats.received += 1;
         match &mut self.reception {

@@ -1,8 +1,6 @@
 //! What a port tells now and then: its silence, its counters, its reports to the peer (RTCP), and
 //! the copy of its sound for a tap.
 
-use std::net::SocketAddr;
-
 use clock::{Duration, Now};
 
 use super::port::Port;
@@ -92,17 +90,7 @@ impl Port {
     }
 
     /// Takes a peer's report. Its goodbye ends nothing: calls are ended by signalling.
-    pub(super) fn receive_report(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        bytes: &[u8],
-        ntp_at_zero: u64,
-    ) {
-        if !self.source.allows_rtcp(from) {
-            self.stats.foreign += 1;
-            return;
-        }
+    pub(super) fn receive_report(&mut self, now: Now, bytes: &[u8], ntp_at_zero: u64) {
         let Ok(compound) = Compound::parse(bytes) else {
             self.stats.malformed += 1;
             return;

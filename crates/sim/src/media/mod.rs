@@ -162,7 +162,12 @@ impl Studio {
     }
 
     /// A packet arrives.
-    pub fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &mut [u8]) {
+    pub fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let mut buffer = [0; 1500];
+        let len = bytes.len().min(buffer.len());
+        for (place, byte) in buffer.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
         let even = SocketAddr::new(to.ip(), to.port() & !1);
         let lane = if to.port() & 1 == 0 {
             Lane::Rtp
@@ -176,13 +181,13 @@ impl Studio {
             return;
         };
         if let Engine::Sounding(engine) = &mut station.engine
-            && let Some(forward) = engine.receive(self.now, port, lane, from, bytes)
+            && let Some(forward) = engine.receive(self.now, port, lane, from, &mut buffer, len)
             && let Some(own) = station.bound.get(&forward.port)
         {
             self.sent.push(Sent {
                 from: *own,
                 to: forward.to,
-                bytes: bytes.get(..forward.len).unwrap_or_default().into(),
+                bytes: buffer.get(..forward.len).unwrap_or_default().into(),
             });
         }
         self.collect(usize::from(worker));

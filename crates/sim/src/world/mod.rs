@@ -349,10 +349,8 @@ impl<'a> World<'a> {
                     self.settle();
                 }
             }
-            Task::Packet(mut sent) => {
-                self.studio
-                    .lock()
-                    .deliver(sent.from, sent.to, &mut sent.bytes);
+            Task::Packet(sent) => {
+                self.studio.lock().deliver(sent.from, sent.to, &sent.bytes);
                 self.settle();
             }
             Task::Wake(host) => self.wake(host),

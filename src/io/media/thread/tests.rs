@@ -171,6 +171,7 @@ fn a_port_that_has_locked_lets_the_system_keep_strangers_away_until_it_is_readdr
         send: true,
         receive: true,
         rtcp_mux: false,
+        security: media::port::Security::Plain,
         ptime_ms: 20,
     };
     let now = thread.clock.now();

@@ -121,8 +121,8 @@ impl Room {
         let len = 12 + phone.encoder.encode(&samples, rest);
         let from = ([10, 0, 0, n as u8], 4_000).into();
         let port = PortId(n as u32);
-        let packet = &mut packet[..len];
-        let forward = self.worker.receive(self.now, port, Lane::Rtp, from, packet);
+        let (now, buffer) = (self.now, &mut packet);
+        let forward = self.worker.receive(now, port, Lane::Rtp, from, buffer, len);
         if let Some(forward) = forward {
             let packet = packet[..forward.len].to_vec();
             self.deliver(forward.port.0 as usize, &packet);

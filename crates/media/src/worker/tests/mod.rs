@@ -3,5 +3,6 @@
 mod codecs;
 mod moves;
 mod peers;
+mod secured;
 mod sound;
 mod world;

@@ -12,11 +12,7 @@ use crate::worker::{DtmfVia, Lane, PortCommand, PortEvent, Refusal};
 use crate::{Codec, Digit, FRAME};
 
 fn stats(world: &World, phone: usize) -> crate::port::PortStats {
-    world
-        .worker
-        .port(world.worker.index.get(world.port(phone).0).unwrap())
-        .unwrap()
-        .snapshot()
+    world.stats(phone)
 }
 
 fn event(code: u8, end: bool, duration: u16) -> [u8; 4] {
@@ -112,7 +108,7 @@ fn garbage_from_the_network_is_counted_and_nothing_else() {
             assert_eq!(
                 world
                     .worker
-                    .receive(world.now, port, lane, from, &mut packet),
+                    .receive(world.now, port, lane, from, &mut packet, len),
                 None
             );
         }
@@ -259,7 +255,7 @@ fn reports_tell_what_was_sent_and_heard_every_five_seconds_and_a_goodbye_ends_no
     let (port, from) = (world.port(0), world.phones[0].address);
     world
         .worker
-        .receive(world.now, port, Lane::Rtcp, from, &mut bytes[..len]);
+        .receive(world.now, port, Lane::Rtcp, from, &mut bytes, len);
     let stats = stats(&world, 0);
     assert_eq!(
         (stats.rtcp_received, stats.peer_lost, stats.peer_jitter),
@@ -281,7 +277,7 @@ fn multiplexed_reports_are_told_from_sound_by_their_second_byte() {
     let (port, from) = (world.port(a), world.phones[a].address);
     world
         .worker
-        .receive(world.now, port, Lane::Rtp, from, &mut bytes[..len]);
+        .receive(world.now, port, Lane::Rtp, from, &mut bytes, len);
     let stats = stats(&world, a);
     assert_eq!(
         (stats.rtcp_received, stats.unknown_payload, stats.malformed),

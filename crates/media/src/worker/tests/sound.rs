@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::world::World;
 use crate::codec::{Decoder, Encoder};
-use crate::port::{PlayId, Playback, PortUpdate, Remote};
+use crate::port::{PlayId, Playback, PortUpdate, Remote, Security};
 use crate::source::Clip;
 use crate::tap::Tap;
 use crate::worker::{PortCommand, PortEvent};
@@ -286,6 +286,7 @@ fn hold_silences_one_direction_and_resume_brings_it_back() {
         send,
         receive,
         rtcp_mux: false,
+        security: Security::Plain,
         ptime_ms: 20,
     };
     let hold = update(&world, false, false);

@@ -7,8 +7,9 @@ use clock::{Duration, Now};
 use crate::bridge::BridgeId;
 use crate::codec::{Decoder, Encoder};
 use crate::dsp::{Tone, ToneMeter};
-use crate::port::{PlayId, PortId, PortPlan, Remote};
+use crate::port::{PlayId, PortId, PortPlan, PortStats, Remote};
 use crate::rtp::{Header, Packet, RtpTime, Sequence, write_header};
+use crate::srtp::{Protector, Unprotector};
 use crate::worker::{Garbage, Lane, PortCommand, PortEvent, TICK, Transmit, Worker, WorkerConfig};
 use crate::{Codec, FRAME};
 
@@ -29,6 +30,8 @@ pub(super) struct Phone {
     pub(super) heard: Vec<Heard>,
     pub(super) reports: Vec<Vec<u8>>,
     pub(super) header: Header,
+    /// What it sends with and opens with, when its leg is secured.
+    pub(super) keys: Option<(Protector, Unprotector)>,
     tone: Tone,
 }
 
@@ -137,6 +140,7 @@ impl World {
                 time: RtpTime(u32::MAX - 1_000 * n as u32),
                 ssrc: 0xABC0 + n as u32,
             },
+            keys: None,
             tone: Tone::new(hz, -13.0),
         });
         n
@@ -208,11 +212,25 @@ impl World {
         let mut packet = [0; 1500];
         let rest = write_header(header, &mut packet).unwrap();
         rest[..payload.len()].copy_from_slice(payload);
-        let len = 12 + payload.len();
+        let mut len = 12 + payload.len();
+        if let Some((protector, _)) = &mut self.phones[phone].keys {
+            len = protector.rtp(&mut packet, len).unwrap();
+        }
+        self.arrive(phone, from, &mut packet, len);
+    }
+
+    /// Bytes that come to a phone's port from wherever.
+    pub(super) fn arrive(
+        &mut self,
+        phone: usize,
+        from: SocketAddr,
+        packet: &mut [u8; 1500],
+        len: usize,
+    ) {
         let port = self.port(phone);
         let forward = self
             .worker
-            .receive(self.now, port, Lane::Rtp, from, &mut packet[..len]);
+            .receive(self.now, port, Lane::Rtp, from, packet, len);
         if let Some(forward) = forward {
             self.deliver(forward.to, Lane::Rtp, &packet[..forward.len]);
         }
@@ -239,17 +257,32 @@ impl World {
         let Some(phone) = phone else {
             panic!("{to} is nobody")
         };
-        if lane == Lane::Rtcp || to.port() != phone.address.port() {
-            phone.reports.push(packet.to_vec());
+        let mut packet = packet.to_vec();
+        let is_rtcp = lane == Lane::Rtcp || to.port() != phone.address.port();
+        if let Some((_, unprotector)) = &mut phone.keys {
+            let len = match is_rtcp {
+                true => unprotector.rtcp(&mut packet),
+                false => unprotector.rtp(&mut packet),
+            };
+            packet.truncate(len.expect("what reaches a secured phone opens"));
+        }
+        if is_rtcp {
+            phone.reports.push(packet);
             return;
         }
-        let parsed = Packet::parse(packet).unwrap();
+        let parsed = Packet::parse(&packet).unwrap();
         let payload = parsed.payload().to_vec();
         phone.heard.push(Heard {
             at: now,
             header: parsed.header(),
             payload,
         });
+    }
+
+    /// The counters of a phone's port.
+    pub(super) fn stats(&self, phone: usize) -> PortStats {
+        let at = self.worker.index.get(self.port(phone).0).unwrap();
+        self.worker.port(at).unwrap().snapshot()
     }
 
     pub(super) fn clear(&mut self) {
