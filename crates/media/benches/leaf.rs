@@ -193,8 +193,5 @@ fn signals(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, packets, codecs, playout, signals);
-}
-
-criterion_group!(benches, packets, srtp, playout, signals);
+criterion_group!(benches, packets, codecs, srtp, playout, signals);
 criterion_main!(benches);
