@@ -11,7 +11,7 @@
 //! Feed it (`on_sip`, `on_media`, `ask`, …), then drain [`Call::poll_output`], then sleep until
 //! [`Call::deadline`]. The last output is [`Output::Finished`]; after it the call is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use clock::Now;
@@ -23,6 +23,7 @@ use sip::ua::Event;
 use super::command::{Incoming, LegMedia, Output, SipCommand};
 use super::dialing::Dialing;
 use super::ending::Ending;
+use super::few::Few;
 use super::leg::{Label, Leg, LegState, PortState, offer_cause};
 use super::lending::Lending;
 use super::record::Recording;
@@ -43,7 +44,7 @@ pub struct Call {
     pub(super) caller: LegId,
     /// The trunk it came by.
     pub(super) trunk: Option<String>,
-    pub(super) legs: BTreeMap<LegId, Leg>,
+    pub(super) legs: Few<LegId, Leg>,
     pub(super) next_leg: u32,
     pub(super) next_play: u64,
     pub(super) dialing: Option<Dialing>,
@@ -84,7 +85,7 @@ impl Call {
             to,
             caller: LegId::CALLER,
             trunk: label.trunk.clone(),
-            legs: BTreeMap::new(),
+            legs: Few::new(),
             next_leg: 1,
             next_play: 1,
             dialing: None,

@@ -466,7 +466,7 @@ impl Control {
             step,
             trouble,
             ..
-        } = slot;
+        } = *slot;
         self.agenda.set(call, None);
         self.note_end(call);
         for session in sessions.values() {

@@ -74,7 +74,7 @@ impl Control {
             trunk: &trunk,
             number: &number,
             shown: "",
-            sponsors: &slot.map(Slot::sponsors).unwrap_or_default(),
+            sponsors: &slot.map(|slot| slot.sponsors()).unwrap_or_default(),
             depth: 0,
         };
         match self.trunks.may_redirect(now, &out, &unescape(&before)) {

@@ -307,7 +307,7 @@ impl Control {
         if let Some(run) = run.as_mut().filter(|_| !machine.is_ending()) {
             run.handle(now, RunInput::Start);
         }
-        let mut slot = Slot::new(machine, run, session);
+        let mut slot = Box::new(Slot::new(machine, run, session));
         slot.identity = caller.identity;
         slot.hops = caller.hops;
         slot.turns = caller.turns;

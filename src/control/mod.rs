@@ -111,7 +111,8 @@ pub struct Control {
     /// How each listener is called from outside.
     hosts: Vec<(ListenerId, String)>,
     agents: Vec<AgentConfig>,
-    calls: BTreeMap<CallId, Slot>,
+    /// Boxed: a node of the map has room for eleven, and half of them are empty.
+    calls: BTreeMap<CallId, Box<Slot>>,
     sessions: HashMap<SessionId, (CallId, LegId)>,
     ports: HashMap<(u8, PortId), CallId>,
     /// Calls with outputs to drain.

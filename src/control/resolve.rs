@@ -142,7 +142,7 @@ impl Control {
             trunk,
             number,
             shown: &shown.number,
-            sponsors: &slot.map(Slot::sponsors).unwrap_or_default(),
+            sponsors: &slot.map(|slot| slot.sponsors()).unwrap_or_default(),
             depth: slot.map_or(0, |slot| slot.turns),
         };
         let (config, admitted) = self.trunks.dial(now, &out)?;
@@ -166,12 +166,12 @@ impl Control {
         let user = escape_user(&number);
         let uri = hunt.current.request_uri(&user);
         if let Some(slot) = self.calls.get_mut(&call) {
-            slot.dialled.push_back(Dialled {
+            slot.dialled.push_back(Box::new(Dialled {
                 admitted,
                 hunt,
                 trunk: config.name.clone(),
                 user,
-            });
+            }));
         }
         Ok(Place {
             label: Label {

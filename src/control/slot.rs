@@ -9,7 +9,7 @@ use sip::ua::SessionId;
 use super::emergency;
 use super::hunting::Dialled;
 use super::waiting::Waiting;
-use crate::call::{Call, LegId, Party};
+use crate::call::{Call, Few, LegId, Party};
 use crate::center;
 use crate::dialplan::Run;
 use crate::explain::Explanation;
@@ -20,11 +20,11 @@ pub(super) struct Slot {
     pub(super) call: Call,
     pub(super) run: Option<Run>,
     pub(super) waiting: Option<Waiting>,
-    pub(super) sessions: BTreeMap<LegId, SessionId>,
+    pub(super) sessions: Few<LegId, SessionId>,
     /// What its legs take of their trunks' caps.
-    pub(super) admitted: BTreeMap<LegId, Admitted>,
+    pub(super) admitted: Few<LegId, Admitted>,
     /// The same of trunk legs whose INVITE is not out yet, in order.
-    pub(super) dialled: VecDeque<Dialled>,
+    pub(super) dialled: VecDeque<Box<Dialled>>,
     /// The trunk it came by.
     pub(super) trunk: Option<String>,
     pub(super) queue: Option<String>,
@@ -58,13 +58,15 @@ impl Slot {
         let trunk = call
             .label(LegId::CALLER)
             .and_then(|label| label.trunk.clone());
+        let mut sessions = Few::new();
+        sessions.insert(LegId::CALLER, session);
         Self {
             call,
             run,
             rescue: None,
             waiting: None,
-            sessions: BTreeMap::from([(LegId::CALLER, session)]),
-            admitted: BTreeMap::new(),
+            sessions,
+            admitted: Few::new(),
             dialled: VecDeque::new(),
             trunk,
             queue: None,

@@ -250,7 +250,8 @@ impl UserAgent {
                 dialog.remote_cseq = remote_cseq;
             }
         }
-        session.forks.clear();
+        // Its room too: the call may stand for hours.
+        session.forks = Vec::new();
         session.dialog = dialog;
         let abandoned = match &mut session.phase {
             Phase::Abandoned { ending, .. } => Some(std::mem::take(ending)),

@@ -251,6 +251,7 @@ impl UserAgent {
                 return Fate::Stays;
             };
             let ack = session.unacked.swap_remove(at);
+            session.unacked.shrink_to_fit();
             ua.mark_unacked(ack.tx, false);
             if !session.is_told() && (ack.is_first || ack.has_offer) {
                 let body = sdp_of(request);
