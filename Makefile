@@ -9,13 +9,14 @@
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
+#   make bench-media relayed calls beside other servers: docs/media-load.md   CALLS=450 SECONDS=8
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
 #   make flood   everything that floods, at a server in 256 MB             SECONDS=600 RATE=10000
 #   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench bench-load flood strace fuzz deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media flood strace fuzz deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -24,6 +25,8 @@ FLOOD_RATE ?= $(or $(RATE),10000)
 FUZZ_SECONDS ?= 30
 SECONDS ?=
 RATE ?=
+CALLS ?=
+export CALLS SECONDS
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -67,6 +70,14 @@ bench-load: rust
 	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 timeout 600 target/release/load $$mode \
 	  || failed="$$failed; $$mode (status $$?)"; done; \
 	 test -z "$$failed" || { echo "bench-load: failed$$failed: see above for each one's reason"; exit 1; }
+
+# Ten minutes; benches/media/install installs the servers to compare with, and what is missing is left out.
+bench-media: rust
+	$(call need,taskset,util-linux)
+	$(CARGO) build --release --bin tandem
+	$(CARGO) build --release -p media-load
+	@for mode in relay capacity transcode playback rooms room; do \
+	 TANDEM_BENCH_RECORD=1 timeout 600 target/release/media-load $$mode || exit 1; done
 
 # As root, with memory cgroups of version 1: loopback only, bounded in time and rate.
 flood: rust

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::message::{self, Script, Seen};
+use lab::figures::percentile;
+use lab::message::{self, Audio, Script, Seen};
 
 /// The caller's own lateness beyond which a point is refused.
 pub(crate) const LATE_MAX_US: u32 = 2_000;
@@ -103,14 +104,6 @@ impl Outcome {
     }
 }
 
-/// The value that `percent` of them do not exceed.
-pub(crate) fn percentile(values: &[u32], percent: f64) -> u32 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    let at = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied().unwrap_or(0)
-}
-
 /// The caller's sockets and messages; runs one plan after another, call numbers going on.
 pub(crate) struct Caller {
     caller: UdpSocket,
@@ -137,7 +130,7 @@ impl Caller {
         let caller = open(5062);
         let address = caller.local_addr().unwrap();
         Self {
-            script: Script::new(address, server, number, AUDIO),
+            script: Script::new(address, server, number, Audio::pcma(AUDIO)),
             caller,
             callee: open(5070),
             server,
@@ -151,7 +144,7 @@ impl Caller {
     /// Calls another number from now on.
     pub(crate) fn dial(&mut self, number: &str) {
         let address = self.caller.local_addr().unwrap();
-        self.script = Script::new(address, self.server, number, AUDIO);
+        self.script = Script::new(address, self.server, number, Audio::pcma(AUDIO));
     }
 
     /// Runs a plan to its end.
@@ -273,7 +266,7 @@ impl Caller {
                 continue;
             }
             let me = self.callee.local_addr().unwrap();
-            message::answer(request, me, AUDIO, &mut self.out);
+            message::answer(request, me, Audio::pcma(AUDIO), &mut self.out);
             if self.callee.send_to(&self.out, from).is_ok() {
                 run.outcome.packets += 1;
             }
@@ -338,7 +331,7 @@ impl Caller {
             return;
         }
         let me = self.caller.local_addr().unwrap();
-        message::answer(bytes, me, AUDIO, &mut self.out);
+        message::answer(bytes, me, Audio::pcma(AUDIO), &mut self.out);
         self.send(run);
     }
 

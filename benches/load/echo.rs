@@ -2,9 +2,10 @@
 
 use std::net::UdpSocket;
 
+use lab::message::{Audio, sdp};
 use memchr::memmem;
 
-use crate::lab::SERVER;
+use crate::target::SERVER;
 
 /// Answers each INVITE and each BYE with a prebuilt message; only a call's number is
 /// copied. Runs until it is killed.
@@ -17,7 +18,7 @@ pub(crate) fn run() -> ! {
         response(
             "200 OK",
             "1 INVITE",
-            &crate::message::sdp(socket.local_addr().unwrap(), 20_000),
+            &sdp(socket.local_addr().unwrap(), Audio::pcma(20_000)),
         ),
         response("200 OK", "2 BYE", ""),
     ];

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::caller::AUDIO;
-use crate::lab::CALLER;
+use crate::target::CALLER;
 
 /// What was heard of all calls.
 #[derive(Default)]

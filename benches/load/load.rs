@@ -24,77 +24,18 @@
 mod caller;
 mod echo;
 mod hearing;
-mod lab;
-mod message;
 mod modes;
 mod noise;
+mod target;
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
-
-/// What stands behind the mode.
-pub(crate) struct Args {
-    given: BTreeMap<String, String>,
-    /// Whether results are kept in `benches/results`.
-    keep: bool,
-}
-
-impl Args {
-    /// A number by its name, from the command line, else from the environment in capitals.
-    pub(crate) fn number(&self, name: &str, usual: f64) -> f64 {
-        let given = self.given.get(name).cloned();
-        let given = given.or_else(|| std::env::var(name.to_uppercase()).ok());
-        let given = given.filter(|text| !text.is_empty());
-        given.map_or(usual, |text| {
-            text.parse()
-                .unwrap_or_else(|_| panic!("{name}={text}: want a number"))
-        })
-    }
-
-    /// A number of another mode's kept result, if that is of the last hour: of the same run, then.
-    pub(crate) fn recent(&self, mode: &str, name: &str) -> Option<f64> {
-        let path = kept_in(mode);
-        let age = std::fs::metadata(&path).ok()?.modified().ok()?.elapsed();
-        let is_recent = self.keep && age.is_ok_and(|age| age.as_secs() < 3_600);
-        let kept = is_recent.then(|| std::fs::read_to_string(&path).ok())??;
-        let kept: Value = serde_json::from_str(&kept).ok()?;
-        kept.get(name)?.as_f64()
-    }
-
-    /// Prints a result, and keeps it when that is asked for.
-    pub(crate) fn report(&self, mode: &str, mut result: Map<String, Value>) {
-        result.insert("bench".to_owned(), json!(mode));
-        result.insert("load_after".to_owned(), json!(lab::load()));
-        let line = Value::Object(result).to_string();
-        println!("{line}");
-        if self.keep {
-            std::fs::write(kept_in(mode), line + "\n").unwrap();
-        }
-    }
-}
-
-/// Where a mode's result is kept.
-fn kept_in(mode: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../results");
-    format!("{folder}/load_{mode}.json")
-}
+use lab::args::Args;
 
 fn main() {
-    let mut words = std::env::args().skip(1);
-    let mode = words.next().unwrap_or_default();
+    let (mode, args) = Args::read("load");
     if mode == "echo" {
         echo::run();
     }
-    let pair = |word: String| {
-        let (name, value) = word.split_once('=').unwrap_or((&word, "1"));
-        (name.to_owned(), value.to_owned())
-    };
-    let args = Args {
-        given: words.map(pair).collect(),
-        keep: std::env::var_os("TANDEM_BENCH_RECORD").is_some(),
-    };
-    if !lab::take_place() {
+    if !lab::server::take_place() {
         println!("the caller is not in the real-time class: expect lateness");
     }
     match mode.as_str() {

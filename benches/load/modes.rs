@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use lab::args::{Args, object};
+use lab::figures::{load, median, percentile};
+use lab::server::Server;
+use serde_json::{Value, json};
 
-use crate::Args;
-use crate::caller::{Caller, LATE_MAX_US, Outcome, Plan, percentile};
+use crate::caller::{Caller, LATE_MAX_US, Outcome, Plan};
 use crate::hearing::Ear;
-use crate::lab::{CALLER, SERVER, Server, load};
 use crate::noise::Noise;
+use crate::target::{CALLER, SERVER, TOLD, echo, tandem};
 
 fn server_address() -> SocketAddr {
     SERVER.parse().unwrap()
@@ -27,19 +29,6 @@ fn short(rate: f64, lasts: f64) -> Plan {
         lasts: seconds(lasts),
         hold: Some(Duration::ZERO),
         patience: seconds(2.0),
-    }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }
 
@@ -76,14 +65,14 @@ pub(crate) fn cost(args: &Args, mode: &str, number: &str) {
     let (mut ours, mut bare, mut refused) = (Vec::new(), Vec::new(), 0);
     let (mut p50, mut p99, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..repeats {
-        let server = Server::tandem(1);
+        let server = tandem(1);
         let (each, outcome) = each(&server, &mut caller, rate, (warm, lasts));
         say(&format!("{mode} {round}"), &outcome);
         server.settle();
         drop(server);
-        let echo = Server::echo();
-        let (bare_each, echoed) = each_of_echo(&echo, &mut caller, rate, lasts);
-        drop(echo);
+        let loops = echo();
+        let (bare_each, echoed) = each_of_echo(&loops, &mut caller, rate, lasts);
+        drop(loops);
         println!("{mode} {round}: {each:.1} us a call; bare loop {bare_each:.1} us");
         let good = outcome.completed == outcome.begun && echoed.completed == echoed.begun;
         if outcome.late_p99() > LATE_MAX_US || !good {
@@ -190,7 +179,7 @@ fn peak(args: &Args, server: &Server, caller: &mut Caller) -> f64 {
 pub(crate) fn ramp(args: &Args) {
     let before = load();
     let number = args.number("number", 1_000.0).to_string();
-    let server = Server::tandem(1);
+    let server = tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), &number);
     let (rate, goodput, points) = capacity(args, &server, &mut caller);
     args.report(
@@ -207,7 +196,7 @@ pub(crate) fn hold(args: &Args) {
     let before = load();
     let (count, rate) = (args.number("calls", 5_000.0), args.number("rate", 500.0));
     let rtp = args.number("rtp", 0.0) > 0.0;
-    let server = Server::tandem(workers_for(args));
+    let server = tandem(workers_for(args));
     let number = if rtp { "2000" } else { "1000" };
     let mut caller = Caller::new(CALLER, server_address(), number);
     let ear = Ear::start();
@@ -253,7 +242,7 @@ pub(crate) fn memory(args: &Args) {
         args.number("calls", 1_500.0),
         args.number("steps", 3.0) as usize,
     );
-    let server = Server::tandem(workers_for(args));
+    let server = tandem(workers_for(args));
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let mut points = Vec::new();
     let mut standing = Vec::new();
@@ -284,7 +273,7 @@ pub(crate) fn memory(args: &Args) {
 pub(crate) fn overload(args: &Args) {
     let before = load();
     let lasts = args.number("seconds", 60.0);
-    let server = Server::tandem(1);
+    let server = tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let peak = peak(args, &server, &mut caller);
     println!("peak goodput {peak:.0} calls/s");
@@ -310,15 +299,15 @@ fn beyond(server: &Server, caller: &mut Caller, peak: f64, (times, lasts): (f64,
     let ear = Ear::start();
     let listening = caller.run(&held(50.0, LISTENERS));
     caller.dial("1000");
-    let begun = server.told();
+    let begun = server.told(&TOLD);
     let outcome = caller.run(&Plan {
         patience: Duration::ZERO,
         ..short(peak * times, lasts)
     });
-    let ended = server.told();
+    let ended = server.told(&TOLD);
     // At once, and at half of what is carried: how long does it still hurt?
     let after = caller.run(&short(peak / 2.0, 6.0));
-    let calm = server.told();
+    let calm = server.told(&TOLD);
     let heard = ear.stop();
     caller.hang_up(&listening.held);
     server.settle();
@@ -367,7 +356,7 @@ fn beyond(server: &Server, caller: &mut Caller, peak: f64, (times, lasts): (f64,
 pub(crate) fn junk(args: &Args) {
     let before = load();
     let lasts = args.number("seconds", 60.0);
-    let server = Server::tandem(1);
+    let server = tandem(1);
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let peak = peak(args, &server, &mut caller);
     let noise = Noise::start(server_address());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crate::lab::{CALLER, STRANGER};
-use crate::message;
+use crate::target::{CALLER, STRANGER};
+use lab::message;
 
 /// A thread that sends until it is told to stop.
 pub(crate) struct Noise {

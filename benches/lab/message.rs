@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use memchr::memmem;
 
 /// A message of which only the call's number and the peer's tag change.
-pub(crate) struct Template {
+pub struct Template {
     head: Vec<u8>,
     /// What follows the tag, if there is one.
     tail: Option<Vec<u8>>,
@@ -17,7 +17,7 @@ pub(crate) struct Template {
 
 impl Template {
     /// From text; line ends become CRLF, and the head is closed by an empty line before `body`.
-    pub(crate) fn new(head: &str, body: &str) -> Self {
+    pub fn new(head: &str, body: &str) -> Self {
         let mut text = head.trim().replace('\n', "\r\n");
         if !body.is_empty() {
             text += "\r\nContent-Type: application/sdp";
@@ -34,7 +34,7 @@ impl Template {
     }
 
     /// Writes the message of call `n` over `out`.
-    pub(crate) fn write(&self, n: u32, tag: &[u8], out: &mut Vec<u8>) {
+    pub fn write(&self, n: u32, tag: &[u8], out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.head);
         if let Some(tail) = &self.tail {
@@ -52,17 +52,20 @@ impl Template {
 }
 
 /// The messages of a caller.
-pub(crate) struct Script {
-    pub(crate) invite: Template,
-    pub(crate) ack: Template,
+pub struct Script {
+    /// The call's beginning, with an offer.
+    pub invite: Template,
+    /// The ACK of a 2xx.
+    pub ack: Template,
     /// The ACK of a refusal: on the INVITE's own branch (RFC 3261 §17.1.1.3).
-    pub(crate) ack_refusal: Template,
-    pub(crate) bye: Template,
+    pub ack_refusal: Template,
+    /// The call's end.
+    pub bye: Template,
 }
 
 impl Script {
     /// Calls from `caller` to `number` at `server`; `audio` is the port named in the offer.
-    pub(crate) fn new(caller: SocketAddr, server: SocketAddr, number: &str, audio: u16) -> Self {
+    pub fn new(caller: SocketAddr, server: SocketAddr, number: &str, audio: Audio) -> Self {
         let request = |method: &str, branch: char, cseq: u32, tag: &str| {
             format!(
                 "{method} sip:{number}@{server} SIP/2.0\n\
@@ -88,9 +91,9 @@ impl Script {
 }
 
 /// What nobody asked for, of one method.
-pub(crate) fn junk(method: &str, caller: SocketAddr, server: SocketAddr) -> Template {
+pub fn junk(method: &str, caller: SocketAddr, server: SocketAddr) -> Template {
     let body = if method == "INVITE" {
-        sdp(caller, 40_000)
+        sdp(caller, Audio::pcma(40_000))
     } else {
         String::new()
     };
@@ -110,28 +113,73 @@ pub(crate) fn junk(method: &str, caller: SocketAddr, server: SocketAddr) -> Temp
     )
 }
 
-/// An offer or answer: G.711 A-law and telephone events.
-pub(crate) fn sdp(at: SocketAddr, port: u16) -> String {
+/// Where audio is taken, and in which codec of 8 kHz.
+#[derive(Clone, Copy)]
+pub struct Audio {
+    port: u16,
+    payload_type: u8,
+    name: &'static str,
+}
+
+impl Audio {
+    /// G.711 A-law.
+    pub const fn pcma(port: u16) -> Self {
+        let (payload_type, name) = (8, "PCMA");
+        Self {
+            port,
+            payload_type,
+            name,
+        }
+    }
+
+    /// G.711 µ-law.
+    pub const fn pcmu(port: u16) -> Self {
+        let (payload_type, name) = (0, "PCMU");
+        Self {
+            port,
+            payload_type,
+            name,
+        }
+    }
+}
+
+/// An offer or answer: one codec and telephone events.
+pub fn sdp(at: SocketAddr, audio: Audio) -> String {
     let ip = at.ip();
+    let Audio {
+        port,
+        payload_type,
+        name,
+    } = audio;
     format!(
-        "v=0\r\no=load 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
-         a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
+        "v=0\r\no=load 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP {payload_type} 101\r\na=rtpmap:{payload_type} {name}/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
     )
 }
 
+/// The port of the audio in an offer or answer.
+pub fn audio_port(message: &[u8]) -> Option<u16> {
+    let media = line(message, b"\nm=audio ")?;
+    let port = media.split(|&byte| byte == b' ').next()?;
+    std::str::from_utf8(port).ok()?.parse().ok()
+}
+
 /// A response to one of ours, as far as it is looked at.
-pub(crate) struct Seen<'a> {
-    pub(crate) status: u16,
-    pub(crate) call: u32,
+pub struct Seen<'a> {
+    /// Of its first line.
+    pub status: u16,
+    /// The call's number.
+    pub call: u32,
     /// The method of CSeq.
-    pub(crate) method: &'a [u8],
+    pub method: &'a [u8],
     /// The tag of To, empty if there is none.
-    pub(crate) tag: &'a [u8],
+    pub tag: &'a [u8],
 }
 
 impl<'a> Seen<'a> {
     /// Looks into a response; `None` if it is none of ours.
-    pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
+    pub fn of(bytes: &'a [u8]) -> Option<Self> {
         let status = bytes.strip_prefix(b"SIP/2.0 ")?.get(..3)?;
         let status = std::str::from_utf8(status).ok()?.parse().ok()?;
         let call = memmem::find(bytes, b"Call-ID: load-")?;
@@ -150,14 +198,14 @@ impl<'a> Seen<'a> {
 }
 
 /// The rest of the line that begins with `name`.
-pub(crate) fn line<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn line<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let at = memmem::find(bytes, name)? + name.len();
     let rest = bytes.get(at..)?;
     rest.get(..memchr::memchr(b'\r', rest)?)
 }
 
 /// What a callee says to a request: its own lines, and a body if there is one.
-pub(crate) fn answer(request: &[u8], me: SocketAddr, audio: u16, out: &mut Vec<u8>) {
+pub fn answer(request: &[u8], me: SocketAddr, audio: Audio, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(b"SIP/2.0 200 OK\r\n");
     let head = memmem::find(request, b"\r\n\r\n").unwrap_or(request.len());

@@ -1,0 +1,231 @@
+//! The talkers: all legs of all calls, each with a packet every 20 ms at its planned moment, and what
+//! each hears of the other.
+//!
+//! Open loop on an absolute schedule: a leg's n-th packet has one moment, whatever became of those
+//! before. A packet carries whose it is, its number and when it left; the system stamps it when it
+//! arrives, so that a listener who sleeps meanwhile hides nothing. Sleeps by the clock and never on a
+//! socket: on loopback the sender's system call wakes who sleeps on one, and pays for it.
+
+use std::io::IoSliceMut;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
+use rustix::time::{ClockId, clock_gettime};
+
+/// One end of a call: ours, and the server's that it talks to.
+pub(crate) struct Leg {
+    socket: UdpSocket,
+    /// The RTP header's changing part and the payload, prebuilt.
+    packet: [u8; PACKET],
+    frame: u32,
+    /// The newest number heard of the other leg, and when it came.
+    newest: Option<(u32, u64)>,
+}
+
+/// What was heard in a run, of all legs.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) sent: u64,
+    pub(crate) heard: u64,
+    /// Numbers that did not come, or came twice or late.
+    pub(crate) lost: i64,
+    /// Packets that are not the other leg's.
+    pub(crate) foreign: u64,
+    /// The longest time between two packets of a leg, ns.
+    pub(crate) gap_ns: u64,
+    /// From a packet's leaving to its arrival, ns.
+    pub(crate) took_ns: Vec<u32>,
+    /// How late packets were sent, µs.
+    pub(crate) late_us: Vec<u32>,
+    /// Of a processor, what the talkers took.
+    pub(crate) busy: f64,
+}
+
+/// All legs: those of call n are 2n and 2n + 1.
+#[derive(Default)]
+pub(crate) struct Talk {
+    legs: Vec<Leg>,
+}
+
+impl Talk {
+    /// Calls that talk.
+    pub(crate) fn calls(&self) -> usize {
+        self.legs.len() / 2
+    }
+
+    /// Adds a call's two ends, bound already, each with where it sends.
+    pub(crate) fn join(&mut self, ends: [(UdpSocket, SocketAddr); 2]) {
+        for (socket, to) in ends {
+            socket.connect(to).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true).unwrap();
+            let number = self.legs.len() as u32;
+            self.legs.push(Leg {
+                socket,
+                packet: packet(number),
+                frame: 0,
+                newest: None,
+            });
+        }
+    }
+
+    /// Lets all go, to begin anew.
+    pub(crate) fn clear(&mut self) {
+        self.legs.clear();
+    }
+
+    /// Talks for so long.
+    pub(crate) fn run(&mut self, lasts: Duration) -> Heard {
+        let legs = self.legs.len() as u64;
+        let slots = lasts.as_millis() as u64 / 20 * legs;
+        let mut heard = Heard::default();
+        for leg in &mut self.legs {
+            leg.newest = None;
+        }
+        let used = thread_time();
+        let start = wall_ns() + LEAD_NS;
+        let mut slot = 0;
+        while slot < slots {
+            let now = wall_ns();
+            let due = start + slot * FRAME_NS / legs;
+            if due > now {
+                let rest = Duration::from_nanos(due - now).max(TOGETHER);
+                std::thread::sleep(rest);
+                continue;
+            }
+            // First one leg of every call, then the other.
+            let at = slot % legs;
+            let leg = if at < legs / 2 {
+                2 * at
+            } else {
+                2 * (at - legs / 2) + 1
+            };
+            self.hear(leg as usize, &mut heard);
+            self.legs[leg as usize].say(now);
+            heard.late_us.push(((now - due) / 1_000) as u32);
+            heard.sent += 1;
+            slot += 1;
+        }
+        std::thread::sleep(LAST);
+        for leg in 0..self.legs.len() {
+            self.hear(leg, &mut heard);
+        }
+        let passed = wall_ns() - start;
+        heard.busy = (thread_time() - used) as f64 / passed.max(1) as f64;
+        heard.lost = heard.sent as i64 - heard.heard as i64;
+        heard
+    }
+
+    /// Takes what has come to a leg.
+    fn hear(&mut self, at: usize, heard: &mut Heard) {
+        let leg = &mut self.legs[at];
+        while let Some((said, came)) = leg.take() {
+            let Some(Said { frame, left, .. }) = said.filter(|said| said.leg == at as u32 ^ 1)
+            else {
+                heard.foreign += 1;
+                continue;
+            };
+            match leg.newest {
+                Some((newest, _)) if frame <= newest => continue,
+                Some((_, before)) => heard.gap_ns = heard.gap_ns.max(came.saturating_sub(before)),
+                None => {}
+            }
+            leg.newest = Some((frame, came));
+            heard.heard += 1;
+            if heard.took_ns.len() < SAMPLES_MAX {
+                let took = came.saturating_sub(left);
+                heard.took_ns.push(u32::try_from(took).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}
+
+impl Leg {
+    fn say(&mut self, now: u64) {
+        self.frame += 1;
+        self.packet[2..4].copy_from_slice(&(self.frame as u16).to_be_bytes());
+        self.packet[4..8].copy_from_slice(&(self.frame * 160).to_be_bytes());
+        self.packet[20..24].copy_from_slice(&self.frame.to_be_bytes());
+        self.packet[24..32].copy_from_slice(&now.to_be_bytes());
+        let _ = self.socket.send(&self.packet);
+    }
+
+    /// A packet, if it is a talker's, and when it came.
+    fn take(&self) -> Option<(Option<Said>, u64)> {
+        let mut bytes = [0; 1_500];
+        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let fd = self.socket.as_raw_fd();
+        let message = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), flags).ok()?;
+        let stamp = message.cmsgs().ok()?.find_map(|it| match it {
+            ControlMessageOwned::ScmTimestampns(at) => {
+                Some(at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64)
+            }
+            _ => None,
+        });
+        let length = message.bytes;
+        let came = stamp.unwrap_or_else(wall_ns);
+        Some((said(&bytes[..length]), came))
+    }
+}
+
+/// What a talker's packet says.
+struct Said {
+    leg: u32,
+    /// Its number.
+    frame: u32,
+    /// When it left, ns.
+    left: u64,
+}
+
+fn said(bytes: &[u8]) -> Option<Said> {
+    let body = bytes.get(12..)?.strip_prefix(&MAGIC)?;
+    let number = |at: usize| Some(u32::from_be_bytes(body.get(at..at + 4)?.try_into().ok()?));
+    let left = u64::from_be_bytes(body.get(8..16)?.try_into().ok()?);
+    Some(Said {
+        leg: number(0)?,
+        frame: number(4)?,
+        left,
+    })
+}
+
+fn packet(leg: u32) -> [u8; PACKET] {
+    let mut packet = [0x55; PACKET];
+    packet[..8].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0]);
+    packet[8..12].copy_from_slice(&leg.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    packet[12..16].copy_from_slice(&MAGIC);
+    packet[16..20].copy_from_slice(&leg.to_be_bytes());
+    packet
+}
+
+/// The time that the system stamps packets by.
+fn wall_ns() -> u64 {
+    nanos(ClockId::Realtime)
+}
+
+fn thread_time() -> u64 {
+    nanos(ClockId::ThreadCPUTime)
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A header and 20 ms of PCMU.
+const PACKET: usize = 172;
+const FRAME_NS: u64 = 20_000_000;
+const MAGIC: [u8; 4] = *b"talk";
+/// A little later, so that the first is not late.
+const LEAD_NS: u64 = 5_000_000;
+/// What so long brings is sent together.
+const TOGETHER: Duration = Duration::from_micros(100);
+/// The last packets find their way.
+const LAST: Duration = Duration::from_millis(100);
+/// Times kept of a run.
+const SAMPLES_MAX: usize = 8_000_000;
