@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::edge::Edge;
 use super::known::{Configured, Stored};
+use super::limits;
 use super::notify;
 use super::reload::Reloader;
 use super::seeing::{Seeing, Watch};
@@ -52,6 +53,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let seeds = seeds()?;
     let mut media = media_config(&config, seeds.media);
     media.worker.ntp_at_zero = clock.ntp_at_zero();
+    limits::claim_files(&media);
     let workers = Workers::start(&media, clock.now())?;
     let wake = workers.wake().try_clone_to_owned()?;
     let services = Services::start(&config, &read.store, read.engine)?;

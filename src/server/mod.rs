@@ -14,6 +14,7 @@ mod build;
 mod commands;
 mod edge;
 mod known;
+mod limits;
 mod notify;
 mod offline;
 mod plans;

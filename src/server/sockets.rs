@@ -160,6 +160,20 @@ pub(super) fn tls_files(config: &Config, known: &Configured) -> anyhow::Result<O
     }))
 }
 
+/// Two ports a call, shared among the workers; of several, one may get an eighth more than its share.
+fn ports_a_worker(calls: u32, workers: u8) -> usize {
+    let share = calls.saturating_mul(2).div_ceil(workers.max(1).into());
+    let spare = if workers > 1 { share / 8 } else { 0 };
+    let ports = share.saturating_add(spare).saturating_add(PORTS_SPARE);
+    usize::try_from(ports).map_or(PORTS_MAX, |ports| ports.min(PORTS_MAX))
+}
+
+/// What calls that are about to end, or are put through elsewhere, hold beside two ports each.
+const PORTS_SPARE: u32 = 16;
+
+/// More than one processor relays.
+const PORTS_MAX: usize = 4_096;
+
 /// Where media workers receive audio, and what SDP says of it.
 pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
     let rtp = &config.rtp;
@@ -182,5 +196,6 @@ pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
     if rtp.workers > 0 {
         media.workers = rtp.workers;
     }
+    media.worker.ports_max = ports_a_worker(config.limits.calls, media.workers);
     media
 }

@@ -3,8 +3,8 @@
 //! Law: once it runs it takes no lock, allocates nothing and logs nothing. It waits in `epoll_wait`
 //! for packets and for a timer on an absolute schedule of 5 ms; commands are taken at ticks, events
 //! leave at the end of each. When it uses more than 60 % of its processor it no longer wakes for
-//! each packet but once a tick, and takes what has come. Beside that it makes one call when a port
-//! locks to its source: it connects the socket.
+//! each packet but once a millisecond, and takes what has come. Beside that it makes one call when a
+//! port locks to its source: it connects the socket.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -98,6 +98,8 @@ pub(super) struct MediaThread {
     sockets: Box<[Option<Box<PortSockets>>]>,
     packet: Box<[u8; 1500]>,
     coalesces: bool,
+    /// When packets are taken next, while they are taken together.
+    wakes_at: Now,
     measured: (Now, Duration),
     stats: ThreadStats,
 }
@@ -148,6 +150,7 @@ impl MediaThread {
             sockets: (0..ports_max).map(|_| None).collect(),
             packet: Box::new([0; 1500]),
             coalesces: false,
+            wakes_at: Now::ZERO,
             stats: ThreadStats::default(),
         })
     }
@@ -161,18 +164,18 @@ impl MediaThread {
         self
     }
 
-    fn turn(&mut self, ready: &mut [MaybeUninit<epoll::Event>; BATCH]) {
-        let mut timeout = None;
-        if self.coalesces {
-            let at = self.clock.at(self.worker.next_tick());
+    fn turn(&mut self, ready: &mut [MaybeUninit<epoll::Event>]) {
+        let room = ready.len();
+        let timeout = self.coalesces.then(|| {
+            let at = self.clock.at(self.wakes_at.min(self.worker.next_tick()));
             let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
-            timeout = Some(&NO_TIME);
-        }
+            &NO_TIME
+        });
         let Ok((ready, _)) = epoll::wait(&self.epoll, &mut ready[..], timeout) else {
             return;
         };
         let now = self.clock.now();
-        let mut due = false;
+        let (mut due, full) = (false, ready.len() == room);
         for event in ready {
             match event.data.u64() {
                 TIMER => due = true,
@@ -183,6 +186,10 @@ impl MediaThread {
             let mut fired = [0; 8];
             let _ = rustix::io::read(&self.timer, &mut fired);
             self.tick(now);
+        }
+        // A full batch has left some behind: no sleep before they are taken.
+        if !full {
+            self.wakes_at = now + TOGETHER;
         }
     }
 
@@ -195,7 +202,7 @@ impl MediaThread {
         let Some(sockets) = self.sockets.get(slot).and_then(Option::as_ref) else {
             return;
         };
-        let Ok((len, from)) = sockets.of(lane).recv_from(&mut self.packet[..]) else {
+        let Some((len, from)) = sockets.receive(lane, &mut self.packet) else {
             return;
         };
         self.stats.received += 1;
@@ -380,6 +387,10 @@ const BATCH: usize = 256;
 const ORDERS_PER_TICK: usize = 256;
 
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// What so long brings is taken together under load. Sleeping until the next tick instead would save
+/// 800 wake-ups a second, half a hundredth of a processor, and cost each packet 2 ms more.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// Above this share of a processor, wake-ups are coalesced; below the other one, no longer.
 const BUSY_PERCENT: u128 = 60;

@@ -108,20 +108,36 @@ fn a_tick_that_comes_late_is_counted_and_what_it_left_out_is_not_made_up() {
 }
 
 #[test]
-fn under_load_the_packets_of_a_tick_are_taken_in_one_wake_up() {
+fn under_load_the_packets_of_a_millisecond_are_taken_in_one_wake_up() {
     let (mut thread, peers) = relaying(1);
     thread.coalesces = true;
+    turn(&mut thread);
     for (peer, to) in &peers {
         say(peer, *to, 1);
     }
-    let due = thread.worker.next_tick();
+    let due = thread.wakes_at.min(thread.worker.next_tick());
     turn(&mut thread);
-    assert!(thread.clock.now() >= due, "it slept until the tick");
+    assert!(thread.clock.now() >= due, "it slept");
     assert_eq!((thread.stats.received, thread.stats.sent), (8, 8));
     while thread.stats.coalesced == 0 {
         turn(&mut thread);
     }
     assert!(peers.iter().all(|(peer, _)| hears(peer)));
+}
+
+#[test]
+fn what_a_full_batch_leaves_behind_is_taken_without_a_sleep() {
+    let (mut thread, peers) = relaying(4);
+    thread.coalesces = true;
+    turn(&mut thread);
+    for (peer, to) in &peers {
+        say(peer, *to, 1);
+    }
+    thread.turn(&mut [const { MaybeUninit::uninit() }; PORTS / 2]);
+    assert!(thread.stats.received < PORTS as u64);
+    assert!(thread.wakes_at <= thread.clock.now());
+    turn(&mut thread);
+    assert_eq!(thread.stats.received, PORTS as u64);
 }
 
 #[test]
