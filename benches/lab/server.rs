@@ -84,6 +84,11 @@ impl Server {
         }
     }
 
+    /// Tandem's files, its data and recordings among them.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// What Tandem has logged.
     pub fn log(&self) -> String {
         let log = self.folder.as_ref().map(|folder| folder.join("log"));

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `relay` | processor time a call-second, the delay added, loss, gaps and memory, servers taking turns |
 //! | `capacity` | calls a core, and the same figures at half and nine tenths of it |
+//! | `spray` | what a third address injects and learns that sprays all ports |
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,6 +19,7 @@
 
 mod peers;
 mod relay;
+mod spray;
 mod talk;
 
 use lab::args::Args;
@@ -34,9 +36,12 @@ fn main() {
     match mode.as_str() {
         "relay" => relay::cost(&args),
         "capacity" => relay::capacity(&args),
+        "spray" => spray::run(&args),
         "transcode" | "playback" | "rooms" | "room" => println!("{mode}: not built"),
         _ => {
-            println!("want relay, capacity, transcode, playback, rooms or room; have {mode:?}");
+            println!(
+                "want relay, capacity, spray, transcode, playback, rooms or room; have {mode:?}"
+            );
             std::process::exit(2);
         }
     }

@@ -81,7 +81,7 @@ impl Point {
 }
 
 /// Begins calls until there are `count`.
-fn grow(peer: &mut dyn Peer, talk: &mut Talk, count: usize) -> Result<(), String> {
+pub(crate) fn grow(peer: &mut dyn Peer, talk: &mut Talk, count: usize) -> Result<(), String> {
     while talk.calls() < count {
         let n = talk.calls() as u32;
         let ends = peers::ends(n);
@@ -110,7 +110,7 @@ fn measure(peer: &dyn Peer, talk: &mut Talk, lasts: Duration) -> Point {
     }
 }
 
-fn names(args: &Args) -> Vec<String> {
+pub(crate) fn names(args: &Args) -> Vec<String> {
     match args.text("peers") {
         Some(names) => names.split(',').map(str::to_owned).collect(),
         None => peers::ALL.map(str::to_owned).to_vec(),

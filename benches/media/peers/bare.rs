@@ -32,6 +32,10 @@ impl Peer for Bare {
         Ok(addresses(n))
     }
 
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from((BARE, 0))
+    }
+
     fn end(&mut self) {}
 }
 

@@ -17,12 +17,21 @@ pub(crate) trait Peer {
     /// Begins call `n` between two ends of ours, given where each listens; where each is to send.
     fn call(&mut self, n: u32, ends: [SocketAddr; 2]) -> Result<[SocketAddr; 2], String>;
 
+    /// Where it receives audio; any port.
+    fn address(&self) -> SocketAddr;
+
+    /// Records the calls that begin from now on, if it can.
+    fn record(&mut self) {}
+
     /// Ends all calls.
     fn end(&mut self);
 }
 
 /// All of them, in the order in which they take turns.
 pub(crate) const ALL: [&str; 3] = ["bare", "tandem", "rtpengine"];
+
+/// rtpengine before its security update, where `benches/media/install unfixed` has put it.
+pub(crate) const UNFIXED: &str = "rtpengine-unfixed";
 
 /// Starts a server by its name, for so many calls at most.
 ///
@@ -32,7 +41,8 @@ pub(crate) fn start(name: &str, calls: u32) -> Result<Box<dyn Peer>, String> {
     match name {
         "bare" => Ok(Box::new(bare::Bare::start(calls))),
         "tandem" => Ok(Box::new(tandem::Tandem::start(calls))),
-        "rtpengine" => Ok(Box::new(rtpengine::Rtpengine::start()?)),
+        "rtpengine" => Ok(Box::new(rtpengine::Rtpengine::start(rtpengine::DEBIAN)?)),
+        UNFIXED => Ok(Box::new(rtpengine::Rtpengine::start(rtpengine::UNFIXED)?)),
         _ => Err(format!("want one of {ALL:?}, have {name}")),
     }
 }

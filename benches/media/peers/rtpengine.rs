@@ -22,12 +22,12 @@ pub(crate) struct Rtpengine {
 }
 
 impl Rtpengine {
-    /// Starts it without its kernel module: Debian's, or the one that `RTPENGINE` names.
+    /// Starts it without its kernel module: that program, or the one that `RTPENGINE` names.
     ///
     /// # Errors
     /// When it is not installed, or does not answer.
-    pub(crate) fn start() -> Result<Self, String> {
-        let program = std::env::var("RTPENGINE").unwrap_or_else(|_| "/usr/bin/rtpengine".into());
+    pub(crate) fn start(program: &str) -> Result<Self, String> {
+        let program = std::env::var("RTPENGINE").unwrap_or_else(|_| program.to_owned());
         if !Path::new(&program).exists() {
             return Err(format!("{program} is missing: benches/media/install"));
         }
@@ -109,6 +109,10 @@ impl Peer for Rtpengine {
         Ok([for_caller, for_callee])
     }
 
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from((IP, 0))
+    }
+
     fn end(&mut self) {
         for n in std::mem::take(&mut self.calls) {
             let order =
@@ -118,4 +122,11 @@ impl Peer for Rtpengine {
     }
 }
 
+/// As Debian keeps it up to date.
+pub(crate) const DEBIAN: &str = "/usr/bin/rtpengine";
+/// Before its security update.
+pub(crate) const UNFIXED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../target/peers/rtpengine-10.5.3.5-1/usr/bin/rtpengine"
+);
 const IP: [u8; 4] = [127, 0, 10, 4];

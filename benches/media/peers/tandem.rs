@@ -14,6 +14,8 @@ pub(crate) struct Tandem {
     server: Server,
     caller: UdpSocket,
     callee: UdpSocket,
+    /// Whom new calls are for.
+    number: &'static str,
     /// How each call is ended.
     byes: Vec<Vec<u8>>,
 }
@@ -37,6 +39,7 @@ impl Tandem {
             server,
             caller: open(CALLER, 5_062),
             callee: open(CALLEE, 5_070),
+            number: "3000",
             byes: Vec::new(),
         }
     }
@@ -85,7 +88,7 @@ impl Peer for Tandem {
     fn call(&mut self, n: u32, ends: [SocketAddr; 2]) -> Result<[SocketAddr; 2], String> {
         let server: SocketAddr = "127.0.10.5:5060".parse().unwrap();
         let me = self.caller.local_addr().unwrap();
-        let script = Script::new(me, server, "3000", Audio::pcmu(ends[0].port()));
+        let script = Script::new(me, server, self.number, Audio::pcmu(ends[0].port()));
         let (mut out, mut bye) = (Vec::new(), Vec::new());
         script.invite.write(n, b"", &mut out);
         self.caller.send_to(&out, server).unwrap();
@@ -96,6 +99,14 @@ impl Peer for Tandem {
         script.bye.write(n, &tag, &mut bye);
         self.byes.push(bye);
         Ok([for_caller, for_callee].map(|port| SocketAddr::new(server.ip(), port)))
+    }
+
+    fn address(&self) -> SocketAddr {
+        "127.0.10.5:0".parse().unwrap()
+    }
+
+    fn record(&mut self) {
+        self.number = "3001";
     }
 
     fn end(&mut self) {
@@ -137,10 +148,16 @@ send_to = ["127.0.10.2:5070"]
 codecs = ["pcmu"]
 "#;
 
-/// 3000 is put through.
+/// 3000 is put through, 3001 too and recorded.
 const PLAN: &str = r#"dialplan version=1
 entry did="3000" flow="through"
+entry did="3001" flow="recorded"
 flow "through" {
+  dial "4000" trunk="load"
+}
+flow "recorded" {
+  answer
+  record start
   dial "4000" trunk="load"
 }
 "#;
