@@ -10,13 +10,15 @@
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
 #   make bench-media relayed calls beside other servers: docs/media-load.md   CALLS=450 SECONDS=8
+#   make steady  the media plane's law for ten minutes                   SECONDS=600 PORTS=2000 MEMORY=10000
+#   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
 #   make flood   everything that floods, at a server in 256 MB             SECONDS=600 RATE=10000
 #   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media flood strace fuzz deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media steady spray flood strace fuzz deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -78,6 +80,15 @@ bench-media: rust
 	$(CARGO) build --release -p media-load
 	@for mode in relay capacity transcode playback rooms room; do \
 	 TANDEM_BENCH_RECORD=1 timeout 600 target/release/media-load $$mode || exit 1; done
+
+# As root for FIFO priority and perf's counts.
+steady: rust
+	SECONDS=$(SECONDS) PORTS=$(PORTS) MEMORY=$(MEMORY) $(CARGO) bench --bench steady
+
+spray: rust
+	$(CARGO) build --release --bin tandem
+	$(CARGO) build --release -p media-load
+	TANDEM_BENCH_RECORD=1 PEERS=tandem,rtpengine,rtpengine-unfixed timeout 300 target/release/media-load spray
 
 # As root, with memory cgroups of version 1: loopback only, bounded in time and rate.
 flood: rust

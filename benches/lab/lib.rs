@@ -1,5 +1,5 @@
 //! What the programs that measure share: a server alone on core 0, whoever measures it on core 1,
-//! prebuilt SIP messages, medians, and results with the machine's load beside them.
+//! prebuilt SIP messages, talkers, medians, and results with the machine's load beside them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,3 +12,4 @@ pub mod args;
 pub mod figures;
 pub mod message;
 pub mod server;
+pub mod talk;

@@ -20,7 +20,6 @@
 mod peers;
 mod relay;
 mod spray;
-mod talk;
 
 use lab::args::Args;
 

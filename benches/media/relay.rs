@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use lab::args::{Args, object};
 use lab::figures::{load, median, percentile};
+use lab::talk::{Heard, Talk};
 use serde_json::{Value, json};
 
 use crate::peers::{self, Peer};
-use crate::talk::{Heard, Talk};
 
 /// One server's figures at so many calls.
 pub(crate) struct Point {

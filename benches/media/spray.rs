@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use lab::args::{Args, object};
 use lab::figures::load;
+use lab::talk::{STRANGE, Talk};
 use serde_json::json;
 
 use crate::peers;
 use crate::relay::{grow, names};
-use crate::talk::Talk;
 
 /// The thread that sprays.
 struct Sprayer {
@@ -46,8 +46,8 @@ fn spray(victim: SocketAddr, rate: u64, stop: &AtomicBool) -> (u64, u64) {
     let mut packet = [0_u8; 172];
     packet[0] = 0x80;
     packet[8..12].copy_from_slice(b"junk");
-    for pair in packet[12..].chunks_exact_mut(2) {
-        pair.copy_from_slice(&LOUD);
+    for part in packet[12..].chunks_exact_mut(4) {
+        part.copy_from_slice(&STRANGE);
     }
     let (mut sent, mut leaked, mut heard) = (0_u64, 0, [0; 1_500]);
     let begun = Instant::now();
@@ -91,13 +91,13 @@ pub(crate) fn run(args: &Args) {
             println!(
                 "{name}: {calls} calls, {sent} packets sprayed: {leaked} leaked, {} injected, {} of {} lost; \
                  {injected} of {recordings} recordings injected into; load {}",
-                heard.foreign,
+                heard.injected,
                 heard.lost,
                 heard.sent,
                 load(),
             );
             Ok(json!({
-                "sprayed": sent, "leaked": leaked, "injected": heard.foreign, "lost": heard.lost,
+                "sprayed": sent, "leaked": leaked, "injected": heard.injected, "lost": heard.lost,
                 "sent": heard.sent, "recordings": recordings, "recordings_injected_into": injected,
             }))
         });
@@ -160,8 +160,6 @@ fn waves(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The loudest values of PCMU, of both signs.
-const LOUD: [u8; 2] = [0x80, 0x00];
 const STRANGER: [u8; 4] = [127, 0, 10, 9];
 /// The servers' ports: 20000 to 59999.
 const FIRST: u16 = 20_000;

@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use rustix::time::{ClockId, clock_gettime};
 
 /// One end of a call: ours, and the server's that it talks to.
-pub(crate) struct Leg {
+pub struct Leg {
     socket: UdpSocket,
     /// The RTP header's changing part and the payload, prebuilt.
     packet: [u8; PACKET],
@@ -28,37 +28,41 @@ pub(crate) struct Leg {
 
 /// What was heard in a run, of all legs.
 #[derive(Default)]
-pub(crate) struct Heard {
-    pub(crate) sent: u64,
-    pub(crate) heard: u64,
+pub struct Heard {
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets heard of the other leg, each once and in order.
+    pub heard: u64,
     /// Numbers that did not come, or came twice or late.
-    pub(crate) lost: i64,
-    /// Packets that are not the other leg's.
-    pub(crate) foreign: u64,
+    pub lost: i64,
+    /// Packets that begin as a stranger's do: [`STRANGE`].
+    pub injected: u64,
+    /// Packets that are neither the other leg's nor a stranger's: the server's own.
+    pub foreign: u64,
     /// The longest time between two packets of a leg, ns.
-    pub(crate) gap_ns: u64,
+    pub gap_ns: u64,
     /// From a packet's leaving to its arrival, ns.
-    pub(crate) took_ns: Vec<u32>,
+    pub took_ns: Vec<u32>,
     /// How late packets were sent, µs.
-    pub(crate) late_us: Vec<u32>,
+    pub late_us: Vec<u32>,
     /// Of a processor, what the talkers took.
-    pub(crate) busy: f64,
+    pub busy: f64,
 }
 
 /// All legs: those of call n are 2n and 2n + 1.
 #[derive(Default)]
-pub(crate) struct Talk {
+pub struct Talk {
     legs: Vec<Leg>,
 }
 
 impl Talk {
     /// Calls that talk.
-    pub(crate) fn calls(&self) -> usize {
+    pub fn calls(&self) -> usize {
         self.legs.len() / 2
     }
 
     /// Adds a call's two ends, bound already, each with where it sends.
-    pub(crate) fn join(&mut self, ends: [(UdpSocket, SocketAddr); 2]) {
+    pub fn join(&mut self, ends: [(UdpSocket, SocketAddr); 2]) {
         for (socket, to) in ends {
             socket.connect(to).unwrap();
             socket.set_nonblocking(true).unwrap();
@@ -74,12 +78,12 @@ impl Talk {
     }
 
     /// Lets all go, to begin anew.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.legs.clear();
     }
 
     /// Talks for so long.
-    pub(crate) fn run(&mut self, lasts: Duration) -> Heard {
+    pub fn run(&mut self, lasts: Duration) -> Heard {
         let legs = self.legs.len() as u64;
         let slots = lasts.as_millis() as u64 / 20 * legs;
         let mut heard = Heard::default();
@@ -106,7 +110,9 @@ impl Talk {
             };
             self.hear(leg as usize, &mut heard);
             self.legs[leg as usize].say(now);
-            heard.late_us.push(((now - due) / 1_000) as u32);
+            if heard.late_us.len() < SAMPLES_MAX {
+                heard.late_us.push(((now - due) / 1_000) as u32);
+            }
             heard.sent += 1;
             slot += 1;
         }
@@ -124,10 +130,16 @@ impl Talk {
     fn hear(&mut self, at: usize, heard: &mut Heard) {
         let leg = &mut self.legs[at];
         while let Some((said, came)) = leg.take() {
-            let Some(Said { frame, left, .. }) = said.filter(|said| said.leg == at as u32 ^ 1)
-            else {
-                heard.foreign += 1;
-                continue;
+            let (frame, left) = match said {
+                Said::Talker { leg, frame, left } if leg == at as u32 ^ 1 => (frame, left),
+                Said::Stranger => {
+                    heard.injected += 1;
+                    continue;
+                }
+                _ => {
+                    heard.foreign += 1;
+                    continue;
+                }
             };
             match leg.newest {
                 Some((newest, _)) if frame <= newest => continue,
@@ -154,8 +166,8 @@ impl Leg {
         let _ = self.socket.send(&self.packet);
     }
 
-    /// A packet, if it is a talker's, and when it came.
-    fn take(&self) -> Option<(Option<Said>, u64)> {
+    /// A packet and when it came.
+    fn take(&self) -> Option<(Said, u64)> {
         let mut bytes = [0; 1_500];
         let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
         let mut parts = [IoSliceMut::new(&mut bytes)];
@@ -174,23 +186,34 @@ impl Leg {
     }
 }
 
-/// What a talker's packet says.
-struct Said {
-    leg: u32,
-    /// Its number.
-    frame: u32,
-    /// When it left, ns.
-    left: u64,
+/// Whose a packet is.
+enum Said {
+    Talker {
+        leg: u32,
+        /// Its number.
+        frame: u32,
+        /// When it left, ns.
+        left: u64,
+    },
+    Stranger,
+    Other,
 }
 
-fn said(bytes: &[u8]) -> Option<Said> {
-    let body = bytes.get(12..)?.strip_prefix(&MAGIC)?;
+fn said(bytes: &[u8]) -> Said {
+    let payload = bytes.get(12..).unwrap_or_default();
+    if payload.starts_with(&STRANGE) {
+        return Said::Stranger;
+    }
+    talker(payload).unwrap_or(Said::Other)
+}
+
+fn talker(payload: &[u8]) -> Option<Said> {
+    let body = payload.strip_prefix(&MAGIC)?;
     let number = |at: usize| Some(u32::from_be_bytes(body.get(at..at + 4)?.try_into().ok()?));
-    let left = u64::from_be_bytes(body.get(8..16)?.try_into().ok()?);
-    Some(Said {
+    Some(Said::Talker {
         leg: number(0)?,
         frame: number(4)?,
-        left,
+        left: u64::from_be_bytes(body.get(8..16)?.try_into().ok()?),
     })
 }
 
@@ -220,6 +243,8 @@ fn nanos(clock: ClockId) -> u64 {
 /// A header and 20 ms of PCMU.
 const PACKET: usize = 172;
 const FRAME_NS: u64 = 20_000_000;
+/// How the payload of a stranger begins: the loudest of PCMU, of both signs.
+pub const STRANGE: [u8; 4] = [0x80, 0x00, 0x80, 0x00];
 const MAGIC: [u8; 4] = *b"talk";
 /// A little later, so that the first is not late.
 const LEAD_NS: u64 = 5_000_000;
