@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use media::codec::{Coding, Encoder, opus};
 use media::port::{PortId, PortPlan, PortUpdate, Remote, Security};
 use media::worker::PortCommand;
-use sip::sdp::Agreed;
+use sip::sdp::{Agreed, OpusTerms};
 
 use super::action::Prompt;
 use super::command::SipCommand;
@@ -152,6 +153,7 @@ pub fn port_plan(
 ) -> PortPlan {
     let update = port_update(port, agreed);
     PortPlan {
+        codec: update.codec,
         coding: update.coding,
         remote: update.remote,
         payload_type: update.payload_type,
@@ -162,7 +164,8 @@ pub fn port_plan(
         rtcp_mux: update.rtcp_mux,
         security: update.security,
         ptime_ms: update.ptime_ms,
-        ..PortPlan::new(port, local, update.codec, random)
+        // G.711 costs nothing to make in vain.
+        ..PortPlan::new(port, local, media::Codec::Pcmu, random)
     }
 }
 
@@ -173,7 +176,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             port,
             remote: None,
             codec: media::Codec::Pcmu,
-            coding: media::codec::Coding::new(media::Codec::Pcmu),
+            coding: Coding::new(media::Codec::Pcmu),
             payload_type: 0,
             dtmf_payload_type: None,
             keys_elsewhere: false,
@@ -191,7 +194,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             rtp: agreed.remote_rtp,
             rtcp: agreed.remote_rtcp,
         }),
-        coding: media::codec::Coding::new(media_codec(agreed.codec)),
+        coding: coding(agreed),
         codec: media_codec(agreed.codec),
         payload_type: agreed.payload_type,
         dtmf_payload_type: agreed.dtmf_payload_type,
@@ -205,10 +208,41 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
     }
 }
 
+/// What the port decodes and encodes with, as the peer asked for it.
+fn coding(agreed: &Agreed) -> Coding {
+    let codec = media_codec(agreed.codec);
+    let encoder = match codec {
+        media::Codec::Opus => Encoder::opus(opus_settings(&agreed.opus)),
+        other => Encoder::new(other),
+    };
+    Coding::with(codec, encoder, agreed.ptime_ms)
+}
+
+/// What a peer that plays only so much is sent: 12 kbit/s are plenty for what 8 kHz hold.
+fn opus_settings(terms: &OpusTerms) -> opus::Settings {
+    let usual = opus::Settings::default();
+    let enough = match terms.max_playback_rate {
+        ..=8_000 => 12_000,
+        8_001..=16_000 => 20_000,
+        _ => usual.bitrate,
+    };
+    opus::Settings {
+        bitrate: enough.min(terms.max_average_bitrate.unwrap_or(enough)),
+        dtx: terms.dtx,
+        fec: terms.in_band_fec,
+        cbr: terms.cbr,
+        ..usual
+    }
+}
+
 /// The worker's name of a negotiated codec.
 fn media_codec(codec: sip::sdp::Codec) -> media::Codec {
     match codec {
         sip::sdp::Codec::Pcmu => media::Codec::Pcmu,
         sip::sdp::Codec::Pcma => media::Codec::Pcma,
+        sip::sdp::Codec::G722 => media::Codec::G722,
+        sip::sdp::Codec::Opus => media::Codec::Opus,
+        sip::sdp::Codec::L16 => media::Codec::L16,
+        sip::sdp::Codec::L16Wide => media::Codec::L16Wide,
     }
 }

@@ -8,7 +8,7 @@ use sip::message::{Message, Name};
 
 use super::action::{Dial, DialResult, DialToken, Notice, Ringback};
 use super::command::{Output, SipCommand, Target};
-use super::leg::LegState;
+use super::leg::{Leg, LegState};
 use super::machine::Call;
 use super::ringing::Ringing;
 use super::sound::Purpose;
@@ -167,8 +167,14 @@ impl Call {
             mut route,
             media,
         } = target;
+        let spoken = self.legs.get(&self.caller).and_then(Leg::agreed);
+        let spoken = spoken.map(|agreed| agreed.codec);
         let leg = self.add_leg(label, media);
         let offer = self.legs.get_mut(&leg).map(|it| {
+            // What the caller speaks needs no transcoding.
+            if let Some(codec) = spoken {
+                it.negotiation.prefer(codec);
+            }
             let offer = it.negotiation.offer();
             it.state = LegState::Outgoing {
                 asked: Some(Box::new(it.negotiation.clone())),

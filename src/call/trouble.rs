@@ -177,10 +177,7 @@ fn media(it: &Description) -> Parts {
                 !ours.contains(codec) && theirs.iter().any(theirs_too)
             });
             let fix = match missing {
-                Some(codec) => {
-                    let name = codec.encoding().to_ascii_lowercase();
-                    format!("add \"{name}\" to {}", codecs_key(who))
-                }
+                Some(codec) => format!("add \"{}\" to {}", codec.name(), codecs_key(who)),
                 None => format!("let the peer offer {}", all_codecs()),
             };
             (format!("one of our codecs ({ours_list})"), theirs_list, fix)
@@ -233,7 +230,8 @@ fn codecs_key(who: &Label) -> String {
 }
 
 fn all_codecs() -> String {
-    let names: Vec<&str> = Codec::ALL.iter().map(|codec| codec.encoding()).collect();
+    let mut names: Vec<&str> = Codec::ALL.iter().map(|codec| codec.encoding()).collect();
+    names.dedup();
     names.join(" or ")
 }
 

@@ -334,7 +334,7 @@ fn setup(
         agents: known.agents,
         media,
         wall: WallClock::new(clock.now(), clock.wall()),
-        codecs: sip::sdp::Codec::ALL.to_vec(),
+        codecs: sip::sdp::Codec::DEFAULT.to_vec(),
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
         transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),

@@ -67,7 +67,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
         agents: known.agents,
         media: dry_plane(bound),
         wall: WallClock::new(Now::ZERO, at),
-        codecs: sip::sdp::Codec::ALL.to_vec(),
+        codecs: sip::sdp::Codec::DEFAULT.to_vec(),
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
         transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),

@@ -137,6 +137,7 @@ impl Probe {
             };
             let clock = match codec.to_ascii_uppercase().as_str() {
                 "OPUS" => "48000/2",
+                "L16" => "16000",
                 _ => "8000",
             };
             formats.push(number.to_string());

@@ -47,8 +47,11 @@ fn list<T>(
     parsed.collect::<Result<_, _>>().map(Some)
 }
 
+/// What `codecs` may name: [`Codec::name`] of all.
+const CODECS: &str = "\"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\" or \"l16/8000\"";
+
 fn codecs(file: &mut Section) -> Result<Vec<Codec>, ConfigError> {
-    let codecs = list(file, "codecs", "\"pcma\" or \"pcmu\"", Codec::from_name)?;
+    let codecs = list(file, "codecs", CODECS, Codec::from_name)?;
     let codecs = codecs.unwrap_or_default();
     let repeated = codecs
         .iter()

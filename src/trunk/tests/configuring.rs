@@ -273,7 +273,8 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
         ),
         (
             "addresses = [\"1.2.3.4\"]|codecs = [\"g729\"]",
-            "trunks.acme.codecs: want \"pcma\" or \"pcmu\", have \"g729\"",
+            "trunks.acme.codecs: want \"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\" or \"l16/8000\", \
+             have \"g729\"",
         ),
         (
             "addresses = [\"1.2.3.4\"]|codecs = [\"pcma\", \"alaw\"]",

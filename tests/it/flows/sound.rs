@@ -50,5 +50,6 @@ fn law(codec: Codec) -> Law {
     match codec {
         Codec::Pcma => Law::Pcma,
         Codec::Pcmu => Law::Pcmu,
+        other => panic!("{other} is not spoken here"),
     }
 }

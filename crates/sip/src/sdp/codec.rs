@@ -9,31 +9,56 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law: 8 kHz, static payload type 8 (RFC 3551 §4.5.14).
     Pcma,
+    /// G.722: 16 kHz on a clock of 8,000, static payload type 9 (RFC 3551 §4.5.2).
+    G722,
+    /// Opus: always `opus/48000/2`, whatever it carries (RFC 7587 §7).
+    Opus,
+    /// Linear samples at 8 kHz (RFC 3551 §4.5.11).
+    L16,
+    /// Linear samples at 16 kHz.
+    L16Wide,
 }
 
 impl Codec {
-    /// Every codec, in the order in which a leg without an opinion prefers them.
-    pub const ALL: [Self; 2] = [Self::Pcma, Self::Pcmu];
+    /// Every codec that can be configured.
+    pub const ALL: [Self; 6] = [
+        Self::Pcma,
+        Self::Pcmu,
+        Self::G722,
+        Self::Opus,
+        Self::L16Wide,
+        Self::L16,
+    ];
+
+    /// What a leg without an opinion takes, best first: what every telephone speaks, so that nothing
+    /// is decoded on the way unless a configuration asks for more.
+    pub const DEFAULT: [Self; 2] = [Self::Pcma, Self::Pcmu];
 
     /// The encoding name of `a=rtpmap`, compared without regard to case.
     pub const fn encoding(self) -> &'static str {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::Opus => "opus",
+            Self::L16 | Self::L16Wide => "L16",
         }
     }
 
     /// The RTP clock of the encoding: not always its sampling rate (G.722 samples at 16 kHz on an 8 kHz clock).
     pub const fn clock_rate_hz(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 => 8_000,
+            Self::L16Wide => 16_000,
+            Self::Opus => 48_000,
         }
     }
 
     /// Channels as `a=rtpmap` declares them.
     pub const fn channels(self) -> u8 {
         match self {
-            Self::Pcmu | Self::Pcma => 1,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 | Self::L16Wide => 1,
+            Self::Opus => 2,
         }
     }
 
@@ -42,6 +67,10 @@ impl Codec {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
+            Self::G722 => 9,
+            Self::L16 => 97,
+            Self::L16Wide => 98,
+            Self::Opus => 111,
         }
     }
 
@@ -54,12 +83,24 @@ impl Codec {
         })
     }
 
-    /// The codec that an operator names in a configuration: `pcmu` (or `ulaw`), `pcma` (or `alaw`).
+    /// Its name in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "pcmu",
+            Self::Pcma => "pcma",
+            Self::G722 => "g722",
+            Self::Opus => "opus",
+            Self::L16 => "l16/8000",
+            Self::L16Wide => "l16/16000",
+        }
+    }
+
+    /// The codec that an operator names in a configuration: [`Codec::name`], `ulaw` or `alaw`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
-            "pcmu" | "ulaw" => Some(Self::Pcmu),
-            "pcma" | "alaw" => Some(Self::Pcma),
-            _ => None,
+            "ulaw" => Some(Self::Pcmu),
+            "alaw" => Some(Self::Pcma),
+            name => Self::ALL.into_iter().find(|codec| codec.name() == name),
         }
     }
 }

@@ -23,4 +23,4 @@ pub use description::{Address, Attribute, Connection, Media, Origin, SessionDesc
 pub use negotiation::Negotiation;
 pub use offer_error::OfferError;
 pub use parse::{SdpError, SdpErrorKind};
-pub use terms::{Agreed, CodecOrder, LocalMedia};
+pub use terms::{Agreed, CodecOrder, LocalMedia, OpusTerms};

@@ -127,6 +127,17 @@ impl Negotiation {
         self.local.codecs = codecs;
     }
 
+    /// Puts `codec` first in the exchanges to come, if it is one of ours: what the other side of a
+    /// bridge speaks needs no transcoding.
+    pub fn prefer(&mut self, codec: Codec) {
+        let codecs = &mut self.local.codecs;
+        if let Some(at) = codecs.iter().position(|&known| known == codec)
+            && let Some(front) = codecs.get_mut(..=at)
+        {
+            front.rotate_right(1);
+        }
+    }
+
     /// Makes our offer: the first, a change, or (unchanged) a refresh with the same version.
     ///
     /// # Errors
@@ -282,6 +293,7 @@ impl Negotiation {
             rtcp_mux: remote.rtcp_mux,
             codec,
             payload_type,
+            opus: remote.opus,
             dtmf_payload_type: dtmf,
             dtmf_receive_type: dtmf,
             cn: remote
@@ -294,15 +306,15 @@ impl Negotiation {
         }
     }
 
-    /// The packet time that they ask for, cut to a multiple of ours within both limits.
+    /// The packet time that they ask for, cut to whole steps of 10 ms within both limits.
     fn packet_time(&self, remote: &Remote) -> u16 {
-        let own = self.local.ptime_ms.max(1);
+        let own = self.local.ptime_ms.max(PTIME_STEP_MS);
         let most = self
             .local
             .maxptime_ms
             .min(remote.maxptime_ms.unwrap_or(u16::MAX));
         let wanted = remote.ptime_ms.unwrap_or(own).min(most);
-        (wanted / own * own).max(own)
+        (wanted / PTIME_STEP_MS * PTIME_STEP_MS).max(PTIME_STEP_MS)
     }
 
     fn read_answer(&self, answer: &[u8]) -> Result<Agreed, OfferError> {
@@ -341,7 +353,15 @@ impl Negotiation {
         };
         let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
         agreed.peer_holds = remote.holds() && offered.direction.sends();
-        agreed.dtmf_receive_type = agreed.dtmf_payload_type.map(|_| self.our_dtmf_type());
+        let clock = codec.clock_rate_hz();
+        let ours = offered.formats.iter().find_map(|format| {
+            (format.meaning
+                == Meaning::TelephoneEvent {
+                    clock_rate_hz: clock,
+                })
+            .then_some(format.payload_type)
+        });
+        agreed.dtmf_receive_type = agreed.dtmf_payload_type.and(ours);
         Ok(agreed)
     }
 
@@ -391,17 +411,25 @@ impl Negotiation {
         }
     }
 
-    /// The telephone-event number of our offers: the one in use, so that a re-offer moves nothing.
-    fn our_dtmf_type(&self) -> u8 {
-        let Some(agreed) = &self.agreed else {
-            return DTMF_TYPE;
+    /// The telephone-event number of our offers on one clock: the one in use, so that a re-offer moves
+    /// nothing, else the usual one unless a codec has it.
+    fn our_dtmf_type(&self, clock_rate_hz: u32, formats: &[Format]) -> u8 {
+        let usual = match clock_rate_hz {
+            48_000 => DTMF_TYPE_48K,
+            16_000 => DTMF_TYPE_16K,
+            _ => DTMF_TYPE,
         };
-        let free = |&number: &u8| number != agreed.payload_type && Some(number) != agreed.cn;
-        let unused = || [DTMF_TYPE, 100, 102].into_iter().find(free);
-        agreed
-            .dtmf_receive_type
-            .or_else(unused)
-            .unwrap_or(DTMF_TYPE)
+        let in_use = self
+            .agreed
+            .as_ref()
+            .filter(|agreed| agreed.codec.clock_rate_hz() == clock_rate_hz)
+            .and_then(|agreed| agreed.dtmf_receive_type);
+        let cn = self.agreed.as_ref().and_then(|agreed| agreed.cn);
+        let free = |&number: &u8| {
+            Some(number) != cn && !formats.iter().any(|format| format.payload_type == number)
+        };
+        let unused = || [usual, 100, 102, 103, 104].into_iter().find(free);
+        in_use.or_else(unused).unwrap_or(usual)
     }
 
     /// What our offer says: all our codecs, the agreed one first and by its number (RFC 3264 §8.3.2).
@@ -425,20 +453,24 @@ impl Negotiation {
                 });
             }
         }
-        let clock_rate_hz = self
-            .local
-            .codecs
-            .first()
-            .map_or(8_000, |codec| codec.clock_rate_hz());
-        if self.local.comfort_noise {
+        let mut clocks: Vec<u32> = Vec::new();
+        for codec in &self.local.codecs {
+            if !clocks.contains(&codec.clock_rate_hz()) {
+                clocks.push(codec.clock_rate_hz());
+            }
+        }
+        // Of other clocks there is no comfort noise: their codecs have their own.
+        if self.local.comfort_noise && clocks.contains(&CN_CLOCK_HZ) {
             formats.push(Format {
                 payload_type: agreed.and_then(|agreed| agreed.cn).unwrap_or(CN_TYPE),
-                meaning: Meaning::ComfortNoise { clock_rate_hz },
+                meaning: Meaning::ComfortNoise {
+                    clock_rate_hz: CN_CLOCK_HZ,
+                },
             });
         }
-        if self.local.dtmf {
+        for &clock_rate_hz in clocks.iter().filter(|_| self.local.dtmf) {
             formats.push(Format {
-                payload_type: self.our_dtmf_type(),
+                payload_type: self.our_dtmf_type(clock_rate_hz, &formats),
                 meaning: Meaning::TelephoneEvent { clock_rate_hz },
             });
         }
@@ -507,7 +539,12 @@ impl Negotiation {
             let number = format.payload_type;
             let rtpmap = match format.meaning {
                 Meaning::Codec(codec) => {
-                    format!("{number} {}/{}", codec.encoding(), codec.clock_rate_hz())
+                    let channels = match codec.channels() {
+                        1 => String::new(),
+                        more => format!("/{more}"),
+                    };
+                    let clock = codec.clock_rate_hz();
+                    format!("{number} {}/{clock}{channels}", codec.encoding())
                 }
                 Meaning::TelephoneEvent { clock_rate_hz } => {
                     format!("{number} telephone-event/{clock_rate_hz}")
@@ -516,11 +553,13 @@ impl Negotiation {
                 Meaning::Unknown => continue,
             };
             media.attributes.push(Attribute::with("rtpmap", rtpmap));
-            if matches!(format.meaning, Meaning::TelephoneEvent { .. }) {
-                media
-                    .attributes
-                    .push(Attribute::with("fmtp", format!("{number} 0-15")));
-            }
+            let parameters = match format.meaning {
+                Meaning::TelephoneEvent { .. } => "0-15",
+                Meaning::Codec(Codec::Opus) => OPUS_PARAMETERS,
+                _ => continue,
+            };
+            let fmtp = Attribute::with("fmtp", format!("{number} {parameters}"));
+            media.attributes.push(fmtp);
         }
         let mut times = |name, ms: u16| {
             media.attributes.push(Attribute::with(name, ms.to_string()));
@@ -537,10 +576,17 @@ impl Negotiation {
     }
 }
 
-/// Our usual number for telephone-events; others choose their own.
+/// Our usual numbers for telephone-events; others choose their own.
 const DTMF_TYPE: u8 = 101;
+const DTMF_TYPE_48K: u8 = 110;
+const DTMF_TYPE_16K: u8 = 113;
+/// What we ask of the Opus that is sent to us: mono is enough, FEC is made use of (RFC 7587 §6.1).
+const OPUS_PARAMETERS: &str = "minptime=10;useinbandfec=1";
+/// Packet times are whole frames of the slowest codecs.
+const PTIME_STEP_MS: u16 = 10;
 /// Comfort noise at 8 kHz (RFC 3551 §6).
 const CN_TYPE: u8 = 13;
+const CN_CLOCK_HZ: u32 = 8_000;
 
 /// What an answer lists: the one codec, and what goes with it, by the offerer's numbers.
 fn answer_formats(agreed: &Agreed) -> Vec<Format> {

@@ -6,6 +6,7 @@ use super::codec::{Codec, Direction};
 use super::description::{Connection, Media, SessionDescription};
 use super::offer_error::OfferError;
 use super::parse::{number_u16, payload_type};
+use super::terms::OpusTerms;
 
 /// One RTP audio stream as the other side described it.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Remote {
     pub(super) direction: Direction,
     /// Their payload types in their order, each once.
     pub(super) formats: Vec<Format>,
+    /// What they ask of Opus.
+    pub(super) opus: OpusTerms,
     pub(super) ptime_ms: Option<u16>,
     pub(super) maxptime_ms: Option<u16>,
 }
@@ -58,13 +61,15 @@ impl Remote {
         };
         let rtp = SocketAddr::new(address, media.port);
         let rtcp_mux = media.attribute("rtcp-mux").is_some();
+        let formats = formats(media);
         Ok(Self {
             protocol: media.protocol.clone(),
             rtp,
             rtcp: if rtcp_mux { rtp } else { rtcp(media, rtp)? },
             rtcp_mux,
             direction,
-            formats: formats(media),
+            opus: opus_terms(media, &formats),
+            formats,
             ptime_ms: milliseconds(media, "ptime"),
             maxptime_ms: milliseconds(media, "maxptime"),
         })
@@ -184,6 +189,21 @@ fn rtpmap(media: &Media, wanted: u8) -> Option<&str> {
         .map(|(_, encoding)| encoding.trim())
 }
 
+/// The parameters of the Opus among the formats.
+fn opus_terms(media: &Media, formats: &[Format]) -> OpusTerms {
+    let is_opus = |format: &&Format| format.meaning == Meaning::Codec(Codec::Opus);
+    let Some(opus) = formats.iter().find(is_opus) else {
+        return OpusTerms::default();
+    };
+    let mut fmtp = media
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.name == "fmtp")
+        .filter_map(|attribute| attribute.value.as_deref()?.trim_start().split_once(' '));
+    let theirs = fmtp.find(|(number, _)| payload_type(number) == Some(opus.payload_type));
+    theirs.map_or_else(OpusTerms::default, |(_, text)| OpusTerms::read(text))
+}
+
 /// `encoding/clock[/channels]` (RFC 8866 §6.6).
 fn mapped(value: &str) -> Meaning {
     let mut parts = value.split('/');
@@ -208,6 +228,7 @@ fn static_meaning(payload_type: u8) -> Meaning {
     match payload_type {
         0 => Meaning::Codec(Codec::Pcmu),
         8 => Meaning::Codec(Codec::Pcma),
+        9 => Meaning::Codec(Codec::G722),
         13 => Meaning::ComfortNoise {
             clock_rate_hz: 8_000,
         },

@@ -58,6 +58,57 @@ pub enum CodecOrder {
     Offerer,
 }
 
+/// What a peer asks of the Opus that is sent to it (RFC 7587 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusTerms {
+    /// The most bits per second, if it has a bound.
+    pub max_average_bitrate: Option<u32>,
+    /// The highest rate that it plays, in samples per second.
+    pub max_playback_rate: u32,
+    /// Whether it makes use of in-band FEC.
+    pub in_band_fec: bool,
+    /// Whether silence may be sent as next to nothing.
+    pub dtx: bool,
+    /// Whether every packet should have the same size.
+    pub cbr: bool,
+}
+
+impl Default for OpusTerms {
+    /// What a peer asks for by saying nothing.
+    fn default() -> Self {
+        Self {
+            max_average_bitrate: None,
+            max_playback_rate: 48_000,
+            in_band_fec: false,
+            dtx: false,
+            cbr: false,
+        }
+    }
+}
+
+impl OpusTerms {
+    /// Reads the parameters of an `a=fmtp`; what cannot be read counts as not said.
+    pub(super) fn read(parameters: &str) -> Self {
+        let mut terms = Self::default();
+        for parameter in parameters.split(';') {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value: Option<u32> = value.trim().parse().ok();
+            let on = value == Some(1);
+            match name.trim().to_ascii_lowercase().as_str() {
+                "maxaveragebitrate" => terms.max_average_bitrate = value,
+                "maxplaybackrate" => {
+                    terms.max_playback_rate = value.unwrap_or(terms.max_playback_rate);
+                }
+                "useinbandfec" => terms.in_band_fec = on,
+                "usedtx" => terms.dtx = on,
+                "cbr" => terms.cbr = on,
+                _ => {}
+            }
+        }
+        terms
+    }
+}
+
 /// What both sides agreed on; the plan of a media port follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
@@ -71,6 +122,8 @@ pub struct Agreed {
     pub codec: Codec,
     /// The payload type to send it with.
     pub payload_type: u8,
+    /// What they ask of Opus, if that is the codec.
+    pub opus: OpusTerms,
     /// The payload type to send telephone-events with.
     pub dtmf_payload_type: Option<u8>,
     /// The payload type that their telephone-events come with: as we described it to them.

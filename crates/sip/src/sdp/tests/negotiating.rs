@@ -1,6 +1,6 @@
 //! One exchange: codecs, telephone-events, packet times, addresses, transports, refusals.
 
-use super::super::{Codec, CodecOrder, LocalMedia, Negotiation, OfferError};
+use super::super::{Codec, CodecOrder, LocalMedia, Negotiation, OfferError, OpusTerms};
 use super::{leg, line, local, media_lines, summary, theirs};
 
 /// Offers `lines` to a leg: the agreement in one line, or `status warn-code: why`.
@@ -165,20 +165,21 @@ fn an_answer_lists_one_codec_and_its_companions_by_the_offerers_numbers() {
 
 // covers: RFC 8866 §6.4, §6.5, RFC 3264 §6.1
 #[test]
-fn the_packet_time_is_theirs_within_both_limits_in_whole_frames() {
+fn the_packet_time_is_theirs_within_both_limits_in_steps_of_10_ms() {
     let table = [
         ("", 20),
         ("a=ptime:20", 20),
-        ("a=ptime:30", 20),
+        ("a=ptime:30", 30),
         ("a=ptime:40", 40),
-        ("a=ptime:10", 20),
+        ("a=ptime:10", 10),
         ("a=ptime:0", 20),
         ("a=ptime:65536", 20),
         ("a=ptime:lots", 20),
         ("a=ptime:40.5", 40),
         ("a=ptime:240", 60),
         ("a=ptime:60|a=maxptime:40", 40),
-        ("a=ptime:60|a=maxptime:10", 20),
+        ("a=ptime:60|a=maxptime:10", 10),
+        ("a=ptime:25", 20),
         ("a=maxptime:150", 20),
     ];
     for (lines, want) in table {
@@ -474,4 +475,85 @@ fn an_answer_that_does_not_fit_the_offer_is_refused() {
         assert_eq!(leg.take_answer(&theirs(lines)), Err(want), "{name}");
         assert!(leg.agreed().is_none() && !leg.awaits_answer(), "{name}");
     }
+}
+
+fn wide() -> LocalMedia {
+    LocalMedia {
+        codecs: vec![Codec::Opus, Codec::G722, Codec::L16Wide, Codec::Pcma],
+        ..local()
+    }
+}
+
+// covers: RFC 7587 §7, RFC 3551 §4.5.2, RFC 4733 §2.4.1
+#[test]
+fn the_wide_codecs_are_offered_with_telephone_events_on_each_clock() {
+    let offer = Negotiation::new(wide(), 1).offer().unwrap();
+    let text = String::from_utf8(offer.to_vec()).unwrap();
+    let (_, media) = text.split_once("t=0 0\r\n").unwrap();
+    assert_eq!(
+        media.replace("\r\n", "|"),
+        "m=audio 20000 RTP/AVP 111 9 98 8 13 110 101 113|a=rtpmap:111 opus/48000/2|\
+         a=fmtp:111 minptime=10;useinbandfec=1|a=rtpmap:9 G722/8000|a=rtpmap:98 L16/16000|\
+         a=rtpmap:8 PCMA/8000|a=rtpmap:13 CN/8000|a=rtpmap:110 telephone-event/48000|\
+         a=fmtp:110 0-15|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|\
+         a=rtpmap:113 telephone-event/16000|a=fmtp:113 0-15|a=ptime:20|a=maxptime:60|a=sendrecv|"
+    );
+}
+
+// covers: RFC 7587 §6.1, RFC 4733 §2.5.1.1
+#[test]
+fn opus_is_taken_with_what_the_peer_asks_of_it_and_the_events_of_its_clock() {
+    let mut leg = Negotiation::new(wide(), 1);
+    let offer = theirs(
+        "m=audio 4000 RTP/AVP 8 96 101 97|a=rtpmap:96 OPUS/48000/2|\
+         a=fmtp:96 maxplaybackrate=16000; maxaveragebitrate=20000;stereo=1;useinbandfec=1; usedtx=1|\
+         a=rtpmap:101 telephone-event/8000|a=rtpmap:97 telephone-event/48000",
+    );
+    let answer = leg.answer(&offer).unwrap();
+    let agreed = leg.agreed().unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 96));
+    assert_eq!(agreed.dtmf_payload_type, Some(97));
+    assert_eq!(agreed.cn, None);
+    let wanted = OpusTerms {
+        max_average_bitrate: Some(20_000),
+        max_playback_rate: 16_000,
+        in_band_fec: true,
+        dtx: true,
+        cbr: false,
+    };
+    assert_eq!(agreed.opus, wanted);
+    assert_eq!(media_lines(&answer), ["m=audio 20000 RTP/AVP 96 97"]);
+    assert_eq!(
+        line(&answer, "a=fmtp:96"),
+        "a=fmtp:96 minptime=10;useinbandfec=1"
+    );
+}
+
+#[test]
+fn opus_of_one_channel_or_another_clock_and_what_is_only_relayed_elsewhere_is_not_ours() {
+    for lines in [
+        "m=audio 4000 RTP/AVP 96|a=rtpmap:96 opus/48000",
+        "m=audio 4000 RTP/AVP 96|a=rtpmap:96 opus/16000/2",
+        "m=audio 4000 RTP/AVP 9|a=rtpmap:9 G722/16000",
+        "m=audio 4000 RTP/AVP 18|a=rtpmap:18 G729/8000",
+    ] {
+        let said = outcome(wide(), lines);
+        assert!(said.starts_with("488 305"), "{lines}: {said}");
+    }
+}
+
+// covers: RFC 3551 §6
+#[test]
+fn g722_needs_no_rtpmap() {
+    let said = outcome(wide(), "m=audio 4000 RTP/AVP 9");
+    assert_eq!(said, "G722/9 to 198.51.100.5:4000 4001 sendrecv 20ms");
+}
+
+#[test]
+fn what_the_other_side_speaks_is_offered_first_if_it_is_ours() {
+    let mut leg = Negotiation::new(wide(), 1);
+    leg.prefer(Codec::Pcma);
+    leg.prefer(Codec::Pcmu);
+    let offer = leg.offer().unwrap();
+    assert!(media_lines(&offer)[0].starts_with("m=audio 20000 RTP/AVP 8 111 9 98 "));
 }
