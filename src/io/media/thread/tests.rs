@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use media::Codec;
 use media::bridge::BridgeId;
-use media::port::{PortPlan, Remote};
+use media::port::{Latch, PortPlan, Remote};
 use media::worker::WorkerConfig;
 use rtrb::RingBuffer;
 
@@ -46,6 +46,10 @@ fn wait(ms: u64) {
 
 /// A pair of peers for each two ports of the thread, all bridged; and where to send.
 fn relaying(host: u8) -> (MediaThread, Vec<(UdpSocket, SocketAddr)>) {
+    relaying_with(host, Latch::default())
+}
+
+fn relaying_with(host: u8, latch: Latch) -> (MediaThread, Vec<(UdpSocket, SocketAddr)>) {
     let (mut thread, mut orders, _) = idle();
     let address = Ipv4Addr::new(127, 0, 10, host).into();
     let mut range = PortRange::new(address, 20_000..=20_099, 1);
@@ -58,6 +62,7 @@ fn relaying(host: u8) -> (MediaThread, Vec<(UdpSocket, SocketAddr)>) {
         peer.set_nonblocking(true).unwrap();
         let mut plan = PortPlan::new(port, local, Codec::Pcma, n.into());
         plan.remote = Some(Remote::of(peer.local_addr().unwrap(), false));
+        plan.latch = latch;
         let bridge = BridgeId(n / 2);
         let opened = PortCommand::Open(Box::new(plan));
         for (command, sockets) in [
@@ -202,6 +207,41 @@ fn a_port_that_has_locked_lets_the_system_keep_strangers_away_until_it_is_readdr
     tick(&mut thread);
     assert!(hears(&peers[0].0), "sound goes to the new address");
 }
+
+/// Whether a stranger who sprays every port before and after each packet of a call is heard, and hears.
+fn sprayed(host: u8, latch: Latch) -> (bool, bool) {
+    let (mut thread, peers) = relaying_with(host, latch);
+    let stranger = UdpSocket::bind((Ipv4Addr::new(127, 0, 12, host), 0)).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    for sequence in 1..=20 {
+        for (_, to) in &peers {
+            stranger.send_to(&STRANGE, to).unwrap();
+        }
+        tick(&mut thread);
+        for (peer, to) in &peers {
+            say(peer, *to, sequence);
+        }
+        tick(&mut thread);
+    }
+    let mut packet = [0; 1500];
+    let mut injected = false;
+    for (peer, _) in &peers {
+        while let Ok((len, _)) = peer.recv_from(&mut packet) {
+            injected |= packet[12..len].starts_with(b"strange");
+        }
+    }
+    (injected, hears(&stranger))
+}
+
+#[test]
+fn a_stranger_who_sprays_all_ports_is_not_heard_and_hears_nothing() {
+    assert_eq!(sprayed(5, Latch::SdpAddressThenLock), (false, false));
+    assert_eq!(sprayed(6, Latch::Fixed), (false, false));
+    // The control: where any source may lock a port, whoever comes first has it.
+    assert_eq!(sprayed(7, Latch::FirstPacketThenLock), (true, true));
+}
+
+const STRANGE: [u8; 19] = *b"\x80\x08\x00\x01\x00\x00\x00\xA0junkstrange";
 
 #[test]
 fn a_packet_after_an_unreachable_peer_came_back_is_not_lost() {
