@@ -306,7 +306,7 @@ fn turn(worker: &mut Worker, relayed: u32, last: &mut [u64], seen: &Seen) {
         *place = now.as_nanos();
     };
     let tick = due.as_nanos() / TICK.as_nanos() as u64;
-    let (frame, mut packet) = ((tick / 4) as u32, [0x2A; 172]);
+    let (frame, mut packet) = ((tick / 4) as u32, [0x2A; 1_500]);
     for n in ((tick % 4) as u32..relayed).step_by(4) {
         let header = Header {
             marker: false,
@@ -316,7 +316,7 @@ fn turn(worker: &mut Worker, relayed: u32, last: &mut [u64], seen: &Seen) {
             ssrc: n,
         };
         let _ = write_header(&header, &mut packet);
-        let forward = worker.receive(now, PortId(n), Lane::Rtp, address(n), &mut packet);
+        let forward = worker.receive(now, PortId(n), Lane::Rtp, address(n), &mut packet, 172);
         if let Some(forward) = forward {
             seen.relayed.fetch_add(1, Relaxed);
             passed(forward.port);
