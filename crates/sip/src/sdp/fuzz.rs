@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::parse::BYTES_MAX;
-use super::{Codec, LocalMedia, Negotiation, SessionDescription};
+use super::{Codec, KeySeed, LocalMedia, Negotiation, SessionDescription, Srtp};
 
 /// Parses `bytes`, prints and parses again, offers them to a leg and answers its offer with them.
 ///
@@ -18,7 +18,17 @@ pub fn sdp(bytes: &[u8]) {
             assert_eq!(again.map(|again| again.to_string()), Ok(printed));
         }
     }
-    let local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
+    for srtp in [Srtp::Off, Srtp::Optional(SEED), Srtp::Required(SEED)] {
+        answer(bytes, srtp);
+    }
+}
+
+const SEED: KeySeed = KeySeed::new([5; 32]);
+
+fn answer(bytes: &[u8], srtp: Srtp) {
+    let mut local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
+    local.srtp = srtp;
+    let required = matches!(local.srtp, Srtp::Required(_));
     let mut leg = Negotiation::new(local, 7);
     if let Ok(answer) = leg.answer(bytes) {
         assert!(SessionDescription::parse(&answer).is_ok());
@@ -28,4 +38,5 @@ pub fn sdp(bytes: &[u8]) {
     let answered = leg.take_answer(bytes);
     assert!(answered.is_err() || leg.agreed().is_some());
     assert!(!leg.awaits_answer());
+    assert!(!required || leg.agreed().is_none_or(|agreed| agreed.keys.is_some()));
 }

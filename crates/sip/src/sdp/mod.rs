@@ -5,11 +5,13 @@
 //! sides [`Agreed`] on. Nothing here opens a port: the leg tells the machine where its media ends.
 
 mod codec;
+mod crypto;
 mod description;
 mod negotiation;
 mod offer_error;
 mod parse;
 mod remote;
+mod securing;
 mod terms;
 
 #[doc(hidden)]
@@ -19,6 +21,7 @@ pub mod fuzz;
 mod tests;
 
 pub use codec::{Codec, Direction};
+pub use crypto::{CryptoFault, CryptoKey, CryptoSuite, KeySeed, Srtp, StreamKeys};
 pub use description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
 pub use negotiation::Negotiation;
 pub use offer_error::OfferError;

@@ -16,6 +16,7 @@
 use bytes::Bytes;
 
 use super::codec::{Codec, Direction};
+use super::crypto::Crypto;
 use super::description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
 use super::offer_error::OfferError;
 use super::remote::{Format, Meaning, Remote};
@@ -24,22 +25,33 @@ use super::terms::{Agreed, CodecOrder, LocalMedia};
 /// The offer/answer machine of one leg. Plain data: it can be written down and restored.
 #[derive(Clone, Debug)]
 pub struct Negotiation {
-    local: LocalMedia,
+    pub(super) local: LocalMedia,
     session_id: u64,
     /// The last description that we sent; its version steps by one with each change (RFC 3264 §8).
     sent: Option<Sent>,
     /// The session's `m=` lines as last exchanged; one of them is our stream.
     slots: Vec<Slot>,
     turn: Turn,
-    agreed: Option<Agreed>,
+    pub(super) agreed: Option<Agreed>,
+    /// The keys of our last offer, by their tags.
+    pub(super) offered: Vec<Crypto>,
+    /// Steps with each port: a key is never used for two streams.
+    pub(super) generation: u32,
     /// Our direction when we last agreed: where [`Negotiation::abandon`] goes back to.
     settled_direction: Direction,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Sent {
     version: u64,
     text: Bytes,
+}
+
+/// Its text may hold keys.
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sent(version {})", self.version)
+    }
 }
 
 /// Whose description was the last.
@@ -81,6 +93,7 @@ struct Stream {
     formats: Vec<Format>,
     direction: Direction,
     rtcp_mux: bool,
+    keys: Vec<Crypto>,
 }
 
 impl Negotiation {
@@ -94,6 +107,8 @@ impl Negotiation {
             slots: Vec::new(),
             turn: Turn::Settled,
             agreed: None,
+            offered: Vec::new(),
+            generation: 0,
         }
     }
 
@@ -120,6 +135,7 @@ impl Negotiation {
     /// Sets the RTP port that the next description names: the stream moves (RFC 3264 §8.3.1).
     pub const fn set_port(&mut self, port: u16) {
         self.local.port = port;
+        self.generation = self.generation.wrapping_add(1);
     }
 
     /// Sets the codecs of the exchanges to come, best first.
@@ -146,8 +162,10 @@ impl Negotiation {
         if self.turn == Turn::AwaitsAnswer {
             return Err(OfferError::Glare);
         }
+        self.may_tell_keys()?;
         self.ensure_audio_slot();
         let stream = self.our_stream();
+        self.offered.clone_from(&stream.keys);
         self.turn = Turn::AwaitsAnswer;
         Ok(self.print(&stream))
     }
@@ -169,11 +187,15 @@ impl Negotiation {
             Err(error) => return Err(error),
         };
         let accepted = self.pick_codec(&remote)?;
-        let agreed = self.agree(&remote, accepted, self.local.direction);
+        let theirs_key = self.their_key(&remote)?;
+        let mut agreed = self.agree(&remote, accepted, self.local.direction);
+        let ours = theirs_key.and_then(|theirs| self.answer_key(theirs));
+        agreed.keys = ours.as_ref().map(|(_, keys)| keys.clone());
         let stream = Stream {
             formats: answer_formats(&agreed),
             direction: Direction::from_halves(agreed.send, agreed.receive),
             rtcp_mux: remote.rtcp_mux,
+            keys: ours.into_iter().map(|(line, _)| line).collect(),
         };
         self.slots = slots(&theirs, Some((index, &remote.protocol)));
         self.settle(agreed, Turn::Settled);
@@ -226,6 +248,7 @@ impl Negotiation {
             }
             let remote = Remote::read(theirs, media).and_then(|remote| {
                 self.check_family(&remote)?;
+                self.their_key(&remote)?;
                 self.pick_codec(&remote).map(|_| remote)
             });
             Some(remote.map(|remote| (index, remote)))
@@ -303,6 +326,7 @@ impl Negotiation {
             receive: flow.receives(),
             ptime_ms: self.packet_time(remote),
             peer_holds: remote.holds(),
+            keys: None,
         }
     }
 
@@ -351,7 +375,9 @@ impl Negotiation {
         let Meaning::Codec(codec) = first.meaning else {
             return Err(OfferError::Rejected);
         };
+        let keys = self.answered_keys(&remote)?;
         let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
+        agreed.keys = keys;
         agreed.peer_holds = remote.holds() && offered.direction.sends();
         let clock = codec.clock_rate_hz();
         let ours = offered.formats.iter().find_map(|format| {
@@ -386,6 +412,7 @@ impl Negotiation {
             formats: Vec::new(),
             direction: Direction::Inactive,
             rtcp_mux: false,
+            keys: Vec::new(),
         };
         self.print(&nothing)
     }
@@ -402,7 +429,7 @@ impl Negotiation {
             return;
         }
         let audio = Slot::Audio {
-            protocol: "RTP/AVP".to_owned(),
+            protocol: self.offered_protocol().to_owned(),
         };
         let free = |slot: &&mut Slot| matches!(slot, Slot::Dead { kind, .. } if kind == "audio");
         match self.slots.iter_mut().find(free) {
@@ -478,6 +505,7 @@ impl Negotiation {
             formats,
             direction: self.local.direction,
             rtcp_mux: self.local.rtcp_mux || agreed.is_some_and(|agreed| agreed.rtcp_mux),
+            keys: self.our_keys(),
         }
     }
 
@@ -566,6 +594,11 @@ impl Negotiation {
         };
         times("ptime", self.local.ptime_ms);
         times("maxptime", self.local.maxptime_ms);
+        for line in &stream.keys {
+            media
+                .attributes
+                .push(Attribute::with("crypto", line.print()));
+        }
         if stream.rtcp_mux {
             media.attributes.push(Attribute::flag("rtcp-mux"));
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::crypto::CryptoFault;
 use super::parse::SdpError;
 
 /// Why an offer or an answer did not lead to an agreement.
@@ -18,6 +19,14 @@ pub enum OfferError {
     NoAudio,
     /// Audio is offered over this transport only.
     Profile(String),
+    /// SRTP is required, and plain RTP is offered or answered.
+    Unsecured,
+    /// The stream was secured, and is offered or answered in clear.
+    Downgrade,
+    /// SRTP with no key that can be used: why, line by line; empty for no line.
+    NoUsableKey(Vec<CryptoFault>),
+    /// SRTP is required, and keys must not be told: signalling is in clear.
+    KeysInClear,
     /// No offered codec is one of ours: theirs, as payload types.
     NoCommonCodec(Vec<u8>),
     /// Neither the session nor the stream says where to send.
@@ -82,6 +91,19 @@ impl fmt::Display for OfferError {
             Self::NoAudio => f.write_str("want an audio stream with a port, none is offered"),
             Self::Profile(protocol) => {
                 write!(f, "want audio over RTP/AVP, have {}", printable(protocol))
+            }
+            Self::Unsecured => f.write_str("want SRTP (RTP/SAVP with a=crypto), have plain RTP"),
+            Self::Downgrade => f.write_str("the stream is secured, and must not go on in clear"),
+            Self::NoUsableKey(faults) => {
+                let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                let have = match faults.is_empty() {
+                    true => "none".to_owned(),
+                    false => faults.join(", "),
+                };
+                write!(f, "want a key in a=crypto that can be used, have {have}")
+            }
+            Self::KeysInClear => {
+                f.write_str("want keys for SRTP, which must not be told over this signalling")
             }
             Self::NoCommonCodec(theirs) => {
                 write!(f, "no common audio codec, have payload types {theirs:?}")

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Codec, Direction};
+use super::crypto::{Crypto, CryptoFault};
 use super::description::{Connection, Media, SessionDescription};
 use super::offer_error::OfferError;
 use super::parse::{number_u16, payload_type};
@@ -12,6 +13,10 @@ use super::terms::OpusTerms;
 #[derive(Debug)]
 pub(super) struct Remote {
     pub(super) protocol: String,
+    /// Whether the transport itself asks for SRTP.
+    pub(super) savp: bool,
+    /// Their `a=crypto` lines, in their order.
+    pub(super) keys: Vec<Result<Crypto, CryptoFault>>,
     pub(super) rtp: SocketAddr,
     pub(super) rtcp: SocketAddr,
     pub(super) rtcp_mux: bool,
@@ -50,7 +55,7 @@ pub(super) enum Meaning {
 impl Remote {
     /// Reads the section at `index`, which must be audio with a port.
     pub(super) fn read(session: &SessionDescription, media: &Media) -> Result<Self, OfferError> {
-        check_protocol(&media.protocol)?;
+        let savp = is_secured(&media.protocol)?;
         let connection = media.connections.first().or(session.connection.as_ref());
         let address = numeric_unicast(connection)?;
         let written = direction(media, session);
@@ -64,6 +69,8 @@ impl Remote {
         let formats = formats(media);
         Ok(Self {
             protocol: media.protocol.clone(),
+            savp,
+            keys: keys(media),
             rtp,
             rtcp: if rtcp_mux { rtp } else { rtcp(media, rtp)? },
             rtcp_mux,
@@ -99,13 +106,26 @@ impl Remote {
     }
 }
 
-/// Plain RTP only: what keys or fingerprints protect must never be answered in the clear.
-fn check_protocol(protocol: &str) -> Result<(), OfferError> {
+/// Whether the transport asks for SRTP by keys in signalling. What fingerprints protect is another
+/// leg's, and must never be answered in clear.
+fn is_secured(protocol: &str) -> Result<bool, OfferError> {
     match protocol {
-        "RTP/AVP" | "RTP/AVPF" => Ok(()),
+        "RTP/AVP" | "RTP/AVPF" => Ok(false),
+        "RTP/SAVP" | "RTP/SAVPF" => Ok(true),
         other => Err(OfferError::Profile(other.to_owned())),
     }
 }
+
+fn keys(media: &Media) -> Vec<Result<Crypto, CryptoFault>> {
+    let lines = media.attributes.iter().filter(|it| it.name == "crypto");
+    lines
+        .take(KEYS_MAX)
+        .map(|line| Crypto::parse(line.value.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+/// Lines with keys that are looked at.
+const KEYS_MAX: usize = 16;
 
 fn numeric_unicast(connection: Option<&Connection>) -> Result<IpAddr, OfferError> {
     let Some(connection) = connection else {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Codec, Direction};
+use super::crypto::{Srtp, StreamKeys};
 
 /// Our end of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct LocalMedia {
     pub maxptime_ms: u16,
     /// Which way we want media to flow.
     pub direction: Direction,
+    /// What may be done about SRTP, and what our keys are made of.
+    pub srtp: Srtp,
 }
 
 impl LocalMedia {
@@ -44,6 +47,7 @@ impl LocalMedia {
             ptime_ms: 20,
             maxptime_ms: 60,
             direction: Direction::SendRecv,
+            srtp: Srtp::Off,
         }
     }
 }
@@ -138,4 +142,6 @@ pub struct Agreed {
     pub ptime_ms: u16,
     /// Whether they put us on hold.
     pub peer_holds: bool,
+    /// The keys; `None` for sound in clear.
+    pub keys: Option<StreamKeys>,
 }
