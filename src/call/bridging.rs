@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use media::codec::{Coding, Encoder, opus};
-use media::port::{PortId, PortPlan, PortUpdate, Remote, Security};
+use media::port::{Keys, PortId, PortPlan, PortUpdate, Remote, Security};
+use media::srtp::{MasterKey, Suite};
 use media::worker::PortCommand;
-use sip::sdp::{Agreed, OpusTerms};
+use sip::sdp::{Agreed, CryptoKey, CryptoSuite, OpusTerms, StreamKeys};
 
 use super::action::Prompt;
 use super::command::SipCommand;
@@ -203,7 +204,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
         send: agreed.send,
         receive: agreed.receive,
         rtcp_mux: agreed.rtcp_mux,
-        security: Security::Plain,
+        security: security(agreed.keys.as_ref()),
         ptime_ms: agreed.ptime_ms,
     }
 }
@@ -233,6 +234,25 @@ fn opus_settings(terms: &OpusTerms) -> opus::Settings {
         cbr: terms.cbr,
         ..usual
     }
+}
+
+/// What a worker needs to secure the stream. Keys that cannot be used make it deaf, never plain.
+fn security(keys: Option<&StreamKeys>) -> Security {
+    let Some(keys) = keys else {
+        return Security::Plain;
+    };
+    let key = |key: &CryptoKey| {
+        let suite = match key.suite() {
+            CryptoSuite::AeadAes256Gcm => Suite::AeadAes256Gcm,
+            CryptoSuite::AeadAes128Gcm => Suite::AeadAes128Gcm,
+            CryptoSuite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
+            CryptoSuite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,
+        };
+        MasterKey::new(suite, key.as_bytes())
+    };
+    let both = key(&keys.send).zip(key(&keys.receive));
+    let both = both.and_then(|(send, receive)| Keys::new(send, receive));
+    both.map_or(Security::Awaited, Security::Srtp)
 }
 
 /// The worker's name of a negotiated codec.

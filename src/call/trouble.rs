@@ -75,6 +75,10 @@ impl Trouble {
             Self::Media(it) => match it.error {
                 OfferError::NoCommonCodec(_) => "media-no-common-codec",
                 OfferError::Profile(_) => "media-profile",
+                OfferError::Unsecured => "media-srtp-required",
+                OfferError::Downgrade => "media-srtp-downgrade",
+                OfferError::NoUsableKey(_) => "media-srtp-key",
+                OfferError::KeysInClear => "media-srtp-clear",
                 OfferError::NoAudio | OfferError::Rejected => "media-no-audio",
                 OfferError::NamedAddress(_) => "media-named-address",
                 OfferError::AddressFamily(_) => "media-address-family",
@@ -182,12 +186,11 @@ fn media(it: &Description) -> Parts {
             };
             (format!("one of our codecs ({ours_list})"), theirs_list, fix)
         }
-        OfferError::Profile(profile) => (
-            "audio over RTP/AVP".to_owned(),
-            printable(profile),
-            "turn SRTP off, or to optional, for this peer: Tandem has no encrypted audio yet"
-                .to_owned(),
-        ),
+        OfferError::Profile(_)
+        | OfferError::Unsecured
+        | OfferError::Downgrade
+        | OfferError::NoUsableKey(_)
+        | OfferError::KeysInClear => srtp(who, error),
         OfferError::AddressFamily(ip) => family(*ip),
         OfferError::NamedAddress(name) => (
             "a numeric address in c=".to_owned(),
@@ -204,6 +207,67 @@ fn media(it: &Description) -> Parts {
             other.to_string(),
             "correct the peer's SDP".to_owned(),
         ),
+    }
+}
+
+/// What is wrong with keys, or with their want.
+fn srtp(who: &Label, error: &OfferError) -> Parts {
+    let key = srtp_key(who);
+    let (expected, found, fix) = match error {
+        OfferError::Profile(profile) if profile.starts_with("UDP/") => (
+            "audio over RTP/AVP or RTP/SAVP".to_owned(),
+            printable(profile),
+            "turn SRTP off at the peer, or from DTLS to keys in signalling (SDES)".to_owned(),
+        ),
+        OfferError::Profile(profile) => (
+            "audio over RTP/AVP".to_owned(),
+            printable(profile),
+            format!(
+                "turn SRTP off, or to optional, at the peer, or set {key} = \"optional\" (over TLS, or \
+                 with {key}_keys_in_clear = true)"
+            ),
+        ),
+        OfferError::Unsecured => (
+            format!("SRTP: {key} requires it"),
+            "plain RTP".to_owned(),
+            format!(
+                "have the peer offer RTP/SAVP with a=crypto, or set {key} = \"optional\", which takes both"
+            ),
+        ),
+        OfferError::Downgrade => (
+            "the call to stay encrypted".to_owned(),
+            "a new offer, or its answer, in clear".to_owned(),
+            "have the peer offer a=crypto in each re-INVITE, as in its first".to_owned(),
+        ),
+        OfferError::KeysInClear => (
+            format!("signalling over TLS: {key} requires keys, which stand in SDP"),
+            "signalling in clear".to_owned(),
+            format!("let the peer call over TLS, or set {key}_keys_in_clear = true"),
+        ),
+        other => (
+            "a key in a=crypto for one of AEAD_AES_256_GCM, AEAD_AES_128_GCM, \
+             AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32"
+                .to_owned(),
+            match other {
+                OfferError::NoUsableKey(faults) if !faults.is_empty() => {
+                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    faults.join(", ")
+                }
+                _ => "none".to_owned(),
+            },
+            "switch one of them on at the peer, without MKI and without session parameters"
+                .to_owned(),
+        ),
+    };
+    (expected, found, fix)
+}
+
+/// The key that says whether the leg is encrypted.
+fn srtp_key(who: &Label) -> String {
+    match (&who.trunk, &who.endpoint) {
+        (Some(trunk), _) => format!("trunks.{trunk}.srtp"),
+        (None, Some(endpoint)) => format!("endpoints.{endpoint}.srtp"),
+        (None, None) => "srtp of the trunk or endpoint".to_owned(),
     }
 }
 

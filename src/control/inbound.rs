@@ -283,7 +283,7 @@ impl Control {
         };
         self.ports.insert((reserved.worker, reserved.port), call);
         let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
-        let media = self.with_keys(&caller.label, media);
+        let media = self.with_keys(&caller.label, flow, media);
         let from = caller.from.clone();
         self.event(
             now,

@@ -121,6 +121,9 @@ pub struct Control {
     merges: BTreeMap<CallId, attended::Merge>,
     agenda: Agenda,
     random: Random,
+    media_keys: sdp::KeySeed,
+    /// Legs that got a seed of their own.
+    keyed_legs: u64,
     carriers: Carriers,
     next_call: u64,
     next_bridge: u32,
@@ -171,6 +174,8 @@ impl Control {
             merges: BTreeMap::new(),
             agenda: Agenda::default(),
             random,
+            media_keys: setup.media_keys,
+            keyed_legs: 0,
             carriers: Carriers::new(now, spoken),
             next_call: first_call(setup.wall.at(now)),
             next_bridge: 0,

@@ -54,7 +54,7 @@ impl Control {
         };
         self.ports.insert((reserved.worker, reserved.port), call);
         let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
-        let media = self.with_keys(&caller.label, media);
+        let media = self.with_keys(&caller.label, flow, media);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };

@@ -267,7 +267,7 @@ impl Control {
         };
         self.ports.insert((reserved.worker, reserved.port), call);
         let media = self.leg_media(place.flow.listener, reserved, &place.codecs, place.order);
-        let mut media = self.with_keys(&place.label, media);
+        let mut media = self.with_keys(&place.label, place.flow, media);
         // Keys are the caller's to press: what a callee's audio sounds like is nobody's choice.
         media.inband_dtmf = false;
         let account = place.credentials.as_ref().map(|it| it.user.as_str());

@@ -19,6 +19,8 @@ pub struct Setup {
     pub shard: u8,
     /// From which all its random numbers follow: tags, branches, SSRCs. From the system, or a simulation's.
     pub seed: u64,
+    /// What the keys of secured legs are made of: from the system, and told to nobody.
+    pub media_keys: sdp::KeySeed,
     /// How it presents itself in SIP.
     pub user_agent: UserAgentConfig,
     /// Where it may send from.

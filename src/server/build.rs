@@ -326,6 +326,7 @@ fn setup(
         abuse: known.abuse,
         shard: 0,
         seed: seeds.control,
+        media_keys: sip::sdp::KeySeed::new(seeds.media_keys),
         user_agent,
         listeners,
         trunks,
@@ -346,20 +347,24 @@ struct Seeds {
     control: u64,
     media: u64,
     nonce: [u8; 32],
+    media_keys: [u8; 32],
 }
 
 fn seeds() -> anyhow::Result<Seeds> {
     let mut words = [[0; 8]; 2];
-    let mut nonce = [0; 32];
+    let (mut nonce, mut media_keys) = ([0; 32], [0; 32]);
     for word in &mut words {
         getrandom::fill(word).context("the system has no randomness")?;
     }
-    getrandom::fill(&mut nonce).context("the system has no randomness")?;
+    for bytes in [&mut nonce, &mut media_keys] {
+        getrandom::fill(bytes).context("the system has no randomness")?;
+    }
     let [control, media] = words.map(u64::from_le_bytes);
     Ok(Seeds {
         control,
         media,
         nonce,
+        media_keys,
     })
 }
 

@@ -65,6 +65,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
         registrar,
         plan: Arc::new(plan),
         agents: known.agents,
+        media_keys: sip::sdp::KeySeed::new([1; 32]),
         media: dry_plane(bound),
         wall: WallClock::new(Now::ZERO, at),
         codecs: sip::sdp::Codec::DEFAULT.to_vec(),

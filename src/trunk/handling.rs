@@ -10,6 +10,22 @@ pub struct Handling {
     pub refer: bool,
     /// How keys come and go (`dtmf`).
     pub dtmf: Dtmf,
+    /// Whether its sound is encrypted (`srtp`).
+    pub srtp: SrtpPolicy,
+    /// Whether keys for that may stand in signalling that is not (`srtp_keys_in_clear`).
+    pub srtp_keys_in_clear: bool,
+}
+
+/// Whether a peer's sound is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SrtpPolicy {
+    /// Never.
+    #[default]
+    Off,
+    /// When the peer can.
+    Optional,
+    /// Always, or there is no call.
+    Required,
 }
 
 impl Handling {
@@ -17,12 +33,16 @@ impl Handling {
     pub const TRUNK: Self = Self {
         refer: false,
         dtmf: Dtmf::Auto,
+        srtp: SrtpPolicy::Off,
+        srtp_keys_in_clear: false,
     };
 
     /// A device of ours.
     pub const ENDPOINT: Self = Self {
         refer: true,
         dtmf: Dtmf::Auto,
+        srtp: SrtpPolicy::Off,
+        srtp_keys_in_clear: false,
     };
 
     /// Reads the keys; what is not given is as in `usual`.
@@ -30,9 +50,19 @@ impl Handling {
         Ok(Self {
             refer: file.boolean("refer")?.unwrap_or(usual.refer),
             dtmf: file.one_of("dtmf", &MODES)?.unwrap_or(usual.dtmf),
+            srtp: file.one_of("srtp", &POLICIES)?.unwrap_or(usual.srtp),
+            srtp_keys_in_clear: file
+                .boolean("srtp_keys_in_clear")?
+                .unwrap_or(usual.srtp_keys_in_clear),
         })
     }
 }
+
+const POLICIES: [(&str, SrtpPolicy); 3] = [
+    ("off", SrtpPolicy::Off),
+    ("optional", SrtpPolicy::Optional),
+    ("required", SrtpPolicy::Required),
+];
 
 const MODES: [(&str, Dtmf); 4] = [
     ("auto", Dtmf::Auto),

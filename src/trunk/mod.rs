@@ -63,7 +63,7 @@ pub use fraud::{
     Alarm, Barred, ChargeId, Destinations, Forms, Limits, Money, Night, Owner, OwnerKind, Price,
     Rates, Resource, UsageRow, Word,
 };
-pub use handling::Handling;
+pub use handling::{Handling, SrtpPolicy};
 pub use health::{
     Health, HealthChange, HealthConfig, Ordered, Pong, REST, TargetHealth, TargetState,
 };

@@ -63,6 +63,18 @@ impl Baresip {
         hz: u32,
         answers: bool,
     ) -> Result<Self> {
+        Self::start_with(lab, server, name, (over, ""), hz, answers)
+    }
+
+    /// The same, with more parameters of its account, such as `;mediaenc=srtp`.
+    pub(crate) fn start_with(
+        lab: &Lab,
+        server: &Server,
+        name: &str,
+        (over, more): (Over, &str),
+        hz: u32,
+        answers: bool,
+    ) -> Result<Self> {
         let (sip, control, rtp) = (free_port()?, free_port()?, free_port()?);
         let phone = format!("baresip-{name}-{hz}");
         let dir = lab.path(&phone);
@@ -77,7 +89,7 @@ impl Baresip {
         let answer = if answers { "auto" } else { "manual" };
         let account = format!(
             "<sip:{name}@{}:{}{}>;auth_user={name};auth_pass=secret-{name};regint=120;\
-             answermode={answer};audio_codecs=PCMU,PCMA\n",
+             answermode={answer};audio_codecs=PCMU,PCMA{more}\n",
             server.ip,
             over.port(),
             over.parameter()
@@ -192,7 +204,8 @@ fn configuration(
     dir: &std::path::Path,
     tone: &std::path::Path,
 ) -> String {
-    let modules = ["g711", "aufile", "sndfile", "uuid"].map(|it| format!("module {it}.so\n"));
+    let modules =
+        ["g711", "aufile", "sndfile", "uuid", "srtp"].map(|it| format!("module {it}.so\n"));
     let apps =
         ["account", "menu", "ctrl_tcp", "debug_cmd"].map(|it| format!("module_app {it}.so\n"));
     format!(

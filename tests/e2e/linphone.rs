@@ -23,6 +23,17 @@ pub(crate) struct Linphone {
 impl Linphone {
     /// Starts the phone of `name`, speaking a tone of `hz`, and waits until it is registered.
     pub(crate) fn start(lab: &Lab, server: &Server, name: &str, hz: u32) -> Result<Self> {
+        Self::start_with(lab, server, name, hz, "")
+    }
+
+    /// The same, with more lines of its section `sip`.
+    pub(crate) fn start_with(
+        lab: &Lab,
+        server: &Server,
+        name: &str,
+        hz: u32,
+        more: &str,
+    ) -> Result<Self> {
         let dir = lab.path(&format!("linphone-{name}"));
         // Without a place for its database it never begins.
         std::fs::create_dir_all(dir.join(".local/share/linphone"))?;
@@ -31,7 +42,7 @@ impl Linphone {
         let (sip, rtp) = (free_port()?, free_port()?);
         let ip = server.ip;
         let config = format!(
-            "[sip]\nsip_port={sip}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\ndefault_proxy=0\n\
+            "[sip]\nsip_port={sip}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\ndefault_proxy=0\n{more}\
              [rtp]\naudio_rtp_port={rtp}\n\
              [auth_info_0]\nusername={name}\npasswd=secret-{name}\nrealm=tandem\n\
              [proxy_0]\nreg_proxy=<sip:{ip}:5060>\nreg_identity=<sip:{name}@{ip}>\n\

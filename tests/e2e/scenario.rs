@@ -12,6 +12,7 @@ mod race;
 mod reloads;
 mod seeing;
 mod smoke;
+mod srtp;
 mod transfers;
 mod trunks;
 
@@ -103,6 +104,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "linphone",
         "linphone is the agent's phone",
         phones::linphone,
+    ),
+    phones(
+        "srtp-baresip-tls",
+        "the agent's leg is SRTP and required, keys over TLS; hold and resume",
+        srtp::baresip_tls,
+    ),
+    phones(
+        "srtp-baresip-optional",
+        "the same where both sides leave the choice: RTP/AVP with keys",
+        srtp::baresip_optional,
+    ),
+    phones(
+        "srtp-baresip-udp",
+        "the same, required, keys in clear as configured",
+        srtp::baresip_udp,
+    ),
+    phones(
+        "srtp-linphone",
+        "linphone takes nothing but SRTP",
+        srtp::linphone,
     ),
     phones("caller-ipv6", "the caller comes over IPv6", phones::ipv6),
     phones(

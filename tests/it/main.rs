@@ -18,6 +18,7 @@ mod rfc_6337;
 mod sim_forks;
 mod sim_keys;
 mod sim_signalling;
+mod sim_srtp;
 mod sim_swarm;
 mod sim_transfers;
 mod trunks;

@@ -2,9 +2,10 @@
 //! picked when it happens, for no script knows who will be in a call.
 
 use clock::{Duration, Now};
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Srtp};
 use tandem::call::Dtmf;
 use tandem::demo::phone::{Act, Answering, Habits};
+use tandem::trunk::SrtpPolicy;
 
 use crate::Random;
 use crate::link::{Gilbert, Impairment};
@@ -91,6 +92,7 @@ impl Swarm {
             callers: Vec::new(),
             callees: Vec::new(),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
+            srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
             mixes: Vec::new(),
             races: Races::default(),
             random: random.fork(),
@@ -156,6 +158,21 @@ impl Swarm {
             let of_trunk = callee.registers.is_none();
             callee.habits.dtmf = if of_trunk { trunk } else { endpoints };
         }
+    }
+
+    /// Whether the trunk and the endpoints are encrypted, and what the phones behind them do.
+    #[must_use]
+    pub fn srtp(mut self, server: (SrtpPolicy, SrtpPolicy), phones: (Srtp, Srtp)) -> Self {
+        self.srtp = server;
+        for caller in &mut self.callers {
+            caller.habits.srtp = phones.0.clone();
+        }
+        for callee in &mut self.callees {
+            let of_trunk = callee.registers.is_none();
+            let habit = if of_trunk { &phones.0 } else { &phones.1 };
+            callee.habits.srtp = habit.clone();
+        }
+        self
     }
 
     /// Something between calls, at that many ms after the start.

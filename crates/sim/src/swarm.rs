@@ -4,9 +4,10 @@
 //! seed turns most of them off (swarm testing, Groce et al. 2012), and most seeds are deep in a few.
 
 use clock::{Duration, Now};
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Srtp};
 use tandem::call::Dtmf;
 use tandem::demo::phone::{Act, Answering, Early, Habits};
+use tandem::trunk::SrtpPolicy;
 
 use crate::Random;
 use crate::link::{Gilbert, Impairment};
@@ -95,6 +96,8 @@ pub struct Swarm {
     pub(crate) callees: Vec<Callee>,
     /// How keys go on the trunk, and on the endpoints.
     pub(crate) dtmf: (Dtmf, Dtmf),
+    /// Whether the trunk and the endpoints are encrypted.
+    pub(crate) srtp: (SrtpPolicy, SrtpPolicy),
     /// What happens between calls.
     pub(crate) mixes: Vec<(Now, Mix)>,
     /// What two ends do at once, and before the answer.
@@ -182,6 +185,7 @@ impl Swarm {
             callers,
             callees: callees(r, &features, depth, span_ms),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
+            srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
             mixes: crate::mix::draw(seed, span_ms),
             races: Races::default(),
             random: random.fork(),
@@ -282,6 +286,7 @@ fn caller(r: &mut Random, features: &Features, depth: Depth, span_ms: u64) -> Ca
             reliable: r.clone().fork().chance(250),
             dtmf: Dtmf::Auto,
             early: Early::default(),
+            srtp: Srtp::Off,
         },
         tcp: features.tcp && r.chance(400),
         gives_up,
@@ -367,6 +372,7 @@ fn callee(
             reliable: r.clone().fork().chance(250),
             dtmf: Dtmf::Auto,
             early: Early::default(),
+            srtp: Srtp::Off,
         },
         tcp: !carrier && features.tcp && r.chance(400),
         crashes: (features.crashes && r.chance(200)).then(|| start + r.millis(0, span_ms + 20_000)),

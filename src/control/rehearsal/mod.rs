@@ -118,6 +118,7 @@ impl Control {
             registrar: self.registrar.clone(),
             plan: self.plan.clone(),
             agents: self.agents.clone(),
+            media_keys: sip::sdp::KeySeed::new([1; 32]),
             media: Box::new(plane),
             wall: WallClock::new(now, probe.at.unwrap_or_default()),
             codecs: self.codecs.clone(),

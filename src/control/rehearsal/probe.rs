@@ -143,6 +143,13 @@ impl Probe {
             formats.push(number.to_string());
             maps.push_str(&format!("a=rtpmap:{number} {codec}/{clock}\r\n"));
         }
+        // A key that nobody will use: what is rehearsed has no sound.
+        if self.profile.starts_with("RTP/SAVP") {
+            let key = "A".repeat(40);
+            maps.push_str(&format!(
+                "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n"
+            ));
+        }
         format!(
             "v=0\r\no=- 1 1 IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n\
              m=audio 40000 {} {}\r\n{maps}",

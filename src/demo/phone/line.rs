@@ -12,7 +12,7 @@ use media::tap::{Tap, TapFrame};
 use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
 use rtrb::Consumer;
 use sip::message::Name;
-use sip::sdp::{LocalMedia, Negotiation};
+use sip::sdp::{LocalMedia, Negotiation, Srtp};
 use sip::ua::{Ending, Event as SipEvent, Invite, Reliable, SessionId};
 
 use super::{Answering, Event, Heard, Phone};
@@ -350,6 +350,12 @@ impl Phone {
         let codecs = self.habits.codecs.clone();
         let mut local = LocalMedia::new(reserved.advertised, reserved.rtp.port(), codecs);
         local.dtmf = self.habits.dtmf.has_events();
+        let line = self.random();
+        local.srtp = match &self.habits.srtp {
+            Srtp::Optional(seed) => Srtp::Optional(seed.of_leg(line)),
+            Srtp::Required(seed) => Srtp::Required(seed.of_leg(line)),
+            Srtp::Off | Srtp::Withheld => Srtp::Off,
+        };
         Some((reserved, Negotiation::new(local, self.random() >> 2)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip::sdp::Codec;
+use sip::sdp::{Codec, Srtp};
 use sip::transport::Flow;
 use sip::ua::Listener;
 
@@ -46,6 +46,8 @@ pub struct Habits {
     pub dtmf: Dtmf,
     /// What it does before a call is answered.
     pub early: Early,
+    /// What it does about SRTP; each line makes keys of its own from this.
+    pub srtp: Srtp,
 }
 
 /// What a phone does before a call is answered.
@@ -78,6 +80,7 @@ impl Default for Habits {
             reliable: false,
             dtmf: Dtmf::Auto,
             early: Early::default(),
+            srtp: Srtp::Off,
         }
     }
 }

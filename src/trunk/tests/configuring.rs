@@ -5,7 +5,9 @@ use sip::dialog::{TimerPolicy, TimerUse};
 use sip::sdp::{Codec, CodecOrder};
 use sip::transport::Transport;
 
-use super::super::{EndpointConfig, HeaderRule, Numbers, SendForm, Source, TrunkConfig};
+use super::super::{
+    EndpointConfig, HeaderRule, Numbers, SendForm, Source, SrtpPolicy, TrunkConfig,
+};
 use super::REALM;
 use crate::config::{ConfigError, Section};
 
@@ -21,6 +23,24 @@ fn trunks(text: &str) -> Result<Vec<TrunkConfig>, ConfigError> {
 fn endpoints(text: &str) -> Result<Vec<EndpointConfig>, ConfigError> {
     let text = format!("[endpoints.alice]|{text}");
     EndpointConfig::read_all(section(&text, "endpoints"), REALM)
+}
+
+#[test]
+fn encryption_is_one_of_three_and_off_if_not_given() {
+    let trunk = |lines: &str| trunks(&format!("addresses = [\"203.0.113.9\"]|{lines}"));
+    let handling = |lines: &str| trunk(lines).unwrap().remove(0).handling;
+    assert_eq!(handling("").srtp, SrtpPolicy::Off);
+    let given = handling("srtp = \"required\"|srtp_keys_in_clear = true");
+    assert_eq!(
+        (given.srtp, given.srtp_keys_in_clear),
+        (SrtpPolicy::Required, true)
+    );
+    let endpoint = endpoints("password = \"x\"|srtp = \"optional\"").unwrap();
+    assert_eq!(endpoint[0].handling.srtp, SrtpPolicy::Optional);
+    let mistake = trunk("srtp = \"yes\"").unwrap_err().to_string();
+    for part in ["trunks.acme.srtp", "\"required\"", "\"yes\""] {
+        assert!(mistake.contains(part), "{mistake}");
+    }
 }
 
 #[test]

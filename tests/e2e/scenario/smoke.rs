@@ -204,7 +204,7 @@ pub(crate) fn at_agent(traffic: &Traffic, server: &Server, agent: &Baresip) -> R
 }
 
 /// What the phone itself has decoded.
-fn in_dump(agent: &Baresip) -> Result<()> {
+pub(crate) fn in_dump(agent: &Baresip) -> Result<()> {
     let heard = agent.heard()?;
     let dump = heard.first().context("baresip has written no dump")?;
     dump.hears("baresip's dump", CALLER as f32, 100)?;

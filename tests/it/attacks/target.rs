@@ -166,6 +166,7 @@ impl Server {
             registrar,
             plan: Arc::new(plan.unwrap()),
             agents: Vec::new(),
+            media_keys: sip::sdp::KeySeed::new([7; 32]),
             media: Box::new(Plane::default()),
             wall: WallClock::new(Now::ZERO, jiff::Timestamp::UNIX_EPOCH),
             codecs: sip::sdp::Codec::ALL.to_vec(),

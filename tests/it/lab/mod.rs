@@ -118,6 +118,7 @@ impl Lab {
             registrar,
             plan: compile(plan),
             agents: Vec::new(),
+            media_keys: sip::sdp::KeySeed::new([7; 32]),
             media,
             wall: WallClock::new(Now::ZERO, NOON.parse().unwrap()),
             codecs: sip::sdp::Codec::ALL.to_vec(),

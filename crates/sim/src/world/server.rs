@@ -49,9 +49,13 @@ pub(super) fn control(
     let mut endpoints = stage.endpoints();
     for endpoint in &mut endpoints {
         endpoint.handling.dtmf = swarm.dtmf.1;
+        endpoint.handling.srtp = swarm.srtp.1;
+        endpoint.handling.srtp_keys_in_clear = true;
     }
     let mut trunk = Stage::trunk(swarm.trunk_calls, swarm.trunk_rate);
     trunk.handling.dtmf = swarm.dtmf.0;
+    trunk.handling.srtp = swarm.srtp.0;
+    trunk.handling.srtp_keys_in_clear = true;
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&endpoints);
     let plan = stage.plans.get(swarm.plan).cloned().unwrap_or_default();
@@ -71,6 +75,7 @@ pub(super) fn control(
         registrar,
         plan,
         agents: Stage::agents(),
+        media_keys: sip::sdp::KeySeed::new([7; 32]),
         media: Box::new(Desk::server(studio)),
         wall: WallClock::new(Now::ZERO, Timestamp::UNIX_EPOCH),
         codecs: swarm.codecs.clone(),
