@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::caller::{Caller, LATE_MAX_US, Outcome, Plan};
 use crate::hearing::Ear;
 use crate::noise::Noise;
-use crate::target::{CALLER, SERVER, TOLD, echo, tandem};
+use crate::target::{CALLER, SERVER, TOLD, echo, tandem, tandem_with};
 
 fn server_address() -> SocketAddr {
     SERVER.parse().unwrap()
@@ -235,14 +235,15 @@ fn held(rate: f64, count: f64) -> Plan {
     }
 }
 
-/// Resident memory a held call, when its transactions are over.
+/// Resident memory a held call, when its transactions are over. Traces, which have a bound for all calls
+/// together, are held to the least, so that they have reached it before the first point.
 pub(crate) fn memory(args: &Args) {
     let before = load();
     let (step, steps) = (
         args.number("calls", 1_500.0),
         args.number("steps", 3.0) as usize,
     );
-    let server = tandem(workers_for(args));
+    let server = tandem_with(workers_for(args), "[trace]\nbytes = 1048576\n");
     let mut caller = Caller::new(CALLER, server_address(), "1000");
     let mut points = Vec::new();
     let mut standing = Vec::new();

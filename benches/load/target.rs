@@ -11,9 +11,14 @@ pub(crate) const STRANGER: &str = "127.0.9.3";
 
 /// Starts Tandem with so many media threads.
 pub(crate) fn tandem(workers: u32) -> Server {
+    tandem_with(workers, "")
+}
+
+/// The same with more in its configuration.
+pub(crate) fn tandem_with(workers: u32, more: &str) -> Server {
     Server::tandem(&Setup {
         ip: "127.0.9.2",
-        config: CONFIG,
+        config: &format!("{CONFIG}\n{more}"),
         plan: PLAN,
         workers,
     })

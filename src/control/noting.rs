@@ -316,6 +316,7 @@ impl Control {
                 (*port, Noted::Played { play, complete })
             }
             PortEvent::FirstPacket { port, from } => (*port, Noted::FirstHeard { from: *from }),
+            PortEvent::NoMedia { silent_ms, .. } if !is_news(*silent_ms) => return,
             PortEvent::NoMedia { port, silent_ms } => (*port, Noted::Silent { ms: *silent_ms }),
             PortEvent::Stats { port, stats } | PortEvent::Closed { port, stats } => {
                 let leg = leg_of(*port);
@@ -405,3 +406,24 @@ const CAPTURE_PACKETS: usize = 256;
 
 /// Callers whose next call is wished for.
 const WISHES_MAX: usize = 64;
+
+/// Whether a silence, told every two seconds, is noted again: when it is twice as long as before. A call
+/// that nobody speaks in would else fill its trace with that.
+const fn is_news(silent_ms: u32) -> bool {
+    (silent_ms / 2_000).is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_news;
+
+    #[test]
+    fn an_hour_of_silence_is_noted_eleven_times() {
+        let told = (1..=1_800).map(|n| 2_000 * n + 7);
+        let noted: Vec<u32> = told
+            .filter(|ms| is_news(*ms))
+            .map(|ms| ms / 1_000)
+            .collect();
+        assert_eq!(noted, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048]);
+    }
+}

@@ -248,6 +248,18 @@ impl Journal {
             self.loose.pop_front();
             self.forget_loose(first);
         }
+        self.give_back();
+    }
+
+    /// The room of tables that were far fuller once.
+    fn give_back(&mut self) {
+        let enough = KEPT.max(2 * self.stories.len());
+        if self.by_sip.capacity() / 4 > enough {
+            self.by_sip.shrink_to(enough);
+        }
+        if self.by_call.capacity() / 4 > enough {
+            self.by_call.shrink_to(enough);
+        }
     }
 
     /// Calls of which nothing was told for hours are over: their end was told to a full queue.
@@ -288,6 +300,12 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn by_sip_len(&self) -> usize {
         self.by_sip.len()
+    }
+
+    /// Places that its tables have.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.by_sip.capacity() + self.by_call.capacity()
     }
 
     fn story_of(&mut self, at: Now, call: CallId) -> u64 {
@@ -460,6 +478,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Longer than any session timer (RFC 4028) lets a call be silent; the few whose peers refresh nothing
 /// and talk on lose their trace.
 const SILENT_MAX: Duration = Duration::from_secs(6 * 3_600);
+
+/// Places that empty tables keep.
+const KEPT: usize = 256;
 
 /// Stories that are no call's: registrations, keep-alives, refused requests, junk.
 const LOOSE_MAX: usize = 4_096;

@@ -3,7 +3,7 @@
 //! A story that outgrows its bounds keeps its beginning and its latest: how a call was set up and how
 //! it went wrong, not the hour between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use clock::Now;
 use sip::transport::{ConnectionId, Transport};
 
 use super::config::TraceConfig;
-use crate::call::{CallId, LegId};
+use crate::call::{CallId, Few, LegId};
 use crate::control::PortFacts;
 
 /// One call, or a request that became none.
@@ -39,7 +39,7 @@ pub struct Story {
     /// Its SIP Call-IDs.
     pub(super) sip_call_ids: Vec<Arc<str>>,
     /// What each leg's port was agreed to do.
-    pub(super) facts: BTreeMap<LegId, PortFacts>,
+    pub(super) facts: Few<LegId, PortFacts>,
     pub(super) number: u32,
     pub(super) bytes: usize,
     pub(super) packet_bytes: usize,
@@ -137,7 +137,7 @@ impl Story {
             packets_left_out: 0,
             packets_before: 0,
             sip_call_ids: Vec::new(),
-            facts: BTreeMap::new(),
+            facts: Few::new(),
             number: 0,
             bytes: 0,
             packet_bytes: 0,
@@ -163,7 +163,7 @@ impl Story {
             packets_left_out: self.packets_left_out,
             packets_before: self.packet_count(),
             sip_call_ids: self.sip_call_ids.clone(),
-            facts: BTreeMap::new(),
+            facts: Few::new(),
             number: self.number,
             bytes: self.bytes,
             packet_bytes: 0,

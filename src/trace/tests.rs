@@ -220,6 +220,22 @@ fn a_long_call_keeps_its_beginning_and_its_latest() {
 }
 
 #[test]
+fn the_tables_of_a_crowd_give_their_room_back() {
+    let mut journal = journal("bytes = 33554432");
+    for n in 0..4_000 {
+        journal.ties(n, CallId(n), 0, &format!("call{n}"));
+    }
+    let room = journal.room();
+    assert!(room > 8_000);
+    for n in 0..4_000 {
+        journal.ends(4_001, CallId(n));
+    }
+    journal.expire(at(4_001) + Duration::from_secs(601));
+    assert_eq!((journal.counts().stories, journal.counts().bytes), (0, 0));
+    assert!(journal.room() < 2_000, "{}", journal.room());
+}
+
+#[test]
 fn memory_is_bounded_whatever_comes_and_the_calls_that_ended_first_go_first() {
     let mut journal = journal("bytes = 1048576");
     let text = "x".repeat(20_000);

@@ -362,6 +362,17 @@ impl Router {
             });
         }
         self.count_connections();
+        if self.connections.is_empty() {
+            self.give_back();
+        }
+    }
+
+    /// The room that a crowd took.
+    fn give_back(&mut self) {
+        self.by_remote.shrink_to(KEPT);
+        self.per_ip.shrink_to(KEPT);
+        self.by_task.shrink_to(KEPT);
+        self.failures.shrink_to(KEPT);
     }
 
     fn fail(&mut self, flow: Flow) {
@@ -385,4 +396,6 @@ impl Router {
 const ACCEPTS_MAX: usize = 64;
 /// Failures that wait for control; timers end what a lost one would have ended sooner.
 const FAILURES_MAX: usize = 16_384;
+/// Places that empty tables keep.
+const KEPT: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
