@@ -150,10 +150,12 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+/// Runs the command that the process was started with. A server calls `settled` when its process has the account and
+/// the rights that it will have: what starts threads of its own waits for that.
+pub fn main(settled: fn()) -> ExitCode {
     run(
         std::env::args_os(),
+        settled,
         &mut std::io::stdout(),
         &mut std::io::stderr(),
     )
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
 /// Runs the command of `arguments`, the first being the program's name.
 fn run(
     arguments: impl IntoIterator<Item = OsString>,
+    settled: fn(),
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
@@ -179,7 +182,7 @@ fn run(
             return ExitCode::from(if help { 0 } else { 2 });
         }
     };
-    match obey(line.command, out) {
+    match obey(line.command, settled, out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let code = failure.code();
@@ -190,9 +193,9 @@ fn run(
     }
 }
 
-fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+fn obey(command: Command, settled: fn(), out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => serve(&args),
+        Command::Serve(args) => serve(&args, settled),
         Command::Check(args) => plans::check(&args, out),
         Command::Test(args) => plans::test(&args, out),
         Command::Calls(args) => calls::run(&args, out),
@@ -208,12 +211,13 @@ fn obey(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-fn serve(args: &ConfigArgs) -> Result<(), Failure> {
+fn serve(args: &ConfigArgs, settled: fn()) -> Result<(), Failure> {
     let config = args.load()?;
     if let Some(user) = &config.user {
         let folders = [config.paths.data.as_path(), config.paths.certs.as_path()];
         become_account(user, &folders).map_err(|why| Failure::Usage(why.into()))?;
     }
+    settled();
     crate::telemetry::log(&config.log)?;
     for variable in &config.ignored_variables {
         tracing::warn!(variable, "a variable that sets no key");

@@ -9,7 +9,7 @@ use super::*;
 fn tandem(arguments: &[&str]) -> (ExitCode, String, String) {
     let arguments = std::iter::once("tandem").chain(arguments.iter().copied());
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = run(arguments.map(OsString::from), &mut out, &mut err);
+    let code = run(arguments.map(OsString::from), || {}, &mut out, &mut err);
     (
         code,
         String::from_utf8(out).unwrap(),
