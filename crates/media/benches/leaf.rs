@@ -11,7 +11,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::{Decoder, Encoder};
 use media::dsp::resample::PAST_ANY;
 use media::dsp::{DtmfDetector, DtmfTone, Resampler, Tone, ToneMeter, mix, resample};
-use media::jitter::{Concealer, JitterBuffer, JitterConfig, Popped};
+use media::jitter::{JitterBuffer, JitterConfig};
 use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
 use media::srtp::{MasterKey, OVERHEAD_MAX, Protector, Suite, Unprotector};
 use media::{BUS_FRAME_MAX, Codec, Digit, FRAME, SILENCE};
@@ -133,27 +133,46 @@ fn srtp(c: &mut Criterion) {
     }
 }
 
+/// A frame of a voice, with the packet it needs: as it comes; with every third packet lost; from a
+/// sender so fast or so slow that most frames are made shorter or longer.
 fn playout(c: &mut Criterion) {
-    let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
-    let (mut now, mut i) = (Now::from_nanos(1_000_000_000), 0);
-    c.bench_function("jitter/insert+pop", |b| {
-        b.iter(|| {
-            now += Duration::from_millis(20);
-            i += 1;
-            let _ = jitter.insert(now, &header(i), black_box(&[7; FRAME]));
-            matches!(jitter.pop(now), Popped::Frame { .. })
-        })
-    });
-    let mut concealer = Concealer::new();
-    let mut tone = Tone::new(150.0, -10.0);
-    c.bench_function("jitter/real+invented", |b| {
-        b.iter(|| {
-            let mut frame = tone.frame();
-            concealer.real(&mut frame, false);
-            concealer.invent(&mut frame);
-            frame
-        })
-    });
+    for codec in [Codec::Pcmu, Codec::L16Wide] {
+        for (name, lost, packet_us) in [
+            ("plain", u32::MAX, 20_000),
+            ("third lost", 3, 20_000),
+            ("shortened", u32::MAX, 17_000),
+            ("lengthened", u32::MAX, 23_000),
+        ] {
+            let samples = codec.sample_rate() / 50;
+            let mut tone = Tone::new(150.0, -10.0);
+            let frame = tone.frame();
+            let sound: Vec<i16> = (0..samples as usize).map(|n| frame[n % FRAME]).collect();
+            let mut payload = [0; 640];
+            let len = Encoder::new(codec).encode(&sound, &mut payload);
+            let mut jitter = JitterBuffer::new(JitterConfig::default(), codec);
+            let mut decoder = Decoder::new(codec);
+            let mut now = Now::from_nanos(1_000_000_000);
+            let (mut due, mut i) = (now, 0);
+            let mut out = vec![0; samples as usize];
+            c.bench_function(&format!("jitter/{}/{name}", codec.name()), |b| {
+                b.iter(|| {
+                    now += Duration::from_millis(20);
+                    while due <= now {
+                        due += Duration::from_micros(packet_us);
+                        i += 1;
+                        let header = Header {
+                            time: RtpTime(i * codec.frame_ticks()),
+                            ..header(i)
+                        };
+                        if i % lost != 0 {
+                            let _ = jitter.insert(now, &header, black_box(&payload[..len]));
+                        }
+                    }
+                    jitter.pop(now, &mut decoder, &mut out)
+                })
+            });
+        }
+    }
 }
 
 fn signals(c: &mut Criterion) {

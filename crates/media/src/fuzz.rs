@@ -3,13 +3,14 @@
 
 use clock::{Duration, Now};
 
+use crate::codec::Decoder;
 use crate::jitter::{Inserted, JitterBuffer, JitterConfig, Popped};
 use crate::rtp::event::{EventPayload, EventReceiver};
 use crate::rtp::rtcp::{Compound, RtcpPacket};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, RtpTime, Sequence, rewrite_header};
 use crate::srtp::{MasterKey, OVERHEAD_MAX, Protector, SrtpError, Suite, Unprotector};
-use crate::{Codec, FRAME};
+use crate::{Codec, SILENCE};
 
 /// Reads `bytes` as an RTP packet; rewriting its header keeps its payload.
 pub fn rtp(bytes: &[u8]) {
@@ -100,9 +101,10 @@ pub fn srtp(bytes: &[u8]) {
 /// places, pops at hostile times. What is played was inserted, and never twice the same.
 pub fn jitter_ops(bytes: &[u8]) {
     let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
+    let mut decoder = Decoder::new(Codec::Pcmu);
     let mut reception: Option<Reception> = None;
     let mut now = Now::ZERO + Duration::from_secs(1);
-    let (mut stored, mut bytes_stored) = (0_u64, 0_u64);
+    let mut stored = 0;
     for op in bytes.as_chunks::<8>().0 {
         let &[what, step, s0, s1, t0, t1, len, ssrc] = op;
         now += Duration::from_millis(u64::from(step) * u64::from(what >> 6));
@@ -119,29 +121,24 @@ pub fn jitter_ops(bytes: &[u8]) {
         reception
             .get_or_insert(Reception::new(now, &header, 8_000))
             .receive(now, &header);
-        match what & 3 {
-            0 | 1 => {
-                if jitter.insert(now, &header, payload) == Inserted::Stored {
-                    stored += 1;
-                    bytes_stored += payload.len() as u64;
-                }
-            }
-            2 => {
+        match what & 7 {
+            0..=2 => stored += u64::from(jitter.insert(now, &header, payload) == Inserted::Stored),
+            3 => jitter.insert_redundant(&header, 1, u32::from(len) * 3, payload),
+            4 => {
                 let _ = jitter.note_other(now, &header);
             }
             _ => {
-                if let Popped::Frame { payload, .. } = jitter.pop(now) {
-                    assert_eq!(payload.len(), FRAME);
-                }
+                let mut out = SILENCE;
+                let popped = jitter.pop(now, &mut decoder, &mut out);
+                assert!(popped != Popped::Hold || out == SILENCE);
             }
         }
     }
     let counters = jitter.counters();
-    assert!(stored <= counters.received);
-    // A frame needs half of itself from packets; the rest may be made up.
+    assert!(stored + counters.recovered <= counters.received);
     assert!(
-        counters.played * (FRAME as u64 / 2) <= bytes_stored,
-        "{counters:?} {bytes_stored}"
+        counters.played + counters.dropped + counters.overflowed <= stored + counters.recovered,
+        "{counters:?} {stored}"
     );
     if let Some(mut reception) = reception {
         let _ = reception.report(now);

@@ -1,12 +1,14 @@
-//! The ring of packets and the play position.
+//! The buffer of one stream: what it takes, and what it counts. What it plays is in [`playout`].
 
 mod playout;
 
 use clock::Now;
 
-use self::playout::{Place, Step};
 use super::JitterConfig;
 use super::delay::{Delay, Nanos};
+use super::expand::Expand;
+use super::ring::{PLACES, PacketRing};
+use super::sound::Sound;
 use crate::Codec;
 use crate::rtp::{Header, Sequence, SequenceExtender, TimeExtender};
 
@@ -24,22 +26,17 @@ pub enum Inserted {
     Refused,
 }
 
-/// What to play for the 20 ms that are due.
-#[derive(Debug, PartialEq, Eq)]
+/// What the frame that was played is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Popped<'a> {
-    /// 20 ms of payload.
-    Frame {
-        /// Encoded audio: one frame.
-        payload: &'a [u8],
-        /// It does not continue the frame before it: smooth the joint.
-        spliced: bool,
-    },
-    /// The frame is lost or late, or the delay must grow: invent one.
-    Conceal,
+pub enum Popped {
+    /// The sender's sound.
+    Sound,
+    /// Sound invented for at least half of it, because packets are lost or late.
+    Concealed,
     /// The sender said nothing here, or has been gone for long.
     Silence,
-    /// No stream yet, or the first delay is not over.
+    /// No stream yet, or the first delay is not over: silence.
     Hold,
 }
 
@@ -58,51 +55,39 @@ pub struct JitterCounters {
     pub refused: u64,
     /// Packets overwritten before their turn.
     pub overflowed: u64,
-    /// Frames played.
+    /// Packets decoded.
     pub played: u64,
-    /// Frames invented, those that made the delay grow included.
-    pub concealed: u64,
-    /// Frames put in because the delay was too short.
-    pub stretched: u64,
-    /// Frames left out because the delay was too long.
+    /// Packets left out because the delay was far too long, or the stream began anew.
     pub dropped: u64,
+    /// Packets that never came and were made good by the one after: FEC or redundancy.
+    pub recovered: u64,
+    /// Frames played that were invented at least by half.
+    pub concealed: u64,
+    /// Milliseconds put in because the delay was too short.
+    pub lengthened_ms: u64,
+    /// Milliseconds left out because the delay was too long.
+    pub shortened_ms: u64,
     /// Times the stream began anew: another SSRC, a jump, or a run of late packets.
     pub restarts: u64,
 }
 
-/// The playout buffer of one incoming stream: 64 packets of at most [`PAYLOAD_MAX`] bytes.
+/// The playout buffer of one incoming stream: 64 packets and 16 kB of payload at most, and the sound
+/// around what is played.
 ///
-/// *Media thread*: `insert` and `pop` never allocate; `insert` is O(1), `pop` looks at 64 slots at
-/// most and usually at one. About 32 kB.
+/// *Media thread*: nothing but [`JitterBuffer::new`] allocates. The memory it takes is touched when
+/// the first packet comes: some 22 kB then at 8 kHz, 33 kB at 48 kHz.
 #[derive(Debug)]
 pub struct JitterBuffer {
     config: JitterConfig,
     codec: Codec,
-    slots: Box<[Slot]>,
+    ring: PacketRing,
+    sound: Sound,
+    expand: Expand,
     stream: Option<Stream>,
-    joined: [u8; FRAME_BYTES_MAX],
     counters: JitterCounters,
 }
 
 #[derive(Clone, Debug)]
-struct Slot {
-    /// Extended; what it held stays known after it was played, so that a duplicate is seen as one.
-    sequence: i64,
-    /// Extended timestamp of its first sample.
-    time: i64,
-    /// Payload bytes; none for a packet that is not audio.
-    len: usize,
-    payload: [u8; PAYLOAD_MAX],
-}
-
-const VACANT: Slot = Slot {
-    sequence: -1,
-    time: 0,
-    len: 0,
-    payload: [0; PAYLOAD_MAX],
-};
-
-#[derive(Clone, Copy, Debug)]
 struct Stream {
     ssrc: u32,
     sequences: SequenceExtender,
@@ -110,42 +95,76 @@ struct Stream {
     delay: Delay,
     /// The lowest sequence that may still be played.
     cursor: i64,
-    /// Where playout stands on the sender's clock, once it has begun.
-    play: Option<i64>,
+    /// Where decoding stands on the sender's clock, once playout has begun.
+    next: Option<i64>,
+    /// What packets cover, in ticks: that of the newest.
+    packet: i64,
     /// The source and sequence that would confirm a jump (RFC 3550 appendix A.1).
     suspect: Option<(u32, Sequence)>,
     late_run: u16,
-    /// Consecutive frames without audio.
+    /// Ticks invented while `next` stood still.
+    waited: i64,
+    /// Frames without real sound.
     empty_run: u32,
-    /// Pops for which the delay has been too long.
-    over_run: u16,
-    /// Pops to wait before the delay may grow again.
-    stretch_pause: u16,
-    /// The next frame does not continue the last.
-    spliced: bool,
+    /// Frames to pass before the sound's length may change again.
+    rest: u32,
+    /// Frames for which it should have changed.
+    unchanged: u32,
+    /// The delay of the sound played last.
+    behind: Nanos,
 }
 
 impl JitterBuffer {
-    /// A buffer for a stream of `codec`. Allocates its slots; nothing after this does.
+    /// A buffer for a stream of `codec`. Takes all the memory it will ever need.
     pub fn new(config: JitterConfig, codec: Codec) -> Self {
         Self {
             config,
             codec,
-            slots: vec![VACANT; SLOTS].into_boxed_slice(),
+            ring: PacketRing::new(),
+            sound: Sound::new(),
+            expand: Expand::new(),
             stream: None,
-            joined: [0; FRAME_BYTES_MAX],
             counters: JitterCounters::default(),
         }
     }
 
     /// Takes an audio packet that arrived at `now`.
     pub fn insert(&mut self, now: Now, header: &Header, payload: &[u8]) -> Inserted {
-        if payload.is_empty() || payload.len() > PAYLOAD_MAX {
+        let ticks = self.ticks(payload);
+        if payload.len() > PAYLOAD_MAX || !(1..=self.millis(TICKS_MAX_MS)).contains(&ticks) {
             self.counters.received += 1;
             self.counters.refused += 1;
             return Inserted::Refused;
         }
         self.place(now, header, payload)
+    }
+
+    /// Takes a redundant copy of the packet `back` before the one of `header`, `offset` ticks older
+    /// than it (RFC 2198 §3): it is stored if that packet has not come and its turn is not over.
+    /// Offer it after the packet itself.
+    pub fn insert_redundant(&mut self, header: &Header, back: u16, offset: u32, payload: &[u8]) {
+        let ticks = self.ticks(payload);
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if stream.ssrc != header.ssrc || payload.is_empty() || payload.len() > PAYLOAD_MAX {
+            return;
+        }
+        let sequence = stream.sequences.peek(header.sequence) - i64::from(back);
+        let time = stream.times.peek(header.time) - i64::from(offset);
+        let over = stream.next.is_some_and(|next| time < next);
+        let newest = stream.sequences.highest();
+        if over
+            || self.ring.known(sequence) >= sequence
+            || !(0..PLACES as i64).contains(&(newest - sequence))
+        {
+            return;
+        }
+        stream.cursor = stream.cursor.min(sequence);
+        self.counters.recovered += 1;
+        self.counters.received += 1;
+        let overflowed = self.ring.store(sequence, time, ticks, payload);
+        self.counters.overflowed += u64::from(overflowed);
     }
 
     /// Takes note of a packet of the stream that carries no audio (telephone-event, comfort noise),
@@ -163,41 +182,7 @@ impl JitterBuffer {
     pub fn reset(&mut self, codec: Codec) {
         self.codec = codec;
         self.stream = None;
-        for slot in &mut self.slots {
-            slot.sequence = -1;
-        }
-    }
-
-    /// Gives what to play for the 20 ms that begin at `now`. Call it every 20 ms.
-    pub fn pop(&mut self, now: Now) -> Popped<'_> {
-        let Some(mut stream) = self.stream.take() else {
-            return Popped::Hold;
-        };
-        let step = self.step(now, &mut stream);
-        self.stream = Some(stream);
-        match step {
-            Step::Hold => Popped::Hold,
-            Step::Silence => Popped::Silence,
-            Step::Conceal => {
-                self.counters.concealed += 1;
-                Popped::Conceal
-            }
-            Step::Frame { place, spliced } => {
-                self.counters.played += 1;
-                let len = self.frame_bytes();
-                let payload = match place {
-                    Place::Slot { index, start } => self
-                        .slots
-                        .get(index)
-                        .and_then(|slot| slot.payload.get(start..start + len)),
-                    Place::Joined => self.joined.get(..len),
-                };
-                Popped::Frame {
-                    payload: payload.unwrap_or_default(),
-                    spliced,
-                }
-            }
-        }
+        self.expand = Expand::new();
     }
 
     /// What has happened since the buffer was made.
@@ -205,22 +190,28 @@ impl JitterBuffer {
         &self.counters
     }
 
-    /// How long a packet of the fastest path waits here before it is played, in milliseconds.
-    pub fn delay_ms(&self, now: Now) -> u32 {
-        let delay = self
-            .stream
-            .as_ref()
-            .and_then(|s| Some(self.delay_at(now, s, s.play?)));
-        u32::try_from(delay.unwrap_or(0).max(0) / NANOS_PER_MS).unwrap_or(u32::MAX)
+    /// What it holds of the heap: it never changes.
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> [usize; 3] {
+        let [places, bytes] = self.ring.capacities();
+        [places, bytes, self.sound.capacity()]
+    }
+
+    /// The timestamp of the sample that is played next, once playout has begun.
+    pub fn position(&self) -> Option<u32> {
+        let stream = self.stream.as_ref()?;
+        Some((self.play(stream.next?) & 0xFFFF_FFFF) as u32)
+    }
+
+    /// How long a packet of the fastest path waited here before it was played last, in milliseconds.
+    pub fn delay_ms(&self) -> u32 {
+        whole_ms(self.stream.as_ref().map_or(0, |stream| stream.behind))
     }
 
     /// The delay aimed for, in milliseconds.
     pub fn target_ms(&self) -> u32 {
-        let target = self
-            .stream
-            .as_ref()
-            .map_or(0, |s| s.delay.target(&self.config));
-        u32::try_from(target / NANOS_PER_MS).unwrap_or(u32::MAX)
+        let stream = self.stream.as_ref();
+        whole_ms(stream.map_or(0, |stream| stream.delay.target(&self.config)))
     }
 }
 
@@ -239,7 +230,7 @@ impl JitterBuffer {
                 self.counters.refused += 1;
                 return Inserted::Refused;
             }
-            stream = self.begin_again(now, header, &stream);
+            stream = self.begin_again(now, header);
         }
         stream.suspect = None;
         let inserted = self.place_in(now, &mut stream, header, payload);
@@ -257,7 +248,7 @@ impl JitterBuffer {
         let highest = stream.sequences.highest();
         let sequence = stream.sequences.extend(header.sequence);
         let time = stream.times.extend(header.time);
-        let known = self.slot(sequence).map_or(-1, |slot| slot.sequence);
+        let known = self.ring.known(sequence);
         if known == sequence {
             self.counters.duplicate += 1;
             return Inserted::Duplicate;
@@ -266,56 +257,38 @@ impl JitterBuffer {
             self.counters.late += 1;
             return Inserted::Late;
         }
-        let ticks = ticks(self.codec.ticks(payload));
-        let straddle = self.straddle(ticks);
+        let ticks = self.ticks(payload);
         // A telephone-event repeats the time of its beginning (RFC 4733 §2.5.1.2): it tells nothing of
         // the path.
         if !payload.is_empty() {
-            stream.delay.observe(now, self.transit(now, time), straddle);
+            stream.packet = ticks;
+            stream
+                .delay
+                .observe(now, self.transit(now, time), &self.config);
         }
         self.counters.reordered += u64::from(sequence < highest);
-        let over = stream.play.is_some_and(|play| time + ticks <= play);
+        let over = stream.next.is_some_and(|next| time + ticks <= next);
         if over && !payload.is_empty() {
             stream.late_run += 1;
             if stream.late_run < LATE_RUN_MAX {
                 self.counters.late += 1;
                 return Inserted::Late;
             }
-            // The path has become longer, or the sender's clock has jumped back a little.
-            *stream = self.begin_again(now, header, stream);
+            // The sender's clock has jumped back a little.
+            *stream = self.begin_again(now, header);
             return self.place_in(now, stream, header, payload);
         }
         stream.late_run = 0;
         if !over {
             stream.cursor = stream.cursor.min(sequence);
         }
-        self.store(stream, sequence, time, payload);
+        let overflowed = self.ring.store(sequence, time, ticks, payload);
+        self.counters.overflowed += u64::from(overflowed);
         Inserted::Stored
     }
 
-    fn store(&mut self, stream: &Stream, sequence: i64, time: i64, payload: &[u8]) {
-        let index = index_of(sequence);
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        let unplayed = stream
-            .play
-            .is_none_or(|play| slot.time + ticks(slot.len) > play);
-        if slot.sequence >= 0 && slot.len > 0 && unplayed {
-            self.counters.overflowed += 1;
-        }
-        slot.sequence = sequence;
-        slot.time = time;
-        slot.len = payload.len();
-        if let Some(bytes) = slot.payload.get_mut(..payload.len()) {
-            bytes.copy_from_slice(payload);
-        }
-    }
-
     fn begin(&mut self, now: Now, header: &Header) -> Stream {
-        for slot in &mut self.slots {
-            slot.sequence = -1;
-        }
+        self.ring.clear();
         let sequences = SequenceExtender::new(header.sequence);
         let times = TimeExtender::new(header.time);
         Stream {
@@ -324,24 +297,22 @@ impl JitterBuffer {
             cursor: sequences.highest(),
             sequences,
             times,
-            play: None,
+            next: None,
+            packet: i64::from(self.codec.frame_ticks()),
             suspect: None,
             late_run: 0,
+            waited: 0,
             empty_run: 0,
-            over_run: 0,
-            stretch_pause: 0,
-            spliced: true,
+            rest: 0,
+            unchanged: 0,
+            behind: 0,
         }
     }
 
     /// Begins anew; what waits to be played of the stream before is dropped.
-    fn begin_again(&mut self, now: Now, header: &Header, before: &Stream) -> Stream {
+    fn begin_again(&mut self, now: Now, header: &Header) -> Stream {
         self.counters.restarts += 1;
-        let waits = |slot: &&Slot| {
-            let unplayed = |play| slot.time + ticks(slot.len) > play;
-            slot.sequence >= 0 && slot.len > 0 && before.play.is_none_or(unplayed)
-        };
-        self.counters.dropped += self.slots.iter().filter(waits).count() as u64;
+        self.counters.dropped += self.ring.waiting().count() as u64;
         self.begin(now, header)
     }
 
@@ -354,31 +325,17 @@ impl JitterBuffer {
             && (-MISORDER_MAX..=DROPOUT_MAX).contains(&ahead)
             && transit.abs_diff(stream.delay.base()) <= TRANSIT_SPREAD_MAX
     }
-
-    /// What frames cost in delay when packets do not end where they do: a frame may have to wait
-    /// for the packet after the one it starts in.
-    fn straddle(&self, packet_ticks: i64) -> Nanos {
-        let frame = i64::from(self.codec.frame_ticks());
-        if packet_ticks == 0 {
-            0
-        } else {
-            self.nanos(frame - common_divisor(frame, packet_ticks))
-        }
-    }
 }
 
 /// Scales.
 impl JitterBuffer {
-    fn slot(&self, sequence: i64) -> Option<&Slot> {
-        self.slots.get(index_of(sequence))
-    }
-
-    fn delay_at(&self, now: Now, stream: &Stream, play: i64) -> Nanos {
-        self.transit(now, play) - stream.delay.base()
+    /// Where the next sample to play lies on the sender's clock.
+    fn play(&self, next: i64) -> i64 {
+        next - self.to_ticks(self.sound.pending())
     }
 
     fn transit(&self, now: Now, time: i64) -> Nanos {
-        now_nanos(now) - self.nanos(time)
+        Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX) - self.nanos(time)
     }
 
     fn nanos(&self, ticks: i64) -> Nanos {
@@ -386,52 +343,45 @@ impl JitterBuffer {
         ticks / rate * NANOS_PER_S + ticks % rate * NANOS_PER_S / rate
     }
 
-    fn frame_nanos(&self) -> Nanos {
-        self.nanos(self.frame_ticks())
+    fn ticks(&self, payload: &[u8]) -> i64 {
+        if payload.is_empty() {
+            return 0;
+        }
+        i64::try_from(self.codec.ticks(payload)).unwrap_or(i64::MAX)
     }
 
     fn frame_ticks(&self) -> i64 {
         i64::from(self.codec.frame_ticks())
     }
 
-    /// G.711 has one byte for each tick.
-    fn frame_bytes(&self) -> usize {
-        self.codec.frame_ticks() as usize
+    /// Milliseconds, in ticks.
+    fn millis(&self, ms: i64) -> i64 {
+        i64::from(self.codec.clock_rate()) * ms / 1_000
+    }
+
+    /// Samples of sound, in ticks of the RTP clock. There are few samples: this is exact.
+    fn to_ticks(&self, samples: usize) -> i64 {
+        samples as i64 * i64::from(self.codec.clock_rate()) / i64::from(self.sound.rate())
+    }
+
+    fn to_samples(&self, ticks: i64) -> usize {
+        let samples = ticks * i64::from(self.sound.rate()) / i64::from(self.codec.clock_rate());
+        usize::try_from(samples).unwrap_or(0)
     }
 }
 
-fn index_of(sequence: i64) -> usize {
-    // SLOTS is a power of two, so the low bits of a (never negative) sequence are its slot.
-    sequence.cast_unsigned() as usize % SLOTS
+fn whole_ms(nanos: Nanos) -> u32 {
+    u32::try_from(nanos.max(0) / NANOS_PER_MS).unwrap_or(u32::MAX)
 }
 
-/// Lengths here are payload lengths, below 2^16.
-fn ticks(len: usize) -> i64 {
-    i64::try_from(len).unwrap_or(i64::MAX)
-}
+/// The longest payload taken: what fits a packet of 1,500 bytes.
+pub const PAYLOAD_MAX: usize = 1_472;
 
-fn now_nanos(now: Now) -> Nanos {
-    Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX)
-}
-
-fn common_divisor(mut a: i64, mut b: i64) -> i64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
-/// Packets held: 1,280 ms of 20 ms packets, 640 ms of 10 ms packets.
-const SLOTS: usize = 64;
-
-/// The longest payload taken: 60 ms of G.711.
-pub const PAYLOAD_MAX: usize = 480;
-
-/// The longest frame handed out: 20 ms of G.711.
-const FRAME_BYTES_MAX: usize = 160;
+/// The longest packet taken.
+const TICKS_MAX_MS: i64 = 60;
 
 /// Sequence numbers that a packet may lie behind or ahead and still belong (RFC 3550 appendix A.1).
-const MISORDER_MAX: i64 = SLOTS as i64 - 1;
+const MISORDER_MAX: i64 = PLACES as i64 - 1;
 const DROPOUT_MAX: i64 = 3_000;
 
 /// How far a packet's transit may lie from the best before its timestamp is taken for a jump.

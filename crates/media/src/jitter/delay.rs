@@ -1,8 +1,14 @@
 //! How late packets come, and the delay that follows from it.
 //!
-//! A packet's transit is its arrival on our clock less its timestamp on the sender's: it means
+//! A packet's *transit* is its arrival on our clock less its timestamp on the sender's: it means
 //! nothing alone, but the smallest of the last seconds is the path at its best, and what a packet
-//! has above it is its lateness. Both clocks may drift: everything is forgotten after 8 s at most.
+//! has above it is its lateness. Both clocks may drift: what is known fades.
+//!
+//! The histogram holds the share of packets by transit, forgetting a little with each. The delay to
+//! aim for is the cheapest, where a percent of packets that come too late is worth 20 ms. Only some
+//! delays can be had: a frame is taken every 20 ms and packets are whole, so that a packet's *slack*
+//! (how long after the best path it is needed) can be changed in steps only. [`Delay::shift`] says
+//! by how many.
 
 use clock::Now;
 
@@ -11,92 +17,197 @@ use super::JitterConfig;
 /// Nanoseconds on a scale with an arbitrary zero.
 pub(super) type Nanos = i64;
 
-/// What one window of 4 s has seen.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    least: Nanos,
-    /// The three largest transits, largest first.
-    most: [Nanos; 3],
-}
-
-const EMPTY: Window = Window {
-    least: Nanos::MAX,
-    most: [Nanos::MIN; 3],
-};
-
-impl Window {
-    fn add(&mut self, transit: Nanos) {
-        self.least = self.least.min(transit);
-        let mut rest = transit;
-        for most in &mut self.most {
-            if rest > *most {
-                std::mem::swap(most, &mut rest);
-            }
-        }
-    }
-}
-
 /// The transit times of one stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Delay {
-    recent: Window,
-    before: Window,
+    /// Shares by transit, [`BUCKET`] each from `origin` on, the last for all beyond half a second. They add up to
+    /// `total`; newer packets weigh more instead of older ones less.
+    shares: [f32; BUCKETS],
+    total: f32,
+    weight: f32,
+    origin: Nanos,
+    /// The smallest transit of this window of 4 s, and of the one before.
+    least: [Nanos; 2],
     turns_at: Now,
-    /// No window is complete yet: the configured first delay stands as a floor.
-    young: bool,
-    /// What the packets' length adds when frames do not end where packets do.
-    straddle: Nanos,
+    /// Packets seen: with few, the configured first delay stands as a floor.
+    seen: u32,
+    /// Packets in a row that were later than any delay allowed.
+    hopeless_run: u8,
 }
 
 impl Delay {
     pub(super) fn new(now: Now, transit: Nanos) -> Self {
-        let mut recent = EMPTY;
-        recent.add(transit);
-        let turns_at = now + WINDOW;
-        Self {
-            recent,
-            before: EMPTY,
-            turns_at,
-            young: true,
-            straddle: 0,
-        }
+        let mut delay = Self {
+            shares: [0.0; BUCKETS],
+            total: 0.0,
+            weight: 1.0,
+            origin: transit - MARGIN,
+            least: [transit, Nanos::MAX],
+            turns_at: now + WINDOW,
+            seen: 0,
+            hopeless_run: 0,
+        };
+        delay.add(transit);
+        delay
     }
 
-    pub(super) fn observe(&mut self, now: Now, transit: Nanos, straddle: Nanos) {
-        if now >= self.turns_at {
-            self.before = self.recent;
-            self.recent = EMPTY;
-            self.turns_at = now + WINDOW;
-            self.young = false;
+    /// Takes the transit of a packet that came at `now`.
+    ///
+    /// A run of packets later than any delay allowed means that the path has become that much longer.
+    pub(super) fn observe(&mut self, now: Now, transit: Nanos, config: &JitterConfig) {
+        let hopeless = transit - self.base() > nanos(config.max());
+        self.hopeless_run = if hopeless { self.hopeless_run + 1 } else { 0 };
+        if self.hopeless_run >= HOPELESS_RUN_MAX {
+            *self = Self::new(now, transit);
+            return;
         }
-        self.recent.add(transit);
-        self.straddle = straddle;
+        if now >= self.turns_at {
+            self.least = [Nanos::MAX, self.least[0]];
+            self.turns_at = now + WINDOW;
+        }
+        self.least[0] = self.least[0].min(transit);
+        self.add(transit);
     }
 
     /// The smallest transit of the last 4 to 8 s.
     pub(super) fn base(&self) -> Nanos {
-        self.recent.least.min(self.before.least)
+        self.least[0].min(self.least[1])
     }
 
-    /// The delay to aim for: the third largest lateness, so that two late packets in 4 to 8 s
-    /// (1 % to 0.5 % of 20 ms packets) do not hold everybody up; bounded by `config`.
-    pub(super) fn target(&self, config: &JitterConfig) -> Nanos {
-        let mut both = self.before;
-        for transit in self.recent.most {
-            both.add(transit);
+    /// By how many steps of `step` the slack should grow (or shrink, when negative) from `slack`, a
+    /// point on the scale of transits, to be as cheap as it can be within the bounds of `config`.
+    pub(super) fn shift(&self, config: &JitterConfig, slack: Nanos, step: Nanos) -> i64 {
+        let (floor, ceiling) = self.bounds(config);
+        let step = step.max(STEP_MIN);
+        // The highest candidate within the bounds, then down: the tail adds up on the way.
+        let highest = (ceiling - slack).div_euclid(step);
+        let lowest = (floor - step / 2 - slack).div_euclid(step) + 1;
+        // To stay is allowed a little beyond: the path at its best is not known to the millisecond.
+        let within = floor - step * 3 / 4..=ceiling.max(floor + step / 2) + step / 4;
+        if lowest >= highest {
+            return if within.contains(&slack) { 0 } else { lowest };
         }
-        let third = both.most[2];
-        let late = if third == Nanos::MIN {
-            0
+        let (lowest, highest) = if within.contains(&slack) {
+            (lowest.min(0), highest.max(0))
         } else {
-            third - self.base()
+            (lowest, highest)
         };
-        let floor = if self.young {
+        let (mut best, mut least) = (highest, f32::MAX);
+        let mut here = f32::MAX;
+        let mut tail = Tail::new(self);
+        for shift in (lowest..=highest).rev() {
+            let at = slack + shift * step;
+            let cost = (at - self.origin) as f32 / NANOS_PER_MS + PRICE_MS * tail.beyond(at);
+            if shift == 0 {
+                here = cost;
+            }
+            if cost <= least {
+                (best, least) = (shift, cost);
+            }
+        }
+        // To change is heard: only for a gain that is.
+        if here < least + GAIN_MIN_MS { 0 } else { best }
+    }
+
+    /// The delay to aim for beyond the path at its best, were every delay to be had.
+    pub(super) fn target(&self, config: &JitterConfig) -> Nanos {
+        let (floor, _) = self.bounds(config);
+        let slack = floor - STEP_MIN;
+        (slack + self.shift(config, slack, STEP_MIN) * STEP_MIN - self.base()).max(0)
+    }
+
+    /// The least and the greatest slack.
+    fn bounds(&self, config: &JitterConfig) -> (Nanos, Nanos) {
+        let floor = if self.seen < YOUNG {
             config.initial()
         } else {
             config.min()
         };
-        late.clamp(nanos(floor), nanos(config.max())) + self.straddle
+        (
+            self.base() + nanos(floor),
+            self.base() + nanos(config.max().max(floor)),
+        )
+    }
+
+    fn add(&mut self, transit: Nanos) {
+        self.follow(self.base() - MARGIN);
+        // When few were seen, each counts alike: what is forgotten grows to its final share.
+        let forget = FORGET.min(1.0 - 1.0 / (self.seen as f32 + 2.0));
+        self.seen = self.seen.saturating_add(1);
+        self.weight /= forget;
+        if self.weight > WEIGHT_MAX {
+            for share in &mut self.shares {
+                *share /= self.weight;
+            }
+            self.total /= self.weight;
+            self.weight = 1.0;
+        }
+        let at = usize::try_from((transit - self.origin) / BUCKET).unwrap_or(0);
+        if let Some(share) = self.shares.get_mut(at.min(BUCKETS - 1)) {
+            *share += self.weight;
+            self.total += self.weight;
+        }
+    }
+
+    /// Moves the scale's zero to `origin`, by whole buckets, when it has gone that far.
+    fn follow(&mut self, origin: Nanos) {
+        let off = (origin - self.origin) / BUCKET;
+        if off == 0 {
+            return;
+        }
+        self.origin += off * BUCKET;
+        let steps = usize::try_from(off.unsigned_abs())
+            .unwrap_or(BUCKETS)
+            .min(BUCKETS);
+        if off > 0 {
+            let under: f32 = self.shares.iter().take(steps).sum();
+            self.shares.copy_within(steps.., 0);
+            self.shares[BUCKETS - steps..].fill(0.0);
+            self.shares[0] += under;
+        } else {
+            let beyond: f32 = self.shares.iter().rev().take(steps).sum();
+            self.shares.copy_within(..BUCKETS - steps, steps);
+            self.shares[..steps].fill(0.0);
+            self.shares[BUCKETS - 1] += beyond;
+        }
+    }
+}
+
+/// Walks down the histogram and adds up what lies beyond.
+struct Tail<'a> {
+    delay: &'a Delay,
+    /// The bucket below those added up.
+    at: usize,
+    sum: f32,
+}
+
+impl<'a> Tail<'a> {
+    fn new(delay: &'a Delay) -> Self {
+        Self {
+            delay,
+            at: BUCKETS,
+            sum: 0.0,
+        }
+    }
+
+    /// The share of packets with a transit beyond `slack`, which must not be more than before.
+    fn beyond(&mut self, slack: Nanos) -> f32 {
+        let offset = slack - self.delay.origin;
+        if offset < 0 {
+            return 1.0;
+        }
+        let bucket = usize::try_from(offset / BUCKET).unwrap_or(BUCKETS);
+        if bucket >= BUCKETS - 1 {
+            return 0.0;
+        }
+        while self.at > bucket + 1 {
+            self.at -= 1;
+            self.sum += self.delay.shares.get(self.at).copied().unwrap_or(0.0);
+        }
+        // Within the bucket the packets are taken to be spread evenly.
+        let within = (offset % BUCKET) as f32 / BUCKET as f32;
+        let here = self.delay.shares.get(bucket).copied().unwrap_or(0.0);
+        (self.sum + here * (1.0 - within)) / self.delay.total.max(f32::MIN_POSITIVE)
     }
 }
 
@@ -106,3 +217,22 @@ fn nanos(span: clock::Duration) -> Nanos {
 }
 
 const WINDOW: clock::Duration = clock::Duration::from_secs(4);
+const BUCKET: Nanos = 2_500_000;
+/// Half a second, and what lies beyond.
+const BUCKETS: usize = 204;
+/// What lies below the best path: room for a better one.
+const MARGIN: Nanos = 4 * BUCKET;
+/// What of the past remains at each packet: 10 s of 20 ms packets.
+const FORGET: f32 = 0.998;
+const WEIGHT_MAX: f32 = 1e6;
+/// Packets to see before the delay may fall below the first: a second of them.
+const YOUNG: u32 = 50;
+/// Longer than the queue of a stall that soon ends: half a second of 20 ms packets.
+const HOPELESS_RUN_MAX: u8 = 25;
+/// What all packets' coming too late is worth in delay: 20 ms for each percent.
+const PRICE_MS: f32 = 2_000.0;
+/// The least that a change of the delay must gain.
+const GAIN_MIN_MS: f32 = 4.0;
+/// The smallest step looked at.
+const STEP_MIN: Nanos = 2_500_000;
+const NANOS_PER_MS: f32 = 1e6;

@@ -1,12 +1,10 @@
 use clock::{Duration, Now};
 use proptest::prelude::*;
 
-use super::buffer::LATE_RUN_MAX;
-use super::{
-    Concealer, Inserted, JitterBuffer, JitterConfig, JitterConfigError, JitterCounters, Popped,
-};
+use super::{Inserted, JitterBuffer, JitterConfig, JitterConfigError, JitterCounters, Popped};
+use crate::codec::Decoder;
 use crate::rtp::{Header, RtpTime, Sequence};
-use crate::{Codec, FRAME, Frame};
+use crate::{Codec, FRAME, Frame, SILENCE};
 
 /// One packet on its way: when it comes, in microseconds, and what is in it.
 #[derive(Clone, Debug)]
@@ -48,38 +46,41 @@ fn stream(packets: u64, ticks: u64) -> Vec<Sent> {
     (0..packets).map(|i| sent(i, ticks)).collect()
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Played {
-    Frame(Vec<u8>),
-    Conceal,
-    Silence,
-    Hold,
-}
-
 fn us(micros: u64) -> Now {
     Now::ZERO + Duration::from_micros(micros)
 }
 
 struct Run {
-    played: Vec<Played>,
+    played: Vec<(Popped, Frame)>,
     jitter: JitterBuffer,
 }
 
 impl Run {
-    fn frames(&self) -> Vec<u8> {
-        let frame = |played: &Played| match played {
-            Played::Frame(bytes) => bytes.clone(),
-            _ => vec![],
-        };
-        self.played.iter().flat_map(frame).collect()
+    /// The samples of all frames that are sound.
+    fn sound(&self) -> Vec<i16> {
+        let sound = self
+            .played
+            .iter()
+            .filter(|(what, _)| *what == Popped::Sound);
+        sound.flat_map(|(_, frame)| *frame).collect()
     }
 
-    fn count(&self, what: &Played) -> usize {
-        self.played.iter().filter(|&played| played == what).count()
+    fn count(&self, what: Popped) -> usize {
+        self.played
+            .iter()
+            .filter(|(popped, _)| *popped == what)
+            .count()
     }
 
     fn counters(&self) -> JitterCounters {
         *self.jitter.counters()
+    }
+
+    fn first(&self) -> usize {
+        self.played
+            .iter()
+            .position(|(what, _)| *what != Popped::Hold)
+            .unwrap()
     }
 }
 
@@ -89,6 +90,7 @@ fn run(config: JitterConfig, mut packets: Vec<Sent>, phase_us: u64, tail_ms: u64
     packets.sort_by_key(|packet| packet.arrives_us);
     let end = packets.last().map_or(0, |packet| packet.arrives_us) + tail_ms * 1_000;
     let mut jitter = JitterBuffer::new(config, Codec::Pcmu);
+    let mut decoder = Decoder::new(Codec::Pcmu);
     let mut waiting = packets.into_iter().peekable();
     let mut played = Vec::new();
     let mut pop_at = 1_000_000 + phase_us;
@@ -96,12 +98,9 @@ fn run(config: JitterConfig, mut packets: Vec<Sent>, phase_us: u64, tail_ms: u64
         while let Some(packet) = waiting.next_if(|packet| packet.arrives_us <= pop_at) {
             let _ = jitter.insert(us(packet.arrives_us), &packet.header, &packet.payload);
         }
-        played.push(match jitter.pop(us(pop_at)) {
-            Popped::Frame { payload, .. } => Played::Frame(payload.to_vec()),
-            Popped::Conceal => Played::Conceal,
-            Popped::Silence => Played::Silence,
-            Popped::Hold => Played::Hold,
-        });
+        let mut frame = SILENCE;
+        let popped = jitter.pop(us(pop_at), &mut decoder, &mut frame);
+        played.push((popped, frame));
         pop_at += 20_000;
     }
     Run { played, jitter }
@@ -111,10 +110,23 @@ fn config(ms: [u32; 3]) -> JitterConfig {
     JitterConfig::from_ms(ms).unwrap()
 }
 
-/// Bytes of the stream from its start: what is heard when nothing is lost.
-fn whole(samples: u64) -> Vec<u8> {
-    (0..samples).map(byte).collect()
+/// A delay that never changes: what is played is exactly what was sent.
+const FIXED: [u32; 3] = [60, 60, 60];
+
+/// The stream's samples from its start: what is heard when nothing is lost.
+fn whole(samples: u64) -> Vec<i16> {
+    let bytes: Vec<u8> = (0..samples).map(byte).collect();
+    decoded(&bytes)
 }
+
+fn decoded(bytes: &[u8]) -> Vec<i16> {
+    let mut samples = vec![0; bytes.len()];
+    Decoder::new(Codec::Pcmu).decode(bytes, &mut samples);
+    samples
+}
+
+/// Sound that comes after silence is faded in over 5 ms.
+const FADE: usize = 40;
 
 proptest! {
     #[test]
@@ -124,17 +136,21 @@ proptest! {
         phase in 0..20_000_u64,
     ) {
         let mut packets = stream(150, ticks);
-        for (packet, jitter) in packets.iter_mut().zip(jitters) {
-            packet.arrives_us += jitter;
+        // Some are on time, so that it is known what late means.
+        for (i, (packet, jitter)) in packets.iter_mut().zip(jitters).enumerate() {
+            packet.arrives_us += if i % 20 == 0 { 0 } else { jitter };
         }
-        let run = run(config([60, 60, 200]), packets, phase, 200);
-        let frames = 150 * ticks / 160;
-        let heard = run.frames();
-        prop_assert_eq!(&heard[..(frames * 160) as usize], whole(frames * 160));
-        let first = run.played.iter().position(|p| *p != Played::Hold).unwrap();
-        let middle = &run.played[first..first + frames as usize];
-        prop_assert!(middle.iter().all(|p| matches!(p, Played::Frame(_))), "{:?}", middle);
+        let run = run(config(FIXED), packets, phase, 200);
+        let frames = (150 * ticks / 160) as usize - 1;
+        let middle = &run.played[run.first()..][..frames];
+        prop_assert!(middle.iter().all(|(what, _)| *what == Popped::Sound), "{:?}", run.counters());
+        let heard: Vec<i16> = middle.iter().flat_map(|(_, frame)| *frame).collect();
         let counters = run.counters();
+        // Packets that end within frames let the delay come 10 ms nearer to what it should be.
+        let changed = counters.shortened_ms + counters.lengthened_ms;
+        let exact = changed == 0;
+        prop_assert!(exact || ticks % 160 != 0 && changed <= 16, "{:?}", counters);
+        prop_assert!(!exact || heard[FADE..] == whole(frames as u64 * 160)[FADE..]);
         prop_assert_eq!((counters.late, counters.dropped, counters.overflowed), (0, 0, 0));
     }
 }
@@ -148,11 +164,14 @@ proptest! {
 
     #[test]
     fn under_loss_doubling_and_disorder_each_packet_is_played_once_in_order_or_counted(
-        fates in prop::collection::vec((0..100_u8, 0..120_000_u64), 400),
+        fates in prop::collection::vec((0..100_u8, 0..120_000_u64), 120),
         phase in 0..20_000_u64,
+        adapts in any::<bool>(),
     ) {
         let mut packets = Vec::new();
-        for (packet, (fate, jitter)) in stream(400, 160).into_iter().zip(fates) {
+        // Each packet is one level, above those before it: a µ-law byte from quiet to loud.
+        for (i, (fate, jitter)) in (0..).zip(fates) {
+            let packet = Sent { payload: vec![0xFE - i as u8; 160], ..sent(i, 160) };
             let arrives_us = packet.arrives_us + jitter;
             match fate {
                 0..10 => {}
@@ -163,71 +182,105 @@ proptest! {
                 _ => packets.push(Sent { arrives_us, ..packet }),
             }
         }
-        let arrived: std::collections::BTreeMap<u64, Vec<u8>> =
-            packets.iter().map(|p| (position(p), p.payload.clone())).collect();
         let total = packets.len() as u64;
-        let run = run(JitterConfig::default(), packets, phase, 2_000);
-
-        // Each frame played is the next match, in time order, of one that arrived.
-        let mut rest = arrived.iter();
-        for bytes in run.frames().chunks(FRAME) {
-            prop_assert!(rest.any(|(_, payload)| payload == bytes), "out of order or twice");
+        let delays = if adapts { [0, 40, 200] } else { [80, 80, 80] };
+        let run = run(config(delays), packets, phase, 2_000);
+        let sound = run.played.iter().filter(|(what, _)| *what == Popped::Sound);
+        let mut level = 0;
+        for (_, frame) in sound {
+            let loudest = frame.iter().copied().max().unwrap();
+            prop_assert!(loudest >= level, "out of order: {loudest} after {level}");
+            level = loudest;
         }
         let c = run.counters();
-        // It begins again only where so many in a row came too late that the path must have become longer.
-        prop_assert!(c.restarts * u64::from(LATE_RUN_MAX - 1) <= c.late, "{:?}", c);
+        if !adapts {
+            let mut heard = std::collections::BTreeMap::new();
+            for sample in run.sound() {
+                *heard.entry(sample).or_insert(0) += 1;
+            }
+            let levels = decoded(&(0..120).map(|i| 0xFE - i).collect::<Vec<u8>>());
+            let most = levels.iter().filter_map(|level| heard.get(level)).max().unwrap();
+            // A joint may repeat a period of 15 ms, and concealment half a frame.
+            prop_assert!(*most <= 160 + 120 + 80, "a packet was heard for {} samples", most);
+        }
         let accounted = c.played + c.late + c.duplicate + c.refused + c.overflowed + c.dropped;
         prop_assert_eq!((c.received, accounted), (total, total), "{:?}", c);
-        prop_assert!(c.late < total / 8, "{:?}", c);
+        prop_assert!(!adapts || c.late < total / 5, "{:?}", c);
     }
-}
 
-fn position(packet: &Sent) -> u64 {
-    u64::from(packet.header.time.0.wrapping_sub(FIRST.time.0))
+    #[test]
+    fn whatever_comes_in_whatever_order_and_size_the_frame_is_made_and_memory_stays(
+        ops in prop::collection::vec((any::<u16>(), any::<u32>(), 0..1_600_usize, 0..60_u64, 0..4_u8), 300),
+    ) {
+        let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcma);
+        let mut decoder = Decoder::new(Codec::Pcma);
+        let memory = jitter.capacities();
+        let mut at = 1_000_000;
+        for (sequence, time, len, step, what) in ops {
+            at += step * 1_000;
+            // Near a stream for half of them, anywhere for the others.
+            let near = sequence.is_multiple_of(2);
+            let header = Header {
+                sequence: Sequence(if near { sequence % 64 } else { sequence }),
+                time: RtpTime(if near { u32::from(sequence % 64) * 160 + time % 7 } else { time }),
+                ssrc: u32::from(what / 3),
+                ..FIRST
+            };
+            match what {
+                0 => jitter.insert_redundant(&header, sequence % 9, time % 3_000, &vec![7; len]),
+                1 => { let _ = jitter.note_other(us(at), &header); }
+                _ => { let _ = jitter.insert(us(at), &header, &vec![7; len]); }
+            }
+            let mut frame = [i16::MAX; FRAME];
+            let _ = jitter.pop(us(at), &mut decoder, &mut frame);
+            prop_assert!(frame != [i16::MAX; FRAME]);
+        }
+        prop_assert_eq!(memory, jitter.capacities());
+    }
 }
 
 #[test]
 fn the_first_delay_is_held_and_then_each_frame_takes_its_turn() {
-    let run = run(JitterConfig::default(), stream(50, 160), 0, 0);
-    assert_eq!(run.played[..2], [Played::Hold, Played::Hold]);
-    assert_eq!(run.frames(), whole(48 * 160));
-    assert_eq!(
-        (run.jitter.delay_ms(us(1_980_000)), run.jitter.target_ms()),
-        (20, 40)
-    );
+    let run = run(config([40, 40, 40]), stream(50, 160), 0, 0);
+    assert_eq!((run.first(), run.count(Popped::Sound)), (2, 48));
+    assert!(run.sound()[FADE..] == whole(48 * 160)[FADE..]);
+    assert_eq!((run.jitter.delay_ms(), run.jitter.target_ms()), (40, 40));
 }
 
 #[test]
 fn a_lost_packet_is_concealed_once_and_nothing_moves() {
-    let mut packets = stream(100, 160);
-    packets.remove(50);
-    let run = run(JitterConfig::default(), packets, 5_000, 0);
-    assert_eq!(
-        (run.count(&Played::Conceal), run.count(&Played::Silence)),
-        (1, 0)
-    );
-    let lost = run
-        .played
-        .iter()
-        .position(|p| *p == Played::Conceal)
-        .unwrap();
-    let Played::Frame(next) = &run.played[lost + 1] else {
-        panic!("{:?}", run.played)
-    };
-    assert_eq!(next[..], whole(52 * 160)[51 * 160..]);
-}
-
-#[test]
-fn half_a_frame_lost_of_ten_millisecond_packets_keeps_its_other_half() {
-    let mut packets = stream(200, 80);
-    packets.remove(101);
-    let run = run(JitterConfig::default(), packets, 5_000, 0);
-    let frames = run.frames();
-    assert_eq!(run.count(&Played::Conceal), 0);
-    let mut want = whole(frames.len() as u64);
-    want.copy_within(50 * 160..50 * 160 + 80, 50 * 160 + 80);
-    want[50 * 160 + 80..51 * 160].reverse();
-    assert!(frames == want, "the hole is the mirror of what precedes it");
+    for (n, payload) in [None, Some(51)].into_iter().enumerate() {
+        let mut packets = stream(100, 160);
+        packets.remove(50);
+        if let Some(other) = payload {
+            // Redundancy: the next one brings a copy.
+            let copy = sent(50, 160);
+            let header = sent(other, 160).header;
+            let mut jitter = JitterBuffer::new(config(FIXED), Codec::Pcmu);
+            for packet in &packets[..60] {
+                let _ = jitter.insert(us(packet.arrives_us), &packet.header, &packet.payload);
+                if packet.header == header {
+                    jitter.insert_redundant(&header, 1, 160, &copy.payload);
+                    jitter.insert_redundant(&header, 1, 160, &copy.payload);
+                }
+            }
+            assert_eq!(jitter.counters().recovered, 1);
+            continue;
+        }
+        let run = run(config(FIXED), packets, 5_000, 0);
+        assert_eq!(
+            (run.count(Popped::Concealed), run.count(Popped::Silence)),
+            (1 - n, 0)
+        );
+        let lost = run
+            .played
+            .iter()
+            .position(|(what, _)| *what == Popped::Concealed);
+        let (_, after) = run.played[lost.unwrap() + 2];
+        // The joint may have shifted what follows by a period at most.
+        let all = whole(54 * 160);
+        assert!((0..120).any(|shift| after[..] == all[52 * 160 - shift..53 * 160 - shift]));
+    }
 }
 
 #[test]
@@ -237,26 +290,20 @@ fn a_pause_of_the_sender_is_silence_and_then_goes_on_where_it_should() {
     for (i, packet) in packets.iter_mut().enumerate() {
         packet.header.sequence = FIRST.sequence.plus(i as u16);
     }
-    let run = run(JitterConfig::default(), packets, 5_000, 0);
-    // The end of a talk spurt cannot be told from loss until later: five frames fade.
-    assert_eq!(run.count(&Played::Conceal), 5);
-    assert!(
-        (44..=46).contains(&run.count(&Played::Silence)),
-        "{:?}",
-        run.counters()
-    );
+    let run = run(config(FIXED), packets, 5_000, 0);
+    // The end of a talk spurt cannot be told from loss until later: six frames fade.
+    assert_eq!(run.count(Popped::Concealed), 6);
+    assert!((43..=45).contains(&run.count(Popped::Silence)));
     assert_eq!(run.counters().late + run.counters().dropped, 0);
-    let after = run.frames();
-    assert_eq!(
-        after[50 * 160..],
-        whole(200 * 160)[100 * 160..50 * 160 + after.len()]
-    );
+    let after = &run.sound()[50 * 160..];
+    assert!(after[FADE..] == whole(200 * 160)[100 * 160..][..after.len()][FADE..]);
 }
 
 #[test]
 fn packets_of_another_kind_are_no_loss() {
-    let mut jitter = JitterBuffer::new(JitterConfig::default(), Codec::Pcmu);
-    let mut seen = Vec::new();
+    let mut jitter = JitterBuffer::new(config([0, 20, 200]), Codec::Pcmu);
+    let mut decoder = Decoder::new(Codec::Pcmu);
+    let (mut silent, mut frame) = (0, SILENCE);
     for i in 0..60 {
         let packet = sent(i, 160);
         let now = us(packet.arrives_us);
@@ -266,21 +313,17 @@ fn packets_of_another_kind_are_no_loss() {
             jitter.insert(now, &packet.header, &packet.payload)
         };
         assert_eq!(inserted, Inserted::Stored);
-        seen.push(matches!(jitter.pop(now), Popped::Silence));
+        silent += u32::from(jitter.pop(now, &mut decoder, &mut frame) == Popped::Silence);
     }
-    assert_eq!(
-        (
-            seen.iter().filter(|&&silent| silent).count(),
-            jitter.counters().concealed
-        ),
-        (20, 0)
-    );
+    assert!((19..=21).contains(&silent), "{silent}");
+    assert_eq!(jitter.counters().concealed, 0);
 }
 
 // covers: RFC 4733 §2.5.1.2
 #[test]
 fn a_key_that_is_held_makes_the_delay_no_longer_before_and_within_a_stream() {
     let mut jitter = JitterBuffer::new(config([20, 40, 200]), Codec::Pcmu);
+    let (mut decoder, mut frame) = (Decoder::new(Codec::Pcmu), SILENCE);
     let mut keys = 0;
     for i in 0..100 {
         let mut packet = sent(i, 160);
@@ -298,16 +341,11 @@ fn a_key_that_is_held_makes_the_delay_no_longer_before_and_within_a_stream() {
         } else {
             let _ = jitter.insert(now, &packet.header, &packet.payload);
         }
-        let _ = jitter.pop(now);
+        let _ = jitter.pop(now, &mut decoder, &mut frame);
+        let (target, delay) = (jitter.target_ms(), jitter.delay_ms());
         assert!(
-            jitter.target_ms() <= 40,
-            "packet {i}: {} ms",
-            jitter.target_ms()
-        );
-        assert!(
-            jitter.delay_ms(now) <= 60,
-            "packet {i}: {} ms",
-            jitter.delay_ms(now)
+            target <= 40 && delay <= 60,
+            "packet {i}: {target}, {delay} ms"
         );
     }
     assert_eq!((keys, jitter.counters().played > 60), (20, true));
@@ -315,56 +353,48 @@ fn a_key_that_is_held_makes_the_delay_no_longer_before_and_within_a_stream() {
 
 #[test]
 fn the_delay_grows_with_jitter_and_falls_again_when_it_is_over() {
-    let mut packets = stream(3_000, 160);
+    let mut packets = stream(5_000, 160);
     for (i, packet) in packets.iter_mut().enumerate() {
         if (500..1_500).contains(&i) {
             packet.arrives_us += (i as u64 * 7_919 % 100) * 1_000;
         }
     }
-    let calm = run(JitterConfig::default(), packets[..500].to_vec(), 3_000, 0);
-    assert_eq!(calm.jitter.target_ms(), 20);
-    let rough = run(JitterConfig::default(), packets[..1_500].to_vec(), 3_000, 0);
-    assert!(
-        (95..=100).contains(&rough.jitter.target_ms()),
-        "{}",
-        rough.jitter.target_ms()
-    );
-    let late = rough.counters().late;
-    assert!(late < 30, "{:?}", rough.counters());
-    let over = run(JitterConfig::default(), packets, 3_000, 0);
-    assert_eq!((over.jitter.target_ms(), over.counters().late), (20, late));
-    let delay = over.jitter.delay_ms(us(1_000_000 + 3_000 * 20_000));
-    assert!(delay <= 60, "{delay}");
-    assert!(
-        (2..=6).contains(&over.counters().dropped),
-        "{:?}",
-        over.counters()
-    );
+    let of = |packets: &[Sent]| run(config([0, 40, 200]), packets.to_vec(), 3_000, 0);
+    let calm = of(&packets[..500]);
+    assert!(calm.jitter.target_ms() <= 5, "{}", calm.jitter.target_ms());
+    let rough = of(&packets[..1_500]);
+    let target = rough.jitter.target_ms();
+    assert!((92..=102).contains(&target), "{target}");
+    assert!(rough.counters().concealed < 30, "{:?}", rough.counters());
+    let over = of(&packets);
+    let delay = over.jitter.delay_ms();
+    assert!(over.jitter.target_ms() <= 5 && delay <= 30, "{delay}");
+    let c = over.counters();
+    assert_eq!((c.dropped, c.restarts), (0, 0), "{c:?}");
+    assert!((60..=120).contains(&c.shortened_ms), "{c:?}");
 }
 
 #[test]
-fn a_clock_that_drifts_costs_a_frame_now_and_then_and_never_runs_dry_or_over() {
+fn a_clock_that_drifts_costs_some_milliseconds_and_never_runs_dry_or_over() {
     for (parts, slow) in [(300_i64, true), (-300, false)] {
         let mut packets = stream(10_000, 160);
         for packet in &mut packets {
             let sent_us = packet.arrives_us as i64;
             packet.arrives_us = (sent_us + sent_us * parts / 1_000_000) as u64;
         }
-        let run = run(JitterConfig::default(), packets, 3_000, 0);
+        let run = run(config([0, 40, 200]), packets, 3_000, 0);
         let c = run.counters();
-        // 200 s at 300 parts in a million are 60 ms: three frames.
-        let (moved, other) = if slow {
-            (c.stretched, c.dropped)
-        } else {
-            (c.dropped, c.stretched)
-        };
-        assert!((1..=4).contains(&moved) && other == 0, "{parts}: {c:?}");
+        // 200 s at 300 parts in a million are 60 ms; and some 40 ms of the first delay go.
+        let net = c.lengthened_ms as i64 - c.shortened_ms as i64;
+        let wanted = if slow { -20..=40 } else { -110..=-50 };
+        assert!(wanted.contains(&net), "{parts}: {net} {c:?}");
         assert_eq!((c.late, c.overflowed, c.restarts), (0, 0, 0), "{parts}");
+        assert!(c.concealed <= 3, "{parts}: {c:?}");
     }
 }
 
 #[test]
-fn a_path_that_becomes_longer_is_followed_within_half_a_second() {
+fn a_path_that_becomes_longer_than_any_delay_is_followed_within_half_a_second() {
     let mut packets = stream(200, 160);
     packets
         .iter_mut()
@@ -374,11 +404,10 @@ fn a_path_that_becomes_longer_is_followed_within_half_a_second() {
     let back = run
         .played
         .iter()
-        .rposition(|p| !matches!(p, Played::Frame(_)))
-        .unwrap();
+        .rposition(|(what, _)| *what != Popped::Sound);
+    // Sound returns with the path, 25 frames late; it is believed after as many packets.
+    assert!((124..=150).contains(&back.unwrap()), "{back:?}");
     assert!(run.counters().late <= 8, "{:?}", run.counters());
-    // Sound returns with the path, 25 frames late, and 200 ms of hold at most.
-    assert!((125..=145).contains(&back), "{back}");
 }
 
 #[test]
@@ -395,7 +424,7 @@ fn a_new_source_is_believed_at_its_second_packet() {
     let run = run(JitterConfig::default(), packets, 3_000, 100);
     let c = run.counters();
     assert_eq!((c.restarts, c.refused, c.late), (1, 2, 0), "{c:?}");
-    assert!(run.frames().len() / FRAME >= 96, "{c:?}");
+    assert!(run.sound().len() / FRAME >= 94, "{c:?}");
 }
 
 #[test]
@@ -413,11 +442,8 @@ fn a_leap_of_the_timestamp_or_the_sequence_begins_anew_and_keeps_playing() {
         }
         let run = run(JitterConfig::default(), packets, 3_000, 100);
         let c = run.counters();
-        assert_eq!(
-            (c.restarts, c.refused, c.overflowed),
-            (1, 1, 0),
-            "{sequence} {time} {c:?}"
-        );
+        let told = (c.restarts, c.refused, c.overflowed);
+        assert_eq!(told, (1, 1, 0), "{sequence} {time} {c:?}");
         assert!(c.played >= 195, "{sequence} {time} {c:?}");
     }
 }
@@ -434,24 +460,31 @@ fn a_small_leap_back_of_the_timestamp_costs_a_moment_and_not_seconds() {
 }
 
 #[test]
-fn a_burst_larger_than_the_ring_is_counted_and_what_remains_is_in_order() {
+fn after_a_stall_the_last_fifth_of_a_second_is_heard_and_the_rest_is_left_out() {
+    let mut packets = stream(400, 160);
+    for packet in packets.iter_mut().skip(50).take(40) {
+        packet.arrives_us = 1_000_000 + 90 * 20_000;
+    }
+    let run = run(config([0, 20, 200]), packets, 3_000, 500);
+    let c = run.counters();
+    assert_eq!((c.late, c.overflowed, c.restarts), (0, 0, 0), "{c:?}");
+    assert!((28..=34).contains(&c.dropped), "{c:?}");
+    // And then it is made good by playing faster, which takes less than two seconds.
+    assert!(c.shortened_ms > 120, "{c:?}");
+    let delay = run.jitter.delay_ms();
+    assert!(delay < 60 || run.played.len() > 400, "{delay}");
+}
+
+#[test]
+fn a_burst_larger_than_the_ring_is_counted_and_what_remains_is_played() {
     let mut packets = stream(200, 160);
     for packet in packets.iter_mut().skip(50).take(100) {
         packet.arrives_us = 1_000_000 + 150 * 20_000;
     }
     let run = run(config([20, 40, 1_000]), packets, 3_000, 2_000);
     let c = run.counters();
-    assert!(
-        c.overflowed + c.late + c.dropped > 0 && c.played > 100,
-        "{c:?}"
-    );
-    let all = whole(200 * 160);
-    let mut rest = all.chunks(FRAME);
-    assert!(
-        run.frames()
-            .chunks(FRAME)
-            .all(|frame| rest.any(|sent| sent == frame))
-    );
+    assert!(c.overflowed + c.late + c.dropped > 0, "{c:?}");
+    assert!(c.played > 100, "{c:?}");
 }
 
 #[test]
@@ -464,7 +497,9 @@ fn payloads_of_no_or_too_many_bytes_are_refused() {
     let c = jitter.counters();
     assert_eq!((c.received, c.refused, c.duplicate), (4, 2, 1));
     jitter.reset(Codec::Pcmu);
-    assert_eq!(jitter.pop(us(1_000_000)), Popped::Hold);
+    let mut frame = [9; FRAME];
+    let popped = jitter.pop(us(1_000_000), &mut Decoder::new(Codec::Pcmu), &mut frame);
+    assert_eq!((popped, frame), (Popped::Hold, SILENCE));
 }
 
 #[test]
@@ -479,86 +514,4 @@ fn delays_out_of_order_or_beyond_the_ring_are_refused_by_name() {
         Err(JitterConfigError::TooLong(1_001))
     );
     assert_eq!(config([20, 40, 200]), JitterConfig::default());
-}
-
-/// A voiced sound: harmonics of `hz`, from sample `from` on.
-fn voice(from: usize, hz: f64) -> Frame {
-    std::array::from_fn(|i| {
-        let t = (from + i) as f64 / 8_000.0;
-        let harmonic = |k: f64| (std::f64::consts::TAU * hz * k * t).sin() / k;
-        ((harmonic(1.0) + harmonic(2.0) + harmonic(3.0)) * 6_000.0) as i16
-    })
-}
-
-fn largest_step(samples: &[i16]) -> u16 {
-    samples
-        .windows(2)
-        .map(|pair| pair[0].abs_diff(pair[1]))
-        .max()
-        .unwrap_or(0)
-}
-
-#[test]
-fn a_lost_frame_of_a_voice_is_invented_without_a_click_and_close_to_it() {
-    for hz in [90.0, 125.0, 180.0, 333.0] {
-        let mut concealer = Concealer::new();
-        let mut heard = Vec::new();
-        for index in 0..20 {
-            let mut frame = voice(index * FRAME, hz);
-            if index == 10 {
-                concealer.invent(&mut frame);
-                let missed = voice(index * FRAME, hz);
-                let power: f64 = missed.iter().map(|&s| f64::from(s).powi(2)).sum();
-                let error = |(&a, &b): (&i16, &i16)| (f64::from(a) - f64::from(b)).powi(2);
-                let error: f64 = missed[..80].iter().zip(&frame[..80]).map(error).sum();
-                assert!(error < power / 2.0 / 4.0, "{hz}: {}", error / power);
-            } else {
-                concealer.real(&mut frame, false);
-            }
-            heard.extend(frame);
-        }
-        let usual = largest_step(&voice(0, hz)).max(largest_step(&voice(FRAME, hz)));
-        let worst = largest_step(&heard);
-        assert!(worst <= usual + usual / 4, "{hz}: {worst}, usually {usual}");
-    }
-}
-
-#[test]
-fn a_long_loss_fades_to_silence_within_sixty_milliseconds_and_sound_returns_softly() {
-    let mut concealer = Concealer::new();
-    let mut frame = voice(0, 150.0);
-    concealer.real(&mut frame, false);
-    let mut energies = Vec::new();
-    for _ in 0..6 {
-        concealer.invent(&mut frame);
-        energies.push(crate::dsp::level::dbfs(&frame));
-    }
-    assert!(energies[0] > -20.0 && energies.windows(2).all(|pair| pair[1] <= pair[0]));
-    assert!(
-        energies[3..].iter().all(|&level| level < -90.0),
-        "{energies:?}"
-    );
-    let mut back = [10_000; FRAME];
-    concealer.real(&mut back, false);
-    assert!(back[0] < 500 && back[40..] == [10_000; FRAME - 40]);
-}
-
-#[test]
-fn silence_that_is_meant_fades_what_sounded_and_a_splice_joins_without_a_step() {
-    let mut concealer = Concealer::new();
-    concealer.real(&mut voice(0, 150.0), false);
-    let mut frame = [1; FRAME];
-    concealer.silence(&mut frame);
-    assert_eq!(frame[40..], [0; FRAME - 40]);
-    assert!(frame[..10].iter().any(|&sample| sample != 0));
-    concealer.silence(&mut frame);
-    assert_eq!(frame, [0; FRAME]);
-
-    let mut concealer = Concealer::new();
-    let (mut first, mut other) = (voice(0, 150.0), voice(5_000, 150.0));
-    concealer.real(&mut first, false);
-    concealer.real(&mut other, true);
-    let joined = [first, other].concat();
-    let usual = largest_step(&voice(0, 150.0));
-    assert!(largest_step(&joined[FRAME / 2..]) <= usual + usual / 2);
 }

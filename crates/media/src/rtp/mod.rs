@@ -7,6 +7,7 @@
 pub mod event;
 mod ntp;
 mod packet;
+pub mod red;
 pub mod rtcp;
 mod sequence;
 pub mod stats;

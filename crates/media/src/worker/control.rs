@@ -62,7 +62,6 @@ impl Worker {
         self.stand(at);
         if let Some(slot) = self.slots.get_mut(at) {
             slot.jitter.reset(plan.codec);
-            slot.concealer = Default::default();
             slot.port = Some(Port::new(plan, now, &self.config));
         }
         self.settle(at);
@@ -430,7 +429,6 @@ impl Worker {
         let listens = needed || port.tap.is_some() || port.ear.is_some();
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);
-            slot.concealer = Default::default();
             port.background.heard();
         }
         port.listens = listens;

@@ -52,7 +52,8 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// Ticks in a frame of 20 ms.
 pub(crate) const PHASES: u64 = 4;
 
-/// What a worker is built for. Memory is some 34 kB a port, all of it taken at the start.
+/// What a worker is built for. Memory is some 36 kB a port, all of it taken at the start; of that the
+/// playout's 33 kB are touched only once a port listens to its peer.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
     /// Ports that may be open at once.

@@ -6,7 +6,7 @@ use super::WorkerConfig;
 use crate::capture::Capture;
 use crate::dsp::resample::{PAST_ANY, PAST_HALF, PAST_UP};
 use crate::dsp::{DtmfDetector, Resampler};
-use crate::jitter::{Concealer, JitterBuffer, JitterConfig};
+use crate::jitter::{JitterBuffer, JitterConfig};
 use crate::port::background::Background;
 use crate::port::dial::Dialer;
 use crate::port::latch::Source;
@@ -23,7 +23,6 @@ use crate::{Codec, Digit, SAMPLE_RATE, SILENCE};
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) jitter: JitterBuffer,
-    pub(super) concealer: Concealer,
     pub(super) port: Option<Port>,
 }
 
@@ -31,7 +30,6 @@ impl Slot {
     pub(super) fn new(config: JitterConfig) -> Self {
         Self {
             jitter: JitterBuffer::new(config, Codec::Pcma),
-            concealer: Concealer::new(),
             port: None,
         }
     }

@@ -166,18 +166,13 @@ pub(super) struct Bus<'a> {
 impl Slot {
     /// Fills `said`, a frame at `rate`; the key and its duration in ms when a tone in it ended.
     fn hear(&mut self, now: Now, rate: u32, said: &mut [i16]) -> Option<(Digit, u16)> {
-        let Self { jitter, port, .. } = self;
-        let port = port.as_mut()?;
+        let port = self.port.as_mut()?;
         said.fill(0);
         if !port.listens {
             return None;
         }
         let decoder = &mut port.plan.coding.decoder;
-        let before = decoder.rate();
         decoder.tune(rate);
-        if decoder.rate() != before {
-            jitter.reset(port.plan.codec);
-        }
         let native_rate = decoder.rate();
         let heard = if native_rate == rate {
             self.play_out(now, rate, said)
@@ -202,32 +197,12 @@ impl Slot {
 
     /// The frame that is due, at the decoder's rate, and what its keys are.
     fn play_out(&mut self, now: Now, rate: u32, out: &mut [i16]) -> Option<KeysHeard> {
-        let Self {
-            jitter,
-            concealer,
-            port,
-        } = self;
+        let Self { jitter, port } = self;
         let port = port.as_mut()?;
-        match jitter.pop(now) {
-            Popped::Frame { payload, spliced } => {
-                port.plan.coding.decoder.decode(payload, out);
-                if let Ok(frame) = (&mut *out).try_into() {
-                    concealer.real(frame, spliced);
-                }
-                port.background.heard();
-            }
-            Popped::Conceal => {
-                port.stats.concealed += 1;
-                if let Ok(frame) = (&mut *out).try_into() {
-                    concealer.invent(frame);
-                }
-            }
-            Popped::Silence | Popped::Hold => {
-                if let Ok(frame) = (&mut *out).try_into() {
-                    concealer.silence(frame);
-                }
-                port.background.add_to(out);
-            }
+        match jitter.pop(now, &mut port.plan.coding.decoder, out) {
+            Popped::Sound => port.background.heard(),
+            Popped::Concealed => port.stats.concealed += 1,
+            Popped::Silence | Popped::Hold => port.background.add_to(out),
         }
         Some(port.ear.as_mut()?.listen(rate, out))
     }

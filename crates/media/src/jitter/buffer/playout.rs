@@ -1,224 +1,399 @@
-//! What is played when: one step of the playout every 20 ms.
+//! What is played: one frame every 20 ms.
 
 use clock::Now;
 
-use super::{JitterBuffer, Nanos, SLOTS, Slot, Stream, index_of, ticks};
+use super::super::decision::{Fill, Found, Pace, Situation, fill, pace, rests};
+use super::super::delay::Nanos;
+use super::super::expand::Expand;
+use super::super::ring::{PLACES, State};
+use super::super::stretch;
+use super::{JitterBuffer, NANOS_PER_S, Popped, Stream};
+use crate::codec::Decoder;
 
-/// What lies at the play position.
-enum Found {
-    /// Audio covers it: the slot's sequence.
+/// What the ring holds for the play position.
+#[derive(Clone, Copy, Debug)]
+enum Next {
     Here(i64),
-    /// The next audio starts at this time; whether packets before it are missing.
-    Later { time: i64, lost: bool },
-    /// Nothing has come; whether the last packet told of silence.
-    Nothing { told: bool },
+    Later {
+        sequence: i64,
+        time: i64,
+        lost: bool,
+    },
+    Nothing {
+        told: bool,
+    },
 }
 
-/// The outcome of one pop, before the payload is borrowed.
-pub(super) enum Step {
-    Hold,
-    Conceal,
-    Silence,
-    Frame { place: Place, spliced: bool },
-}
-
-/// Where a frame's payload is.
-pub(super) enum Place {
-    Slot { index: usize, start: usize },
-    Joined,
+/// What one frame was made of.
+#[derive(Default)]
+struct Made {
+    /// Samples invented, and samples of silence.
+    invented: usize,
+    silent: usize,
 }
 
 impl JitterBuffer {
-    pub(super) fn step(&mut self, now: Now, stream: &mut Stream) -> Step {
-        let target = stream.delay.target(&self.config);
-        let Some(play) = stream.play.or_else(|| self.first_audio(stream)) else {
-            return Step::Hold;
+    /// Plays the 20 ms that begin at `now` into `out`, which has room for 20 ms at the rate of
+    /// `decoder`. Call it every 20 ms; always with one decoder for one stream.
+    ///
+    /// *Media thread*: at most 16 packets are decoded, and at most one period is left out or put in.
+    pub fn pop(&mut self, now: Now, decoder: &mut Decoder, out: &mut [i16]) -> Popped {
+        let Some(mut stream) = self.stream.take() else {
+            out.fill(0);
+            return Popped::Hold;
         };
-        let excess = self.delay_at(now, stream, play) - target;
-        if stream.play.is_none() && excess < 0 {
-            return Step::Hold;
-        }
-        stream.play = Some(play);
-        stream.stretch_pause = stream.stretch_pause.saturating_sub(1);
-        self.note_excess(stream, excess);
-        let half = self.frame_nanos() / 2;
-        match self.find(stream, play) {
-            Found::Here(_) if excess < -half && stream.stretch_pause == 0 => {
-                stream.stretch_pause = STRETCH_PAUSE;
-                self.counters.stretched += 1;
-                Step::Conceal
-            }
-            Found::Here(_) if stream.over_run >= OVER_RUN_MAX => {
-                stream.over_run -= OVER_RUN_PAUSE;
-                stream.spliced = true;
-                self.counters.dropped += 1;
-                self.play_at(stream, play + self.frame_ticks())
-            }
-            Found::Here(sequence) => self.play_slot(stream, sequence, play),
-            Found::Later { time, lost } => {
-                let kept = excess - self.nanos(time - play);
-                if kept
-                    >= if time - play < self.frame_ticks() {
-                        -half
-                    } else {
-                        0
-                    }
-                {
-                    stream.spliced = true;
-                    return self.play_at(stream, time);
-                }
-                stream.play = Some(time.min(play + self.frame_ticks()));
-                Self::fill(stream, lost)
-            }
-            Found::Nothing { told } => {
-                // Too early by our own fault: wait here, so that what comes late is still in time.
-                if excess < -half {
-                    self.counters.stretched += 1;
-                } else {
-                    stream.play = Some(play + self.frame_ticks());
-                }
-                Self::fill(stream, !told)
-            }
-        }
+        let popped = self.frame(now, &mut stream, decoder, out);
+        self.stream = Some(stream);
+        self.counters.concealed += u64::from(popped == Popped::Concealed);
+        popped
     }
 
-    /// Plays from `play` if there is audio, else fills the frame.
-    fn play_at(&mut self, stream: &mut Stream, play: i64) -> Step {
-        match self.find(stream, play) {
-            Found::Here(sequence) => self.play_slot(stream, sequence, play),
-            Found::Later { time, lost } => {
-                stream.play = Some(time.min(play + self.frame_ticks()));
-                Self::fill(stream, lost)
-            }
-            Found::Nothing { told } => {
-                stream.play = Some(play);
-                Self::fill(stream, !told)
-            }
+    fn frame(
+        &mut self,
+        now: Now,
+        stream: &mut Stream,
+        decoder: &mut Decoder,
+        out: &mut [i16],
+    ) -> Popped {
+        if stream.next.is_none() && !self.start(now, stream, decoder.rate()) {
+            out.fill(0);
+            return Popped::Hold;
         }
-    }
-
-    fn play_slot(&mut self, stream: &mut Stream, sequence: i64, play: i64) -> Step {
-        let index = index_of(sequence);
-        let frame = self.frame_bytes();
-        stream.cursor = sequence;
-        stream.play = Some(play + self.frame_ticks());
-        let Some(slot) = self.slots.get(index) else {
-            return Step::Silence;
-        };
-        let start = usize::try_from(play - slot.time).unwrap_or(0);
-        let place = if start + frame <= slot.len {
-            Place::Slot { index, start }
-        } else if self.join(stream, play) {
-            Place::Joined
+        if self.sound.rate() != decoder.rate() {
+            self.sound.begin(decoder.rate());
+            self.expand = Expand::new();
+        }
+        let mut made = Made::default();
+        for _ in 0..STEPS_MAX {
+            let missing = out.len().saturating_sub(self.sound.pending());
+            if missing == 0 {
+                break;
+            }
+            self.step(now, stream, decoder, missing, &mut made);
+        }
+        let paced = made.silent == 0 && stream.empty_run == 0;
+        if paced {
+            self.keep_pace(now, stream, decoder, out.len());
+        }
+        if let Some(next) = stream.next.filter(|_| paced) {
+            let play = next - self.to_ticks(self.sound.pending());
+            stream.behind = self.transit(now, play) - stream.delay.base();
+        }
+        self.sound.play(out);
+        if made.silent * 2 > out.len() {
+            Popped::Silence
+        } else if made.invented * 2 > out.len() {
+            Popped::Concealed
         } else {
-            return Self::fill(stream, true);
-        };
-        stream.empty_run = 0;
-        Step::Frame {
-            place,
-            spliced: std::mem::take(&mut stream.spliced),
+            Popped::Sound
         }
     }
 
-    /// Gathers one frame from several packets; `false` when less than half of it is there. A hole
-    /// at its end is filled with the mirror of what is before it, which joins without a step.
-    fn join(&mut self, stream: &Stream, play: i64) -> bool {
-        let frame = self.frame_bytes();
-        let mut filled = 0;
-        while filled < frame {
-            let at = play + ticks(filled);
-            let Found::Here(sequence) = self.find(stream, at) else {
-                break;
-            };
-            let Some(slot) = self.slots.get(index_of(sequence)) else {
-                break;
-            };
-            let start = usize::try_from(at - slot.time).unwrap_or(0);
-            let count = (slot.len - start).min(frame - filled);
-            let (Some(to), Some(bytes)) = (
-                self.joined.get_mut(filled..filled + count),
-                slot.payload.get(start..start + count),
-            ) else {
-                break;
-            };
-            to.copy_from_slice(bytes);
-            filled += count;
-        }
-        if filled * 2 < frame {
+    /// Begins to play once the first packet has waited long enough.
+    fn start(&mut self, now: Now, stream: &mut Stream, rate: u32) -> bool {
+        let first = self.ring.waiting().map(|place| place.time).min();
+        let Some(first) = first.filter(|&first| self.is_due(now, stream, first)) else {
             return false;
-        }
-        if let Some((have, hole)) = self
-            .joined
-            .get_mut(..frame)
-            .and_then(|joined| joined.split_at_mut_checked(filled))
-        {
-            for (to, &from) in hole.iter_mut().zip(have.iter().rev()) {
-                *to = from;
-            }
-        }
+        };
+        self.sound.begin(rate);
+        self.expand = Expand::new();
+        stream.next = Some(first);
         true
     }
 
-    fn fill(stream: &mut Stream, lost: bool) -> Step {
+    /// Adds to what waits, by one packet or by what is missing of a frame.
+    fn step(
+        &mut self,
+        now: Now,
+        stream: &mut Stream,
+        decoder: &mut Decoder,
+        missing: usize,
+        made: &mut Made,
+    ) {
+        let Some(next) = stream.next else { return };
+        let ahead = self.find(stream, next);
+        let found = self.look(now, stream, next, ahead);
+        let situation = Situation {
+            found,
+            waited: stream.waited,
+            run: stream.empty_run,
+            frame: self.frame_ticks(),
+        };
+        match (fill(&situation), ahead) {
+            (Fill::Decode, Next::Here(sequence)) => self.decode(stream, sequence, next, decoder),
+            (Fill::Drop, Next::Here(sequence)) => self.leave_out(stream, sequence),
+            (Fill::Jump, Next::Later { sequence, time, .. }) => {
+                (stream.next, stream.waited) = (Some(time), 0);
+                stream.cursor = sequence;
+            }
+            (Fill::Recover, Next::Later { sequence, time, .. })
+                if self.recover(stream, sequence, time - next, decoder) => {}
+            (Fill::Recover, Next::Later { time, .. }) => {
+                let count = missing.min(self.to_samples(time - next)).max(1);
+                let count = self.invent(stream, decoder, count);
+                made.invented += count;
+                stream.next = Some((next + self.to_ticks(count).max(1)).min(time));
+            }
+            (Fill::Conceal(ticks), _) => {
+                let count = missing.min(self.to_samples(ticks)).max(1);
+                let count = self.invent(stream, decoder, count);
+                made.invented += count;
+                // What was invented while waiting stands for the beginning of what is missing.
+                let waited = std::mem::take(&mut stream.waited);
+                stream.next = Some(next + waited + self.to_ticks(count).max(1));
+            }
+            (Fill::Wait, _) => {
+                let count = self.invent(stream, decoder, missing);
+                made.invented += count;
+                stream.waited += self.to_ticks(count);
+            }
+            _ => {
+                self.expand.silence(&mut self.sound, missing);
+                stream.waited += self.to_ticks(missing);
+                made.silent += missing;
+                stream.empty_run = stream.empty_run.saturating_add(1);
+            }
+        }
+    }
+
+    fn look(&self, now: Now, stream: &Stream, next: i64, ahead: Next) -> Found {
+        match ahead {
+            Next::Here(_) => Found::Here {
+                excess: self.excess(now, stream, next),
+            },
+            Next::Later {
+                time,
+                lost,
+                sequence,
+            } => Found::Later {
+                early: 2 * self.excess(now, stream, next) <= -self.nanos(self.frame_ticks()),
+                gap: time - next,
+                lost,
+                due: self.is_due(now, stream, time),
+                recovers: stream.waited == 0
+                    && time - next <= stream.packet
+                    && self.ring.get(sequence - 1).is_none(),
+            },
+            Next::Nothing { told } => Found::Nothing { told },
+        }
+    }
+
+    /// Decodes the packet `sequence`, which covers `next`, and joins it to what was invented.
+    fn decode(&mut self, stream: &mut Stream, sequence: i64, next: i64, decoder: &mut Decoder) {
+        let Some(&place) = self.ring.get(sequence) else {
+            return;
+        };
+        stream.cursor = sequence + 1;
+        stream.next = Some(place.end());
+        // What was invented stands before it: it is heard that much later.
+        stream.waited = 0;
+        self.ring.finish(sequence);
+        let spare = self.spare(stream);
+        let prepared = self.expand.prepare(&mut self.sound);
+        let at = self.sound.whole().len();
+        let decoded = match self.ring.payload(&place) {
+            Some(payload) => decoder.decode(payload, self.sound.room()),
+            None => {
+                self.counters.overflowed += 1;
+                0
+            }
+        };
+        if decoded == 0 {
+            // It told nothing: what was prepared stands for it.
+            return;
+        }
+        self.counters.played += u64::from(self.ring.payload(&place).is_some());
+        self.sound.grow(decoded);
+        // Its beginning may have been played already.
+        self.sound.remove(at, self.to_samples(next - place.time));
+        if let Some(from) = prepared {
+            self.expand.merge(&mut self.sound, from, at, spare);
+        }
+        stream.empty_run = 0;
+    }
+
+    fn leave_out(&mut self, stream: &mut Stream, sequence: i64) {
+        let Some(&place) = self.ring.get(sequence) else {
+            return;
+        };
+        self.counters.dropped += u64::from(self.ring.finish(sequence));
+        (stream.cursor, stream.next) = (sequence + 1, Some(place.end()));
+        stream.waited = 0;
+        // What follows does not continue what was played.
+        self.expand.extend(&mut self.sound, 0);
+    }
+
+    /// Decodes what the packet `sequence` tells of the `gap` ticks before it.
+    fn recover(
+        &mut self,
+        stream: &mut Stream,
+        sequence: i64,
+        gap: i64,
+        decoder: &mut Decoder,
+    ) -> bool {
+        let samples = self.to_samples(gap);
+        let (Some(&place), Some(next)) = (self.ring.get(sequence), stream.next) else {
+            return false;
+        };
+        let Some(payload) = self.ring.payload(&place) else {
+            return false;
+        };
+        let Some(room) = self.sound.room().get_mut(..samples) else {
+            return false;
+        };
+        let decoded = decoder.recover(payload, room);
+        if decoded == 0 {
+            return false;
+        }
+        self.sound.grow(decoded);
+        self.expand.real();
+        self.counters.recovered += 1;
+        (stream.next, stream.empty_run) = (Some(next + gap), 0);
+        true
+    }
+
+    /// Appends `count` invented samples or a few more: by the codec, if it can.
+    fn invent(&mut self, stream: &mut Stream, decoder: &mut Decoder, count: usize) -> usize {
         stream.empty_run = stream.empty_run.saturating_add(1);
-        if lost && stream.empty_run <= CONCEAL_RUN_MAX {
-            Step::Conceal
+        // A codec invents whole steps of 2.5 ms.
+        let step = self.sound.tenths(25).max(1);
+        let room = self.sound.room().get_mut(..count.div_ceil(step) * step);
+        let invented = room.map_or(0, |room| decoder.conceal(room));
+        if invented > 0 {
+            self.sound.grow(invented);
+            self.expand.real();
+            return invented;
+        }
+        self.expand.extend(&mut self.sound, count);
+        count
+    }
+
+    /// Makes what waits shorter or longer, when it should be played sooner or later.
+    fn keep_pace(&mut self, now: Now, stream: &mut Stream, decoder: &mut Decoder, frame: usize) {
+        let Some(next) = stream.next else { return };
+        let excess = self.excess(now, stream, next);
+        stream.rest = stream.rest.saturating_sub(1);
+        let rate = Nanos::from(self.sound.rate());
+        let samples = |nanos: Nanos| usize::try_from(nanos * rate / NANOS_PER_S).unwrap_or(0);
+        let changed = match pace(excess, stream.unchanged) {
+            Pace::Keep => {
+                stream.unchanged = 0;
+                return;
+            }
+            _ if stream.rest > 0 && rests(excess) => return,
+            Pace::Shorten(most, threshold) => {
+                // A period and what it fades into must be there; one more packet may be needed.
+                if self.sound.pending() < self.sound.tenths(AHEAD)
+                    && let Next::Here(sequence) = self.find(stream, next)
+                {
+                    self.decode(stream, sequence, next, decoder);
+                }
+                let most = samples(most).min(self.sound.pending().saturating_sub(frame));
+                let removed = stretch::accelerate(&mut self.sound, most, threshold);
+                self.counters.shortened_ms += self.to_ms(removed);
+                removed
+            }
+            Pace::Lengthen(most, threshold) => {
+                let added = stretch::lengthen(&mut self.sound, samples(most), threshold);
+                self.counters.lengthened_ms += self.to_ms(added);
+                added
+            }
+        };
+        if changed > 0 {
+            (stream.rest, stream.unchanged) = (REST, 0);
         } else {
-            Step::Silence
+            stream.unchanged = stream.unchanged.saturating_add(1);
         }
     }
 
-    /// Counts how long the delay has been too long: by two frames to begin, by one to end.
-    fn note_excess(&self, stream: &mut Stream, excess: Nanos) {
-        let frame = self.frame_nanos();
-        if excess > 10 * frame {
-            stream.over_run = stream.over_run.saturating_add(OVER_RUN_PAUSE / 2);
-        } else if excess > 2 * frame {
-            stream.over_run = stream.over_run.saturating_add(1);
-        } else if excess <= frame {
-            stream.over_run = 0;
-        }
-        stream.over_run = stream.over_run.min(OVER_RUN_MAX);
+    fn to_ms(&self, samples: usize) -> u64 {
+        samples as u64 * 1_000 / u64::from(self.sound.rate())
     }
 
-    fn find(&self, stream: &Stream, play: i64) -> Found {
+    /// By how much the sound is later than it should be, if whole frames of it are played from now on
+    /// and packets follow from `next`.
+    fn excess(&self, now: Now, stream: &Stream, next: i64) -> Nanos {
+        let step = self.step_ticks(stream);
+        let pending = self.to_ticks(self.sound.pending());
+        let spare = self.nanos(self.to_ticks(self.spare(stream)));
+        let slack = self.slack(now, stream, next - pending) - spare;
+        let shift = stream.delay.shift(&self.config, slack, self.nanos(step));
+        spare - shift * self.nanos(step)
+    }
+
+    /// Samples that wait and need not: of what is left over after each frame, whole steps come and
+    /// go, and what is beyond them is never of use.
+    fn spare(&self, stream: &Stream) -> usize {
+        let left = self.to_ticks(self.sound.pending()) - self.frame_ticks();
+        self.to_samples(left.rem_euclid(self.step_ticks(stream)))
+    }
+
+    /// Whether sound that begins at `time` should be played now, and not a frame later.
+    fn is_due(&self, now: Now, stream: &Stream, time: i64) -> bool {
+        let slack = self.slack(now, stream, time);
+        let later = self.nanos(self.frame_ticks());
+        stream.delay.shift(&self.config, slack, later) <= 0
+    }
+
+    /// How long after its timestamp a packet is needed at the latest, if whole frames from `play` on
+    /// are played from now on: some need a packet sooner than the frame that begins with it.
+    fn slack(&self, now: Now, stream: &Stream, play: i64) -> Nanos {
+        self.transit(now, play) - self.nanos(self.frame_ticks() - self.step_ticks(stream))
+    }
+
+    /// The steps in which slack can change: what frames and packets have in common.
+    fn step_ticks(&self, stream: &Stream) -> i64 {
+        let common = common_divisor(self.frame_ticks(), stream.packet);
+        if common * 8 < self.frame_ticks() {
+            self.frame_ticks() / 8
+        } else {
+            common
+        }
+    }
+
+    fn find(&mut self, stream: &Stream, next: i64) -> Next {
         let highest = stream.sequences.highest();
-        let from = stream.cursor.max(highest - (SLOTS as i64 - 1));
+        let from = stream.cursor.max(highest - (PLACES as i64 - 1));
         let (mut lost, mut told) = (false, false);
         for sequence in from..=highest {
-            let Some(slot) = self.slot(sequence) else {
+            let Some(place) = self.ring.get(sequence) else {
+                (lost, told) = (true, false);
                 continue;
             };
-            let here = slot.sequence == sequence;
-            told = here && slot.len == 0;
-            if !here {
-                lost = true;
-            } else if slot.time + ticks(slot.len) <= play {
+            told = place.state == State::Told;
+            let (sequence, time, waits) =
+                (place.sequence, place.time, place.state == State::Waiting);
+            if place.end() <= next {
                 lost = false;
-            } else if slot.len > 0 && slot.time <= play {
-                return Found::Here(sequence);
-            } else if slot.len > 0 {
-                return Found::Later {
-                    time: slot.time,
+                if waits {
+                    // Its turn was over before it could be told.
+                    self.counters.dropped += 1;
+                    self.ring.finish(sequence);
+                }
+            } else if waits && time <= next {
+                return Next::Here(sequence);
+            } else if waits {
+                return Next::Later {
+                    sequence,
+                    time,
                     lost,
                 };
             }
         }
-        Found::Nothing { told }
-    }
-
-    fn first_audio(&self, stream: &Stream) -> Option<i64> {
-        let held = |slot: &&Slot| slot.sequence >= stream.cursor && slot.len > 0;
-        self.slots.iter().filter(held).map(|slot| slot.time).min()
+        Next::Nothing { told }
     }
 }
 
-/// Frames invented in a row before silence: the concealer has faded out by then.
-const CONCEAL_RUN_MAX: u32 = 5;
+fn common_divisor(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
+}
 
-/// Pops between two frames put in, so that a growing delay is not heard as a stall.
-const STRETCH_PAUSE: u16 = 5;
-
-/// Pops of too long a delay before a frame is left out, and between two such.
-const OVER_RUN_MAX: u16 = 25;
-const OVER_RUN_PAUSE: u16 = 10;
+/// Packets that one frame may need: 20 ms of the shortest packets, and what is left out of them.
+const STEPS_MAX: u32 = 16;
+/// Frames between two changes of length.
+const REST: u32 = 3;
+/// What must wait for a period to be left out: the longest twice, in tenths of a millisecond.
+const AHEAD: u32 = 400;
