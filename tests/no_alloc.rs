@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clock::Now;
 use media::bridge::BridgeId;
 use media::capture::{Capture, RawPacket};
+use media::codec::{Coding, Encoder};
 use media::port::{Keys, PlayId, Playback, PortId, PortPlan, Remote, Security};
 use media::rtp::{Header, RtpTime, Sequence, write_header};
 use media::source::Clip;
@@ -297,4 +298,111 @@ fn the_counter_counts() {
     ASKED.set(Some(0));
     drop(std::hint::black_box(Box::new(1_u64)));
     assert_eq!(ASKED.replace(None), Some(2));
+}
+
+/// Codec and packet time of four ports in one bridge; the third comes and goes.
+const WIDE: [(Codec, u16); 4] = [
+    (Codec::Opus, 20),
+    (Codec::Pcma, 30),
+    (Codec::G722, 60),
+    (Codec::Opus, 60),
+];
+
+fn wide_plan(port: u32) -> Box<PortPlan> {
+    let (codec, ptime_ms) = WIDE[port as usize % WIDE.len()];
+    let local = SocketAddr::from(([10, 1, 0, 1], 20_000));
+    let mut plan = PortPlan::new(PortId(port), local, codec, u64::from(port) << 7);
+    plan.remote = Some(Remote::of(address(port), false));
+    plan.payload_type = 96;
+    plan.ptime_ms = ptime_ms;
+    plan.coding = Coding::with(codec, Encoder::new(codec), ptime_ms);
+    plan.inband_dtmf = port % 4 == 3;
+    Box::new(plan)
+}
+
+#[test]
+fn wide_codecs_long_packets_and_changes_of_rate_ask_nothing_of_the_heap() {
+    let mut now = Now::ZERO;
+    let mut worker = Worker::new(WorkerConfig::default(), now);
+    let (tap, mut reader) = Tap::new(600);
+    let play = Playback::music(PlayId(1), clips());
+    let mut commands = vec![
+        PortCommand::Tap {
+            port: PortId(0),
+            tap,
+        },
+        PortCommand::Play {
+            port: PortId(1),
+            play,
+        },
+    ];
+    for port in 0..4 {
+        worker.command(now, PortCommand::Open(wide_plan(port)));
+    }
+    let join = |port| PortCommand::Bridge {
+        port: PortId(port),
+        bridge: BridgeId(1),
+    };
+    (0..4).for_each(|port| worker.command(now, join(port)));
+    let mut packets: Vec<Vec<Vec<u8>>> = Vec::new();
+    for (port, (codec, ms)) in WIDE.into_iter().enumerate() {
+        let mut encoder = Encoder::new(codec);
+        let samples = encoder.rate() as usize / 1_000 * usize::from(codec.packet_ms(ms));
+        let packet = |n: u32| {
+            let sound: Vec<i16> = (0..samples).map(|i| (i * 97 % 7_000) as i16).collect();
+            let mut packet = vec![0; 12 + 640 + OVERHEAD_MAX];
+            let header = Header {
+                marker: false,
+                payload_type: 96,
+                sequence: Sequence(n as u16),
+                time: RtpTime(n * codec.clock_rate() / 1_000 * u32::from(codec.packet_ms(ms))),
+                ssrc: port as u32,
+            };
+            let rest = write_header(&header, &mut packet).unwrap();
+            let len = 12 + encoder.encode(&sound, rest);
+            packet.truncate(len + OVERHEAD_MAX);
+            packet
+        };
+        packets.push((0..500).map(packet).collect());
+    }
+    let (mut sent, mut frames, mut out) = (0_u64, 0_u64, [0; 1500]);
+    let mut events: Vec<PortEvent> = Vec::with_capacity(10_000);
+
+    ASKED.set(Some(0));
+    for n in 0..2_000_u32 {
+        for (port, (codec, ms)) in (0..).zip(WIDE) {
+            let ms = u32::from(codec.packet_ms(ms));
+            if (n * 5).is_multiple_of(ms)
+                && let Some(packet) = packets[port as usize].get_mut((n * 5 / ms) as usize)
+                // Each tenth is lost.
+                && n % 10 != 9
+            {
+                let len = packet.len() - OVERHEAD_MAX;
+                worker.receive(now, PortId(port), Lane::Rtp, address(port), packet, len);
+            }
+        }
+        match n % 200 {
+            50 => worker.command(now, PortCommand::Unbridge { port: PortId(2) }),
+            150 => worker.command(now, join(2)),
+            _ => {}
+        }
+        if let Some(command) = commands.pop() {
+            worker.command(now, command);
+        }
+        now += TICK;
+        worker.tick(now);
+        while worker.poll_transmit(&mut out).is_some() {
+            sent += 1;
+        }
+        while let Some(event) = worker.poll_event() {
+            events.push(event);
+        }
+        while reader.pop().is_ok() {
+            frames += 1;
+        }
+    }
+    let asked = ASKED.replace(None);
+    assert_eq!(asked, Some(0));
+    // Ten seconds: 500, 333, at most 166 and 166 packets.
+    assert!(sent > 1_000 && frames > 490, "{sent} {frames}");
 }

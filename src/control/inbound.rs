@@ -343,8 +343,6 @@ impl Control {
             .and_then(|it| it.media);
         let address = own.unwrap_or(reserved.advertised);
         let mut local = sip::sdp::LocalMedia::new(address, reserved.rtp.port(), codecs);
-        // The worker sends 20 ms; whoever wants longer packets is told so.
-        local.maxptime_ms = 20;
         if let Some(order) = order {
             local.order = order;
         }

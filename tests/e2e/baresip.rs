@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use media::dsp::Tone;
+use media::dsp::{Goertzel, Tone};
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
@@ -49,6 +49,9 @@ impl Over {
     }
 }
 
+/// The codecs of an account that has no others.
+const G711: &str = ";audio_codecs=PCMU,PCMA";
+
 impl Baresip {
     /// Starts the phone of `name`, speaking a tone of `hz`, and waits until it is registered. With
     /// `answers` it takes calls by itself.
@@ -63,15 +66,15 @@ impl Baresip {
         hz: u32,
         answers: bool,
     ) -> Result<Self> {
-        Self::start_with(lab, server, name, (over, ""), hz, answers)
+        Self::start_with(lab, server, name, (over, G711), hz, answers)
     }
 
-    /// The same, with more parameters of its account, such as `;mediaenc=srtp`.
+    /// The same with parameters of its account, such as its codecs, or `;mediaenc=srtp`.
     pub(crate) fn start_with(
         lab: &Lab,
         server: &Server,
         name: &str,
-        (over, more): (Over, &str),
+        (over, parameters): (Over, &str),
         hz: u32,
         answers: bool,
     ) -> Result<Self> {
@@ -80,7 +83,9 @@ impl Baresip {
         let dir = lab.path(&phone);
         std::fs::create_dir_all(&dir)?;
         let tone = dir.join("tone.wav");
-        write_tone(&tone, hz, 120)?;
+        // Its file must have the channels that the codec declares.
+        let channels = if parameters.contains("opus") { 2 } else { 1 };
+        write_tone(&tone, hz, 120, channels)?;
         std::fs::write(
             dir.join("config"),
             configuration([sip, control, rtp], &dir, &tone),
@@ -89,7 +94,7 @@ impl Baresip {
         let answer = if answers { "auto" } else { "manual" };
         let account = format!(
             "<sip:{name}@{}:{}{}>;auth_user={name};auth_pass=secret-{name};regint=120;\
-             answermode={answer};audio_codecs=PCMU,PCMA{more}\n",
+             answermode={answer}{parameters}\n",
             server.ip,
             over.port(),
             over.parameter()
@@ -183,6 +188,30 @@ impl Baresip {
     }
 }
 
+impl Baresip {
+    /// The loudest second of a tone in what the phone has played, at whatever rate it wrote that.
+    pub(crate) fn played(&self, hz: u32) -> Result<f32> {
+        let mut loudest = -100.0_f32;
+        for entry in std::fs::read_dir(&self.dir)? {
+            let file = entry?.path();
+            if !file.to_string_lossy().ends_with("-dec.wav") {
+                continue;
+            }
+            let mut reader = hound::WavReader::open(&file)?;
+            let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
+            let samples: Vec<i16> = reader
+                .samples::<i16>()
+                .filter_map(Result::ok)
+                .step_by(channels.max(1).into())
+                .collect();
+            let tone = Goertzel::new(hz as f32, rate);
+            let levels = samples.chunks_exact(rate as usize).map(|it| tone.dbfs(it));
+            loudest = levels.fold(loudest, f32::max);
+        }
+        Ok(loudest)
+    }
+}
+
 /// Ports for audio: several calls at once, two each.
 const RTP_PORTS: u16 = 20;
 
@@ -204,8 +233,8 @@ fn configuration(
     dir: &std::path::Path,
     tone: &std::path::Path,
 ) -> String {
-    let modules =
-        ["g711", "aufile", "sndfile", "uuid", "srtp"].map(|it| format!("module {it}.so\n"));
+    let modules = ["g711", "g722", "opus", "aufile", "sndfile", "uuid", "srtp"]
+        .map(|it| format!("module {it}.so\n"));
     let apps =
         ["account", "menu", "ctrl_tcp", "debug_cmd"].map(|it| format!("module_app {it}.so\n"));
     format!(
@@ -213,6 +242,7 @@ fn configuration(
          sip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\n\
          ctrl_tcp_listen 127.0.0.1:{control}\n\
          sip_verify_server no\n\
+         opus_bitrate 24000\n\
          audio_source aufile,{}\nausrc_srate 8000\nauplay_srate 8000\naudio_srate 8000\n\
          snd_path {}\nrtp_ports {rtp}-{}\n",
         modules.concat(),
@@ -223,10 +253,15 @@ fn configuration(
     )
 }
 
-/// A WAV file of one tone.
-pub(crate) fn write_tone(file: &std::path::Path, hz: u32, secs: usize) -> Result<()> {
+/// A WAV file of one tone, the same in each channel.
+pub(crate) fn write_tone(
+    file: &std::path::Path,
+    hz: u32,
+    secs: usize,
+    channels: u16,
+) -> Result<()> {
     let spec = hound::WavSpec {
-        channels: 1,
+        channels,
         sample_rate: 8_000,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
@@ -236,7 +271,9 @@ pub(crate) fn write_tone(file: &std::path::Path, hz: u32, secs: usize) -> Result
     samples.chunks_mut(160).for_each(|chunk| tone.fill(chunk));
     let mut writer = hound::WavWriter::create(file, spec)?;
     for sample in samples {
-        writer.write_sample(sample)?;
+        for _ in 0..channels {
+            writer.write_sample(sample)?;
+        }
     }
     Ok(writer.finalize()?)
 }

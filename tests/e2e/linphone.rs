@@ -38,12 +38,13 @@ impl Linphone {
         // Without a place for its database it never begins.
         std::fs::create_dir_all(dir.join(".local/share/linphone"))?;
         let tone = dir.join("tone.wav");
-        write_tone(&tone, hz, 60)?;
+        write_tone(&tone, hz, 60, 1)?;
         let (sip, rtp) = (free_port()?, free_port()?);
         let ip = server.ip;
         let config = format!(
             "[sip]\nsip_port={sip}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\ndefault_proxy=0\n{more}\
              [rtp]\naudio_rtp_port={rtp}\n\
+             [audio_codec_0]\nmime=G722\nrate=8000\nchannels=1\nenabled=1\n\
              [auth_info_0]\nusername={name}\npasswd=secret-{name}\nrealm=tandem\n\
              [proxy_0]\nreg_proxy=<sip:{ip}:5060>\nreg_identity=<sip:{name}@{ip}>\n\
              reg_expires=120\nreg_sendregister=1\n"

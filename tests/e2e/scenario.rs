@@ -2,6 +2,7 @@
 
 mod acme;
 mod attackers;
+mod codecs;
 mod corners;
 mod kamailio;
 mod load;
@@ -126,6 +127,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         srtp::linphone,
     ),
     phones("caller-ipv6", "the caller comes over IPv6", phones::ipv6),
+    phones(
+        "codecs-baresip-opus",
+        "the caller speaks G.711, the agent's baresip Opus",
+        codecs::baresip_opus,
+    ),
+    phones(
+        "codecs-baresip-g722",
+        "the same with G.722",
+        codecs::baresip_g722,
+    ),
+    phones(
+        "codecs-linphone-opus",
+        "the same with Opus and linphone",
+        codecs::linphone_opus,
+    ),
+    phones(
+        "codecs-linphone-g722",
+        "the same with G.722 and linphone",
+        codecs::linphone_g722,
+    ),
     phones(
         "late-offer",
         "the caller's INVITE has no SDP",

@@ -30,20 +30,28 @@ pub(crate) fn baresip_tls(lab: &Lab) -> Result<String> {
     baresip(
         lab,
         "srtp = \"required\"",
-        (Over::Tls, ";mediaenc=srtp-mand"),
+        (Over::Tls, ";audio_codecs=PCMU,PCMA;mediaenc=srtp-mand"),
     )
 }
 
 /// Optional on both sides: RTP/AVP with keys.
 pub(crate) fn baresip_optional(lab: &Lab) -> Result<String> {
     let lines = "srtp = \"optional\"\nsrtp_keys_in_clear = true";
-    baresip(lab, lines, (Over::Udp, ";mediaenc=srtp"))
+    baresip(
+        lab,
+        lines,
+        (Over::Udp, ";audio_codecs=PCMU,PCMA;mediaenc=srtp"),
+    )
 }
 
 /// Required on both sides, keys in clear as configured.
 pub(crate) fn baresip_udp(lab: &Lab) -> Result<String> {
     let lines = "srtp = \"required\"\nsrtp_keys_in_clear = true";
-    baresip(lab, lines, (Over::Udp, ";mediaenc=srtp-mand"))
+    baresip(
+        lab,
+        lines,
+        (Over::Udp, ";audio_codecs=PCMU,PCMA;mediaenc=srtp-mand"),
+    )
 }
 
 fn baresip(lab: &Lab, lines: &str, account: (Over, &str)) -> Result<String> {
