@@ -13,11 +13,13 @@
 //! A failed step changes nothing that was agreed. The answer names one codec: the port then needs
 //! one decoder, and no second exchange to find out which (§10.2).
 
+use std::fmt::{self, Write as _};
+
 use bytes::Bytes;
 
 use super::codec::{Codec, Direction};
 use super::crypto::Crypto;
-use super::description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
+use super::description::{Address, Media, SessionDescription};
 use super::offer_error::OfferError;
 use super::remote::{Format, Meaning, Remote};
 use super::terms::{Agreed, CodecOrder, LocalMedia};
@@ -48,8 +50,8 @@ struct Sent {
 }
 
 /// Its text may hold keys.
-impl std::fmt::Debug for Sent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sent(version {})", self.version)
     }
 }
@@ -512,103 +514,93 @@ impl Negotiation {
     /// Prints our description; the same content keeps its version, another takes the next.
     fn print(&mut self, stream: &Stream) -> Bytes {
         let version = self.sent.as_ref().map_or(1, |sent| sent.version);
-        let same = Bytes::from(self.describe(stream, version).to_string());
-        match &self.sent {
-            Some(sent) if sent.text != same => {
-                let version = version + 1;
-                let text = Bytes::from(self.describe(stream, version).to_string());
-                self.sent = Some(Sent {
-                    version,
-                    text: text.clone(),
-                });
-                text
-            }
-            _ => {
-                self.sent = Some(Sent {
-                    version,
-                    text: same.clone(),
-                });
-                same
-            }
-        }
+        let same = self.describe(stream, version);
+        let sent = match &self.sent {
+            Some(sent) if sent.text != same => Sent {
+                version: version + 1,
+                text: self.describe(stream, version + 1),
+            },
+            _ => Sent {
+                version,
+                text: same,
+            },
+        };
+        self.sent.insert(sent).text.clone()
     }
 
-    fn describe(&self, stream: &Stream, version: u64) -> SessionDescription {
-        let media = self.slots.iter().map(|slot| match slot {
-            Slot::Audio { protocol } => self.audio(stream, protocol),
+    /// Written as it is sent, in the order of RFC 8866 §5: the description itself is the record of it.
+    fn describe(&self, stream: &Stream, version: u64) -> Bytes {
+        let mut out = String::with_capacity(DESCRIPTION_USUAL);
+        // Writing to a string cannot fail.
+        let _ = self.write_description(&mut out, stream, version);
+        out.into()
+    }
+
+    fn write_description(&self, out: &mut String, stream: &Stream, version: u64) -> fmt::Result {
+        let (id, address) = (self.session_id, Address::Ip(self.local.address));
+        write!(out, "v=0\r\no=- {id} {version} {address}\r\n")?;
+        write!(out, "s=-\r\nc={address}\r\nt=0 0\r\n")?;
+        self.slots.iter().try_for_each(|slot| match slot {
+            Slot::Audio { protocol } => self.write_audio(out, stream, protocol),
             Slot::Dead {
                 kind,
                 protocol,
                 formats,
-            } => section(kind, 0, protocol, formats.clone()),
-        });
-        SessionDescription {
-            origin: Origin {
-                username: "-".to_owned(),
-                session_id: self.session_id.to_string(),
-                version: version.to_string(),
-                address: Address::Ip(self.local.address),
-            },
-            name: "-".to_owned(),
-            connection: Some(Connection::from(self.local.address)),
-            extra: Vec::new(),
-            attributes: Vec::new(),
-            media: media.collect(),
-        }
+            } => write!(out, "m={kind} 0 {protocol} {}\r\n", formats.join(" ")),
+        })
     }
 
-    fn audio(&self, stream: &Stream, protocol: &str) -> Media {
-        let numbers = stream
-            .formats
-            .iter()
-            .map(|format| format.payload_type.to_string());
-        let mut media = section("audio", self.local.port, protocol, numbers.collect());
+    fn write_audio(&self, out: &mut String, stream: &Stream, protocol: &str) -> fmt::Result {
+        write!(out, "m=audio {} {protocol}", self.local.port)?;
         for format in &stream.formats {
-            let number = format.payload_type;
-            let rtpmap = match format.meaning {
-                Meaning::Codec(codec) => {
-                    let channels = match codec.channels() {
-                        1 => String::new(),
-                        more => format!("/{more}"),
-                    };
-                    let clock = codec.clock_rate_hz();
-                    format!("{number} {}/{clock}{channels}", codec.encoding())
-                }
-                Meaning::TelephoneEvent { clock_rate_hz } => {
-                    format!("{number} telephone-event/{clock_rate_hz}")
-                }
-                Meaning::ComfortNoise { clock_rate_hz } => format!("{number} CN/{clock_rate_hz}"),
-                Meaning::Unknown => continue,
-            };
-            media.attributes.push(Attribute::with("rtpmap", rtpmap));
-            let parameters = match format.meaning {
-                Meaning::TelephoneEvent { .. } => "0-15",
-                Meaning::Codec(Codec::Opus) => OPUS_PARAMETERS,
-                _ => continue,
-            };
-            let fmtp = Attribute::with("fmtp", format!("{number} {parameters}"));
-            media.attributes.push(fmtp);
+            write!(out, " {}", format.payload_type)?;
         }
-        let mut times = |name, ms: u16| {
-            media.attributes.push(Attribute::with(name, ms.to_string()));
-        };
-        times("ptime", self.local.ptime_ms);
-        times("maxptime", self.local.maxptime_ms);
+        out.push_str("\r\n");
+        for format in &stream.formats {
+            write_format(out, format)?;
+        }
+        let (ptime, maxptime) = (self.local.ptime_ms, self.local.maxptime_ms);
+        write!(out, "a=ptime:{ptime}\r\na=maxptime:{maxptime}\r\n")?;
         for line in &stream.keys {
-            media
-                .attributes
-                .push(Attribute::with("crypto", line.print()));
+            write!(out, "a=crypto:{}\r\n", line.print())?;
         }
         if stream.rtcp_mux {
-            media.attributes.push(Attribute::flag("rtcp-mux"));
+            out.push_str("a=rtcp-mux\r\n");
         }
-        media
-            .attributes
-            .push(Attribute::flag(stream.direction.as_str()));
-        media
+        write!(out, "a={}\r\n", stream.direction.as_str())
     }
 }
 
+/// `a=rtpmap` of a format, and `a=fmtp` where it has parameters.
+fn write_format(out: &mut String, format: &Format) -> fmt::Result {
+    let number = format.payload_type;
+    match format.meaning {
+        Meaning::Codec(codec) => {
+            let (encoding, clock_rate_hz) = (codec.encoding(), codec.clock_rate_hz());
+            write!(out, "a=rtpmap:{number} {encoding}/{clock_rate_hz}")?;
+            if codec.channels() > 1 {
+                write!(out, "/{}", codec.channels())?;
+            }
+            out.push_str("\r\n");
+        }
+        Meaning::TelephoneEvent { clock_rate_hz } => {
+            write!(out, "a=rtpmap:{number} telephone-event/{clock_rate_hz}\r\n")?;
+        }
+        Meaning::ComfortNoise { clock_rate_hz } => {
+            write!(out, "a=rtpmap:{number} CN/{clock_rate_hz}\r\n")?;
+        }
+        Meaning::Unknown => {}
+    }
+    let parameters = match format.meaning {
+        Meaning::TelephoneEvent { .. } => "0-15",
+        Meaning::Codec(Codec::Opus) => OPUS_PARAMETERS,
+        _ => return Ok(()),
+    };
+    write!(out, "a=fmtp:{number} {parameters}\r\n")
+}
+
+/// Room for a description of one stream; more makes it grow.
+const DESCRIPTION_USUAL: usize = 320;
 /// Our usual numbers for telephone-events; others choose their own.
 const DTMF_TYPE: u8 = 101;
 const DTMF_TYPE_48K: u8 = 110;
@@ -647,17 +639,4 @@ fn slots(theirs: &SessionDescription, chosen: Option<(usize, &str)>) -> Vec<Slot
         _ => Slot::dead(media),
     };
     theirs.media.iter().enumerate().map(slot).collect()
-}
-
-fn section(kind: &str, port: u16, protocol: &str, formats: Vec<String>) -> Media {
-    Media {
-        kind: kind.to_owned(),
-        port,
-        ports: None,
-        protocol: protocol.to_owned(),
-        formats,
-        connections: Vec::new(),
-        extra: Vec::new(),
-        attributes: Vec::new(),
-    }
 }
