@@ -88,7 +88,7 @@ impl Control {
             Belongs::Nowhere if !message.is_request() => return true,
             Belongs::Nowhere => {}
         }
-        let opens = message.to().is_ok_and(|to| to.tag().is_none());
+        let opens = message.is_untagged();
         match message.method() {
             // Never answered.
             Some(Method::Ack) => true,

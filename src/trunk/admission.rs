@@ -341,10 +341,11 @@ impl Trunks {
     /// An INVITE that begins a call, as the rules of its trunk want it read (`headers_in`); `None` where
     /// none changes it.
     pub fn rewritten(&self, request: &Message, remote: SocketAddr) -> Option<Message> {
-        let begins = request.method() == Some(Method::Invite)
-            && request.to().is_ok_and(|to| to.tag().is_none());
         let mut trunks = self.trunks.values();
-        if !begins || trunks.all(|trunk| trunk.config.headers_in.is_empty()) {
+        if trunks.all(|trunk| trunk.config.headers_in.is_empty())
+            || request.method() != Some(Method::Invite)
+            || !request.is_untagged()
+        {
             return None;
         }
         let rules = &self.owner_entry(remote)?.0.headers_in;

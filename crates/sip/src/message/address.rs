@@ -2,7 +2,7 @@
 //! Route and kin.
 
 use super::ParseError;
-use super::scan::{Scan, is_token};
+use super::scan::{Scan, is_token, is_value};
 use super::uri::{Params, Uri};
 use std::borrow::Cow;
 use std::fmt;
@@ -103,6 +103,22 @@ pub fn name_addr(display: &str, uri: &str) -> String {
     out
 }
 
+/// The `tag` of an address, without a look at its URI; `None` also for what is no address.
+pub(super) fn tag(text: &str) -> Option<&str> {
+    let mut scan = Scan::new(text);
+    scan.skip_spaces();
+    let mut ahead = scan;
+    take_display(&mut ahead).ok()?;
+    if ahead.accept(b'<') {
+        ahead.take_while(|b| b != b'>');
+        ahead.require(b'>', "a closing bracket").ok()?;
+        scan = ahead;
+    } else {
+        scan.take_while(is_bare);
+    }
+    take_params(&mut scan).ok()?.get("tag")
+}
+
 /// Takes a display name, if one stands here; what it leaves is a bracket, or no name-addr at all.
 fn take_display<'a>(scan: &mut Scan<'a>) -> Result<&'a str, ParseError> {
     if scan.peek() == Some(b'"') {
@@ -134,7 +150,7 @@ fn take_bracketed<'a>(scan: &mut Scan<'a>) -> Result<Uri<'a>, ParseError> {
 /// Takes a URI outside brackets: it ends at a semicolon or a blank, and may hold no question mark.
 fn take_bare<'a>(scan: &mut Scan<'a>) -> Result<Uri<'a>, ParseError> {
     let base = scan.at();
-    let uri = scan.take_while(|b| !matches!(b, b';' | b' ' | b'\t' | b'?' | b','));
+    let uri = scan.take_while(is_bare);
     if matches!(scan.peek(), Some(b'?' | b',')) {
         return Err(scan.expected("brackets around such a URI"));
     }
@@ -142,6 +158,11 @@ fn take_bare<'a>(scan: &mut Scan<'a>) -> Result<Uri<'a>, ParseError> {
         offset: error.offset + base,
         ..error
     })
+}
+
+/// A byte of a URI outside brackets.
+const fn is_bare(byte: u8) -> bool {
+    !matches!(byte, b';' | b' ' | b'\t' | b'?' | b',')
 }
 
 /// Takes `*( SEMI name [ EQUAL value ] )` and checks its form (§25.1 `generic-param`).
@@ -167,11 +188,4 @@ pub(crate) fn take_params<'a>(scan: &mut Scan<'a>) -> Result<Params<'a>, ParseEr
         }
     }
     Ok(Params::new(all.get(..end).unwrap_or_default()))
-}
-
-/// Wider than the grammar's token and host: real parameters hold slashes, colons and equals signs
-/// unquoted.
-const fn is_value(byte: u8) -> bool {
-    byte >= 0x80
-        || (byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>' | b'\\'))
 }

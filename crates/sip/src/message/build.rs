@@ -1,10 +1,12 @@
 //! Making messages: what is built is what was asked for and parses, or it is refused.
 
 use super::index::readable;
+use super::limits::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX};
+use super::parse::is_request_uri;
 use super::scan::is_token;
 use super::{Message, Method, Name, Params, ParseError, Via};
 use bytes::Bytes;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -43,6 +45,10 @@ impl std::error::Error for BuildError {}
 pub struct Builder {
     out: Vec<u8>,
     body: Bytes,
+    /// Header lines written.
+    lines: usize,
+    /// Whether the first line parses: of header lines each is looked at as it is written.
+    begins_well: bool,
     /// Where the topmost Via value of a response stands.
     via: Option<Range<usize>>,
     /// Where a To without a tag ends.
@@ -61,9 +67,9 @@ impl Builder {
     pub fn request_named(method: &str, uri: &str) -> Self {
         let mut builder = Self::empty();
         builder.check(Name::Other, uri);
-        builder
-            .out
-            .extend_from_slice(format!("{method} {uri} SIP/2.0\r\n").as_bytes());
+        builder.line(&[method, " ", uri, " SIP/2.0"]);
+        let is_method = !method.is_empty() && method.bytes().all(is_token);
+        builder.begins_well = is_method && !uri.is_empty() && uri.bytes().all(is_request_uri);
         builder
     }
 
@@ -72,18 +78,21 @@ impl Builder {
     pub fn response(request: &Message, status: u16, reason: &str) -> Self {
         let mut builder = Self::empty();
         builder.check(Name::Other, reason);
-        builder
-            .out
-            .extend_from_slice(format!("SIP/2.0 {status} {reason}\r\n").as_bytes());
+        // Writing to a vector cannot fail.
+        let _ = write!(builder.out, "SIP/2.0 {status} ");
+        builder.line(&[reason]);
+        builder.begins_well = (100..700).contains(&status);
         for line in request.lines().filter(|line| line.name() == Name::Via) {
             builder.copy_via(line.raw(), line.value());
+            builder.lines += 1;
         }
         for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
             let Some(line) = request.lines().find(|line| line.name() == name) else {
                 continue;
             };
             builder.out.extend_from_slice(line.raw());
-            if name == Name::To && request.to().is_ok_and(|to| to.tag().is_none()) {
+            builder.lines += 1;
+            if name == Name::To && request.is_untagged() {
                 builder.untagged_to = Some(builder.out.trim_ascii_end().len());
             }
         }
@@ -123,8 +132,8 @@ impl Builder {
     pub fn to_tag(mut self, tag: &str) -> Self {
         self.check(Name::To, tag);
         if let Some(end) = self.untagged_to.take() {
-            self.out
-                .splice(end..end, format!(";tag={tag}").into_bytes());
+            let tag = b";tag=".iter().chain(tag.as_bytes());
+            self.out.splice(end..end, tag.copied());
         }
         self
     }
@@ -140,8 +149,8 @@ impl Builder {
         if known == Name::ContentLength {
             self.fault.get_or_insert(BuildError::ContentLength);
         }
-        self.out
-            .extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        self.line(&[name, ": ", value]);
+        self.lines += 1;
         self
     }
 
@@ -162,6 +171,7 @@ impl Builder {
             .filter(|line| line.name() != Name::ContentLength && wanted(line))
         {
             self.out.extend_from_slice(line.raw());
+            self.lines += 1;
         }
         self
     }
@@ -176,14 +186,35 @@ impl Builder {
     ///
     /// # Errors
     /// The first thing that was wrong: see [`BuildError`].
-    pub fn build(mut self) -> Result<Message, BuildError> {
+    pub fn build(self) -> Result<Message, BuildError> {
+        Message::parse(self.finish()?.0).map_err(BuildError::Malformed)
+    }
+
+    /// As [`build`](Self::build), for who only sends it. What was looked at piece by piece and is short is
+    /// not read again.
+    ///
+    /// # Errors
+    /// As of [`build`](Self::build).
+    pub fn wire(self) -> Result<Bytes, BuildError> {
+        let is_sound = self.begins_well && self.lines < HEADERS_MAX;
+        let (bytes, head) = self.finish()?;
+        if !is_sound || head > HEADER_MAX || bytes.len() > MESSAGE_MAX {
+            Message::parse(bytes.clone()).map_err(BuildError::Malformed)?;
+        }
+        debug_assert!(Message::parse(bytes.clone()).is_ok());
+        Ok(bytes)
+    }
+
+    /// The bytes, and how many of them are the head.
+    fn finish(mut self) -> Result<(Bytes, usize), BuildError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         // Writing to a vector cannot fail.
         let _ = write!(self.out, "Content-Length: {}\r\n\r\n", self.body.len());
+        let head = self.out.len();
         self.out.extend_from_slice(&self.body);
-        Message::parse(Bytes::from(self.out)).map_err(BuildError::Malformed)
+        Ok((Bytes::from(self.out), head))
     }
 
     fn empty() -> Self {
@@ -191,15 +222,24 @@ impl Builder {
         Self {
             out,
             body: Bytes::new(),
+            lines: 0,
+            begins_well: false,
             via: None,
             untagged_to: None,
             fault: None,
         }
     }
 
+    fn line(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// Remembers a value that would break out of its line.
     fn check(&mut self, name: Name, value: &str) {
-        if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        if memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_some() {
             self.fault.get_or_insert(BuildError::Injection(name));
         }
     }
@@ -239,7 +279,8 @@ pub(super) fn stamp(
     let head = text
         .get(..text.len() - params_length(text, &via.params))
         .unwrap_or(text);
-    let mut out = head.trim_ascii_end().to_owned();
+    let mut out = String::with_capacity(text.len() + STAMP_USUAL);
+    out.push_str(head.trim_ascii_end());
     for piece in via.params.pieces() {
         let name = piece
             .split_once('=')
@@ -258,12 +299,16 @@ pub(super) fn stamp(
     if is_true {
         return Some(out);
     }
-    out.push_str(&format!(";received={}", source.ip().to_canonical()));
+    // Writing to a string cannot fail.
+    let _ = write!(out, ";received={}", source.ip().to_canonical());
     if wants_port {
-        out.push_str(&format!(";rport={}", source.port()));
+        let _ = write!(out, ";rport={}", source.port());
     }
     Some(out)
 }
+
+/// What `received` and `rport` add to a Via, about.
+const STAMP_USUAL: usize = 64;
 
 fn params_length(text: &str, params: &Params<'_>) -> usize {
     let blanks = text.len() - text.trim_ascii_end().len();
@@ -282,7 +327,7 @@ pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Byte
         return None;
     }
     let mut picked: [Vec<&[u8]>; 5] = Default::default();
-    for line in lines.take(super::limits::HEADERS_MAX) {
+    for line in lines.take(HEADERS_MAX) {
         let name_length = line.iter().position(|&b| !is_token(b)).unwrap_or(0);
         let (name, value) = line.split_at_checked(name_length)?;
         if !value.trim_ascii_start().starts_with(b":") {
@@ -350,22 +395,31 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         loop {
-            let mut end = memchr::memmem::find(self.rest, b"\r\n")?;
+            let (mut end, mut is_clean) = crlf(self.rest, 0)?;
             while matches!(self.rest.get(end + 2), Some(b' ' | b'\t')) {
-                end += 2 + memchr::memmem::find(self.rest.get(end + 2..)?, b"\r\n")?;
+                let (further, is_clean_too) = crlf(self.rest, end + 2)?;
+                (end, is_clean) = (further, is_clean && is_clean_too);
             }
             let (line, rest) = (self.rest.get(..end)?, self.rest.get(end + 2..)?);
             self.rest = rest;
             if line.is_empty() {
                 return None;
             }
-            let is_clean = |part: &[u8]| !part.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
-            if line
-                .split(|&b| b == b'\n')
-                .all(|part| is_clean(part.strip_suffix(b"\r").unwrap_or(part)))
-            {
+            if is_clean {
                 return Some(line);
             }
         }
+    }
+}
+
+/// Where the next CRLF stands, and whether no CR, LF or NUL stands before it.
+fn crlf(bytes: &[u8], from: usize) -> Option<(usize, bool)> {
+    let (mut at, mut is_clean) = (from, true);
+    loop {
+        at += memchr::memchr3(b'\r', b'\n', 0, bytes.get(at..)?)?;
+        if bytes.get(at..at + 2) == Some(b"\r\n") {
+            return Some((at, is_clean));
+        }
+        (at, is_clean) = (at + 1, false);
     }
 }

@@ -219,9 +219,9 @@ impl Message {
             }
             seen |= bit;
         }
-        self.via().map_err(Cause::Malformed)?;
-        self.vias()
-            .try_for_each(|via| via.map(drop))
+        let mut vias = self.vias();
+        let top = vias.next().unwrap_or_else(|| self.via());
+        top.and_then(|_| vias.try_for_each(|via| via.map(drop)))
             .map_err(Cause::Malformed)?;
         self.to().map_err(Cause::Malformed)?;
         self.from().map_err(Cause::Malformed)?;
@@ -274,8 +274,7 @@ impl Message {
                 Cause::NotAllowed(served)
             });
         }
-        let to = self.to().map_err(Cause::Malformed)?;
-        if method == Method::Register && !to.uri.is_sip() {
+        if method == Method::Register && !self.to().map_err(Cause::Malformed)?.uri.is_sip() {
             return Err(Cause::AddressOfRecord);
         }
         Ok(())

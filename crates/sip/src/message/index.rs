@@ -1,6 +1,7 @@
 //! Where everything in a message is: 16-bit offsets, as no message exceeds 65,535 bytes.
 
 use super::{Method, Name};
+use std::borrow::Cow;
 
 /// Headers the index holds without a second allocation; more are rare and spill.
 const INLINE: usize = 32;
@@ -136,7 +137,7 @@ impl Index {
     /// Keeps a readable copy of a value; returns what its entry remembers.
     #[cold]
     fn aside(&mut self, value: &[u8]) -> u16 {
-        self.side.push(readable(value));
+        self.side.push(readable(value).into());
         u16::try_from(self.side.len()).unwrap_or(0)
     }
 
@@ -158,9 +159,10 @@ impl Index {
 
 /// Text of the same length where it can be: line ends become blanks, and what is no UTF-8 is read
 /// as Latin-1.
-pub(crate) fn readable(raw: &[u8]) -> Box<str> {
+pub(crate) fn readable(raw: &[u8]) -> Cow<'_, str> {
     let unfold = |c: char| if matches!(c, '\r' | '\n') { ' ' } else { c };
     match str::from_utf8(raw) {
+        Ok(text) if memchr::memchr2(b'\r', b'\n', raw).is_none() => Cow::Borrowed(text),
         Ok(text) => text.chars().map(unfold).collect(),
         Err(_) => raw.iter().map(|&b| unfold(char::from(b))).collect(),
     }

@@ -174,8 +174,8 @@ fn request_line(line: &[u8]) -> Result<Start, ParseError> {
     }
     let uri = method_length + 1;
     let tail = line.get(uri..).unwrap_or_default();
-    let is_uri = |b: u8| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"');
-    let uri_length = tail.iter().position(|&b| !is_uri(b)).unwrap_or(tail.len());
+    let uri_length = tail.iter().position(|&b| !is_request_uri(b));
+    let uri_length = uri_length.unwrap_or(tail.len());
     let uri_end = uri + uri_length;
     if uri_length == 0 {
         return Err(fault(uri, "a Request-URI"));
@@ -195,6 +195,11 @@ fn request_line(line: &[u8]) -> Result<Start, ParseError> {
         method_end: narrow(method_length),
         uri_end: narrow(uri_end),
     })
+}
+
+/// A byte of a Request-URI.
+pub(super) const fn is_request_uri(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"')
 }
 
 /// `SIP-Version SP 3DIGIT SP Reason-Phrase` (§7.2); a missing last blank is forgiven, as many leave
@@ -228,7 +233,7 @@ fn status_line(line: &[u8]) -> Result<Start, ParseError> {
         status,
         reason_start: narrow(reason),
         reason_end: narrow(line.len()),
-        reason_latin1: latin1.map(super::index::readable),
+        reason_latin1: latin1.map(|text| super::index::readable(text).into()),
     })
 }
 

@@ -132,24 +132,74 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// RFC 3261 §25.1 `token`, by table: it is asked of each byte of each name.
+/// RFC 3261 §25.1 `token`.
 pub(crate) const fn is_token(byte: u8) -> bool {
-    TOKENS[byte as usize]
+    CLASSES[byte as usize] & TOKEN != 0
 }
 
-const TOKENS: [bool; 256] = {
-    let mut table = [false; 256];
+/// A byte of a parameter's value, wider than the grammar's token and host: real ones hold slashes, colons
+/// and equals signs unquoted.
+pub(crate) const fn is_value(byte: u8) -> bool {
+    CLASSES[byte as usize] & VALUE != 0
+}
+
+/// A byte of a URI: no blank, control, quote or angle bracket, and none above ASCII.
+pub(crate) const fn is_uri(byte: u8) -> bool {
+    CLASSES[byte as usize] & URI != 0
+}
+
+/// A byte of a URI's user part (§25.1 `user`), a percent sign and a colon among them.
+pub(crate) const fn is_user(byte: u8) -> bool {
+    CLASSES[byte as usize] & USER != 0
+}
+
+const TOKEN: u8 = 1;
+const VALUE: u8 = 2;
+const URI: u8 = 4;
+const USER: u8 = 8;
+
+/// What each byte may be part of, by table: it is asked of each byte of each header.
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-            );
+    loop {
+        table[byte as usize] = classes(byte);
+        if byte == u8::MAX {
+            break table;
+        }
         byte += 1;
     }
-    table
 };
+
+const fn classes(byte: u8) -> u8 {
+    let (graphic, word) = (byte.is_ascii_graphic(), byte.is_ascii_alphanumeric());
+    let mut classes = 0;
+    if word
+        || matches!(
+            byte,
+            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+        )
+    {
+        classes |= TOKEN;
+    }
+    let ends_value = matches!(byte, b';' | b',' | b'"' | b'<' | b'>' | b'\\');
+    if byte >= 0x80 || graphic && !ends_value {
+        classes |= VALUE;
+    }
+    let is_unwise = matches!(byte, b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    if graphic && !is_unwise && !matches!(byte, b'<' | b'>' | b'"') {
+        classes |= URI;
+    }
+    let is_mark = matches!(
+        byte,
+        b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
+    );
+    let is_user_mark = matches!(byte, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/');
+    if word || is_mark || is_user_mark || matches!(byte, b'%' | b':' | b'#') {
+        classes |= USER;
+    }
+    classes
+}
 
 /// Splits at the commas that separate values: not those within quotes or angle brackets.
 pub(crate) fn split_values(text: &str) -> impl Iterator<Item = (usize, &str)> {

@@ -1,7 +1,7 @@
 //! URIs (RFC 3261 §19.1, RFC 3966 for `tel`): read where they stand, printed as they came.
 
 use super::ParseError;
-use super::scan::Scan;
+use super::scan::{Scan, is_uri, is_user};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -394,46 +394,13 @@ pub(crate) fn ipv6(text: &str) -> Option<Ipv6Addr> {
 
 /// No URI holds blanks, controls, quotes or angle brackets; none above ASCII either.
 fn refuse_outsiders(scan: Scan<'_>) -> Result<(), ParseError> {
-    let bad = |b: u8| {
-        !b.is_ascii_graphic()
-            || matches!(
-                b,
-                b'<' | b'>' | b'"' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
-            )
-    };
     let mut rest = scan;
-    rest.take_while(|b| !bad(b));
+    rest.take_while(is_uri);
     if rest.is_done() {
         Ok(())
     } else {
         Err(rest.expected("a character of a URI"))
     }
-}
-
-const fn is_user(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'_'
-                | b'.'
-                | b'!'
-                | b'~'
-                | b'*'
-                | b'\''
-                | b'('
-                | b')'
-                | b'&'
-                | b'='
-                | b'+'
-                | b'$'
-                | b','
-                | b';'
-                | b'?'
-                | b'/'
-                | b'%'
-                | b':'
-                | b'#'
-        )
 }
 
 /// Parameters that must be in both URIs or in neither (§19.1.4).

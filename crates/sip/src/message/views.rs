@@ -4,7 +4,7 @@
 //! `Result<Option<T>, _>`; a list gives an iterator of `Result`s across lines and commas. Faults
 //! carry their offset in the message and a 400 for a request that may be answered.
 
-use super::address::{NameAddr, take_params};
+use super::address::{self, NameAddr, take_params};
 use super::replaces::Replaces;
 use super::scan::{Scan, split_values};
 use super::uri::Params;
@@ -111,6 +111,21 @@ impl Message {
     /// Missing or malformed.
     pub fn to(&self) -> Result<NameAddr<'_>, ParseError> {
         self.needed(Name::To, NameAddr::parse)
+    }
+
+    /// The `tag` of From, for little: its URI is not looked at.
+    pub fn from_tag(&self) -> Option<&str> {
+        self.header(Name::From).and_then(address::tag)
+    }
+
+    /// The `tag` of To, for as little.
+    pub fn to_tag(&self) -> Option<&str> {
+        self.header(Name::To).and_then(address::tag)
+    }
+
+    /// Whether To can be read and has no tag: the message is of no dialog.
+    pub fn is_untagged(&self) -> bool {
+        self.to_tag().is_none() && self.to().is_ok()
     }
 
     /// Call-ID (§20.8): one word of printable characters.

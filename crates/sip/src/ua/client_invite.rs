@@ -396,7 +396,7 @@ impl UserAgent {
     /// Writes a message that gets no transaction.
     fn write(&mut self, draft: &Draft, flow: &crate::transport::Flow) -> Option<Bytes> {
         let via = self.config.via(flow, self.tokens.next())?;
-        Some(draft.build(&via).ok()?.bytes().clone())
+        draft.write(&via).ok()
     }
 
     pub(super) fn on_acknowledge(&mut self, now: Now, id: SessionId, body: Option<Bytes>) {

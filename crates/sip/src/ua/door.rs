@@ -45,10 +45,10 @@ impl UserAgent {
         let Ok(key) = message.transaction_key() else {
             return Belongs::Nowhere;
         };
-        let taken = self.requests.contains_key(&*key.to_string())
+        let taken = self.requests.contains_key(&self.known_as(&key))
             || message.method() == Some(Method::Cancel)
                 && receive::invite_key(message)
-                    .is_some_and(|key| self.requests.contains_key(&*key));
+                    .is_some_and(|key| self.requests.contains_key(&self.known_as(&key)));
         if taken {
             Belongs::Known
         } else {
@@ -92,8 +92,8 @@ impl UserAgent {
             headers: headers.to_vec(),
             body: None,
         };
-        let message = write_response(request, &reply, flow.remote, &tag, ("", self.oc.as_deref()))?;
-        Some((reply_flow(request, flow), message.bytes().clone()))
+        let wire = write_response(request, &reply, flow.remote, &tag, ("", self.oc.as_deref()))?;
+        Some((reply_flow(request, flow), wire))
     }
 
     /// The realm and algorithm of the proof that a session of ours was let in with; `None` without one,

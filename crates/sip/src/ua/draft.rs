@@ -28,7 +28,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Writes the request with this Via value.
-    pub(super) fn build(&self, via: &str) -> Result<Message, BuildError> {
+    pub(super) fn write(&self, via: &str) -> Result<Bytes, BuildError> {
         let mut builder = Builder::request(self.method, &self.uri)
             .header(Name::Via, via)
             .header(Name::MaxForwards, &self.max_forwards.to_string());
@@ -56,7 +56,7 @@ impl Draft {
             Some((content_type, body)) => builder.body(content_type, body.clone()),
             None => builder,
         }
-        .build()
+        .wire()
     }
 
     /// The CANCEL of this INVITE (§9.1).

@@ -7,6 +7,7 @@ use super::event::{Busy, EndedBy, Ending, Event, RequestId, SessionId};
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
 use super::session::{Fate, Phase, Session};
+use super::tokens::Known;
 use crate::dialog::Dialog;
 use crate::message::{Message, Method, Name, Refusal};
 use crate::transport::Flow;
@@ -162,7 +163,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        (key, refusal): (Box<str>, Option<Refusal>),
+        (key, refusal): (Known, Option<Refusal>),
     ) {
         let method = request.method().unwrap_or(Method::Other);
         let Some(id) = self.session_of(request) else {
@@ -247,7 +248,7 @@ impl UserAgent {
 
     /// The session whose dialog a request belongs to: by our tag, then Call-ID and the peer's tag.
     pub(super) fn session_of(&mut self, request: &Message) -> Option<SessionId> {
-        let tag = super::tokens::from_hex(request.to().ok()?.tag()?)?;
+        let tag = super::tokens::from_hex(request.to_tag()?)?;
         let id = *self.tags.get(&tag)?;
         let session = self.sessions.get_mut(id.0)?;
         if &*session.call_id != request.call_id().ok()? {
@@ -259,7 +260,7 @@ impl UserAgent {
 
 /// The dialog of a session that a request of the peer belongs to.
 pub(super) fn dialog_of<'a>(session: &'a mut Session, request: &Message) -> Option<&'a mut Dialog> {
-    let tag = request.from().ok()?.tag().unwrap_or_default();
+    let tag = request.from_tag().unwrap_or_default();
     session
         .dialog
         .iter_mut()

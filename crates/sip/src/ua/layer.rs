@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::event::{Busy, RequestId, SessionId};
 use super::reply::reply_flow;
+use super::tokens::Known;
 use super::{Output, UserAgent};
 use crate::auth::Credentials;
 use crate::message::{Message, Method};
@@ -92,7 +93,7 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct ServerTx {
     machine: ServerMachine,
-    key: Box<str>,
+    key: Known,
     merge: Option<u64>,
     pub(super) reply: Flow,
     pub(super) source: SocketAddr,
@@ -200,7 +201,7 @@ impl UserAgent {
     ) -> Result<u64, Busy> {
         let token = branch.unwrap_or_else(|| self.tokens.next());
         let via = self.config.via(&flow, token).ok_or(Busy::NoListener)?;
-        let message = draft.build(&via).map_err(|_| Busy::Malformed)?;
+        let wire = draft.write(&via).map_err(|_| Busy::Malformed)?;
         let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
         let method = draft.method;
         let machine = match method {
@@ -212,7 +213,7 @@ impl UserAgent {
             token,
             method,
             flow,
-            wire: message.bytes().clone(),
+            wire,
             draft: Some(draft),
             owner: sender.owner,
             credentials: sender.credentials,
@@ -362,10 +363,8 @@ impl UserAgent {
             return;
         };
         if let (Some(draft), Some(response)) = (&tx.draft, response) {
-            let ack = self.config.via(&tx.flow, tx.token).and_then(|via| {
-                let message = draft.ack(response).build(&via).ok()?;
-                Some(message.bytes().clone())
-            });
+            let via = self.config.via(&tx.flow, tx.token);
+            let ack = via.and_then(|via| draft.ack(response).write(&via).ok());
             tx.wire = ack.unwrap_or_default();
         }
         let (flow, wire) = (tx.flow, tx.wire.clone());
@@ -411,7 +410,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        (key, merge): (Box<str>, Option<u64>),
+        (key, merge): (Known, Option<u64>),
         owner: ServerOwner,
     ) -> u64 {
         let timing = Timing::new(self.config.t1, flow.transport.is_reliable());
@@ -421,7 +420,7 @@ impl UserAgent {
         };
         let id = self.servers.insert(ServerTx {
             machine,
-            key: key.clone(),
+            key,
             merge,
             reply: reply_flow(request, flow),
             source: flow.remote,

@@ -66,7 +66,7 @@ use session::Session;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use tokens::{Seeded, Tokens};
+use tokens::{Known, Seeded, Tokens};
 
 /// The SIP machine of one control shard, or of one synthetic phone.
 #[derive(Debug)]
@@ -87,8 +87,8 @@ pub struct UserAgent {
     sessions: Slab<Session>,
     /// Our requests by branch and method. No map is ever walked, so their order cannot be seen.
     branches: HashMap<(u64, Method), u64, Seeded>,
-    /// The peer's requests by transaction key.
-    requests: HashMap<Box<str>, u64, Seeded>,
+    /// The peer's requests by transaction.
+    requests: HashMap<Known, u64, Seeded>,
     /// What merged copies share of the peer's requests without a To tag: while they have their
     /// transaction, an INVITE while its call stands.
     initials: HashSet<u64, Seeded>,

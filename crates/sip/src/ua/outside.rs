@@ -6,6 +6,7 @@ use super::draft::{Draft, MAX_FORWARDS};
 use super::event::{Busy, Event, OutOfDialog, RequestId};
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
+use super::tokens::Known;
 use super::{UserAgent, tokens};
 use crate::message::{Message, Method, Name};
 use crate::transport::Flow;
@@ -96,7 +97,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        keys: (Box<str>, Option<u64>),
+        keys: (Known, Option<u64>),
     ) {
         let tx = self.begin(now, request, flow, keys, ServerOwner::Core);
         match request.method().unwrap_or(Method::Other) {

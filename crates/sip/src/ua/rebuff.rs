@@ -48,7 +48,7 @@ impl UserAgent {
             sent_by: via.sent_by,
             method: method.as_str(),
         };
-        self.requests.contains_key(key.to_string().as_str())
+        self.requests.contains_key(&self.known_as(&key))
     }
 
     /// Whether a message names something that we hold and its sender had from us: the tag of a dialog, or

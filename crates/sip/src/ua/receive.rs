@@ -4,6 +4,7 @@
 use super::event::Event;
 use super::layer::{ClientOwner, Outcome, ServerOwner};
 use super::reply::Reply;
+use super::tokens::Known;
 use super::{UserAgent, tokens};
 use crate::message::{
     Cause, MAGIC_COOKIE, Message, Method, ParseError, Refusal, TransactionKey, refusal_of,
@@ -110,7 +111,7 @@ impl UserAgent {
         let Ok(key) = request.transaction_key() else {
             return;
         };
-        let key: Box<str> = key.to_string().into();
+        let key = self.known_as(&key);
         let known = self.requests.get(&key).copied();
         match request.method() {
             Some(Method::Ack) => self.on_ack_request(now, known, request),
@@ -144,13 +145,14 @@ impl UserAgent {
         flow: Flow,
         request: &Message,
         known: Option<u64>,
-        key: Box<str>,
+        key: Known,
     ) {
         if let Some(tx) = known {
             self.counts.retransmissions += 1;
             return self.drive_server(now, tx, ServerInput::Request);
         }
-        let invite = invite_key(request).and_then(|key| self.requests.get(&*key).copied());
+        let invite =
+            invite_key(request).and_then(|key| self.requests.get(&self.known_as(&key)).copied());
         let Some(invite) = invite else {
             return self.reply_stateless(request, flow, &Reply::new(481));
         };
@@ -164,14 +166,16 @@ impl UserAgent {
         now: Now,
         flow: Flow,
         request: &Message,
-        (key, refusal): (Box<str>, Option<Refusal>),
+        (key, refusal): (Known, Option<Refusal>),
     ) {
         let method = request.method().unwrap_or(Method::Other);
-        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        // The BYE of a call we know frees more than it takes.
-        let frees = method == Method::Bye && self.session_of(request).is_some();
-        if !self.has_room_for_server(now) && !frees {
-            return self.refuse_full(request, flow);
+        let in_dialog = request.to_tag().is_some();
+        if !self.has_room_for_server(now) {
+            // The BYE of a call we know frees more than it takes.
+            let frees = method == Method::Bye && self.session_of(request).is_some();
+            if !frees {
+                return self.refuse_full(request, flow);
+            }
         }
         if in_dialog {
             return self.on_request_in_dialog(now, request, flow, (key, refusal));
@@ -219,12 +223,17 @@ impl UserAgent {
             })
     }
 
+    /// What a transaction of the peer is known as.
+    pub(super) fn known_as(&self, key: &TransactionKey<'_>) -> Known {
+        Known::of(key, self.requests.hasher())
+    }
+
     /// What two copies of one request share, whatever way they came, as a hash that nobody can aim at.
     fn merge_key(&self, request: &Message) -> Option<u64> {
-        let (from, cseq) = (request.from().ok()?, request.cseq().ok()?);
+        let cseq = request.cseq().ok()?;
         let share = (
             request.call_id().ok()?,
-            from.tag()?,
+            request.from_tag()?,
             cseq.number,
             cseq.method_str,
         );
@@ -249,8 +258,8 @@ impl UserAgent {
 }
 
 /// The key of the INVITE that a CANCEL names.
-pub(super) fn invite_key(cancel: &Message) -> Option<String> {
-    let key = match cancel.transaction_key().ok()? {
+pub(super) fn invite_key(cancel: &Message) -> Option<TransactionKey<'_>> {
+    Some(match cancel.transaction_key().ok()? {
         TransactionKey::Server {
             branch, sent_by, ..
         } => TransactionKey::Server {
@@ -274,6 +283,5 @@ pub(super) fn invite_key(cancel: &Message) -> Option<String> {
             method: "INVITE",
         },
         TransactionKey::Client { .. } => return None,
-    };
-    Some(key.to_string())
+    })
 }

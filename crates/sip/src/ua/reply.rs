@@ -49,7 +49,7 @@ impl UserAgent {
         let Some(request) = &tx.request else { return };
         let tag = tokens::hex(tx.tag);
         let face = (&*self.config.user_agent, self.oc.as_deref());
-        let Some(message) = write_response(request, reply, tx.source, &tag, face) else {
+        let Some(wire) = write_response(request, reply, tx.source, &tag, face) else {
             // A header of the user cannot be written: the peer still gets its answer.
             let plain = Reply::new(reply.status);
             if !reply.headers.is_empty() || reply.body.is_some() {
@@ -60,7 +60,7 @@ impl UserAgent {
             }
             return;
         };
-        tx.response = message.bytes().clone();
+        tx.response = wire;
         if reply.status >= 200 {
             tx.request = None;
             let is_invite = tx.is_invite();
@@ -90,8 +90,8 @@ impl UserAgent {
         let tag = tokens::hex(self.tokens.stateless(call.as_bytes()));
         let source = flow.remote;
         let face = (&*self.config.user_agent, self.oc.as_deref());
-        if let Some(message) = write_response(request, reply, source, &tag, face) {
-            self.transmit(reply_flow(request, flow), message.bytes().clone());
+        if let Some(wire) = write_response(request, reply, source, &tag, face) {
+            self.transmit(reply_flow(request, flow), wire);
         }
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn write_response(
     source: SocketAddr,
     tag: &str,
     (server, oc): (&str, Option<&str>),
-) -> Option<Message> {
+) -> Option<Bytes> {
     let mut builder =
         Builder::response(request, reply.status, phrase(reply.status)).stamped(source, oc);
     if reply.status > 100 {
@@ -123,7 +123,7 @@ pub(super) fn write_response(
         Some((content_type, body)) => builder.body(content_type, body.clone()),
         None => builder,
     }
-    .build()
+    .wire()
     .ok()
 }
 

@@ -7,6 +7,7 @@ use super::layer::ServerOwner;
 use super::reliable::{Said, Way};
 use super::reply::Reply;
 use super::session::{Fate, Offer, Phase, Session, Unacked};
+use super::tokens::Known;
 use super::{UserAgent, tokens};
 use crate::dialog::{Dialog, SessionTimer, TimerPolicy, TimerRefusal, agree_as_callee};
 use crate::message::{Cause, Message, Method, Name};
@@ -22,7 +23,7 @@ impl UserAgent {
         now: Now,
         request: &Message,
         flow: Flow,
-        keys: (Box<str>, Option<u64>),
+        keys: (Known, Option<u64>),
     ) {
         if self.sessions.len() >= self.config.limits.dialogs {
             self.refuse_full(request, flow);
