@@ -172,9 +172,10 @@ async fn load_all(clips: &ClipLibrary, items: Vec<Prompt>) -> Result<Vec<Arc<Cli
 
 /// One log line an event; what people say and press stays out of it.
 fn log(event: &Event) {
-    let call = event.call.map(|call| call.to_string()).unwrap_or_default();
+    // Written only where somebody reads such lines.
+    let call = || event.call.map(|call| call.to_string()).unwrap_or_default();
     match &event.what {
-        What::Initiated { from, to } => tracing::info!(call, from, to, "call"),
+        What::Initiated { from, to } => tracing::info!(call = call(), from, to, "call"),
         What::Refused {
             status,
             why,
@@ -208,14 +209,14 @@ fn log(event: &Event) {
                 tracing::warn!(%source, seconds = lasts.as_secs(), "source banned");
             }
         }
-        What::Answered => tracing::info!(call, "answered"),
-        What::Step { flow, step } => tracing::debug!(call, flow, step, "step"),
-        What::Digit(_) => tracing::debug!(call, "digit"),
-        What::Queued { queue } => tracing::info!(call, queue, "queued"),
-        What::Offered { agent } => tracing::info!(call, agent, "offered"),
-        What::Bridged { with } => tracing::info!(call, with, "bridged"),
+        What::Answered => tracing::info!(call = call(), "answered"),
+        What::Step { flow, step } => tracing::debug!(call = call(), flow, step, "step"),
+        What::Digit(_) => tracing::debug!(call = call(), "digit"),
+        What::Queued { queue } => tracing::info!(call = call(), queue, "queued"),
+        What::Offered { agent } => tracing::info!(call = call(), agent, "offered"),
+        What::Bridged { with } => tracing::info!(call = call(), with, "bridged"),
         What::Transferred { by, to, how } => {
-            tracing::info!(call, by, to, how = how.name(), "transferred");
+            tracing::info!(call = call(), by, to, how = how.name(), "transferred");
         }
         What::Rerouted {
             trunk,
@@ -224,7 +225,7 @@ fn log(event: &Event) {
             why,
         } => {
             metrics::counter!("tandem_trunk_rerouted_total", "trunk" => trunk.clone()).increment(1);
-            tracing::warn!(call, trunk, %from, %to, why, "rerouted");
+            tracing::warn!(call = call(), trunk, %from, %to, why, "rerouted");
         }
         What::Registration { trunk, state, why } => {
             tracing::warn!(trunk, state = state.name(), why, "registration");
@@ -235,18 +236,18 @@ fn log(event: &Event) {
             state,
             why,
         } => tracing::warn!(trunk, %target, state = state.name(), why, "target"),
-        What::Recording { file } => tracing::info!(call, file, "recording"),
+        What::Recording { file } => tracing::info!(call = call(), file, "recording"),
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
-            tracing::info!(call, id = why.id, why = why.sentence(), "trouble");
+            tracing::info!(call = call(), id = why.id, why = why.sentence(), "trouble");
         }
         What::Trouble(why) => {
-            tracing::warn!(call, id = why.id, why = why.sentence(), "trouble");
+            tracing::warn!(call = call(), id = why.id, why = why.sentence(), "trouble");
         }
-        What::HungUp { cause } => tracing::info!(call, %cause, "ended"),
+        What::HungUp { cause } => tracing::info!(call = call(), %cause, "ended"),
         What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
         What::Emergency { from, to } => {
             metrics::counter!("tandem_emergency_calls_total").increment(1);
-            tracing::warn!(call, from, to, "emergency call");
+            tracing::warn!(call = call(), from, to, "emergency call");
         }
         What::LimitNear(alarm) => {
             let (owner, percent, limit) = (&alarm.owner, alarm.percent, &alarm.limit);

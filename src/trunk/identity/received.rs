@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sip::message::{Message, Name, NameAddr, Uri, unescape};
+use sip::message::{Host, Message, Name, NameAddr, Uri, unescape};
 
 use super::super::numbers::Numbers;
 use super::super::refusal::Refusal;
@@ -157,9 +157,8 @@ fn wants_privacy(address: &NameAddr<'_>) -> bool {
 
 /// The form of RFC 3323 §4.1.1.3, in whatever case, or its user alone as many write it.
 fn is_anonymous(from: &NameAddr<'_>) -> bool {
-    let host = from.uri.host.as_ref().map(ToString::to_string);
     let user = from.uri.user_name();
-    host.is_some_and(|host| host.eq_ignore_ascii_case("anonymous.invalid"))
+    matches!(from.uri.host, Some(Host::Domain(host)) if host.eq_ignore_ascii_case("anonymous.invalid"))
         || user.is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
 }
 
