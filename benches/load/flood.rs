@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a measurement that cannot go on says so and ends"
 )]
 #![expect(
     clippy::disallowed_methods,

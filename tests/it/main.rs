@@ -1,5 +1,10 @@
 //! The integration tests, in one binary: the simulated world at two depths, and what it once found.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may, and says what it measured"
+)]
 
 mod attacks;
 mod emergency;
