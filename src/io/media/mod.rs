@@ -1,7 +1,7 @@
 //! The media plane over real sockets: worker threads, their rings, and the port range.
 //!
 //! [`Workers`] lives in the control thread. It binds sockets, hands them boxed to a media thread
-//! with the port that opens, and closes them when they come back. Commands go down one ring per
+//! with the port that opens, and keeps some of them, at rest, when they come back. Commands go down one ring per
 //! worker and events come up another; neither waits, and no lock is shared.
 
 use std::collections::{HashMap, VecDeque};
@@ -260,7 +260,7 @@ impl Workers {
             .find(|(range, _)| IpFamily::of(range.address()) == family);
         let (range, advertised) = range.ok_or(NoPort::NoAddress)?;
         let port = station.next_name()?;
-        let sockets = range.bind(port)?;
+        let sockets = range.take(port)?;
         let rtp = (range.address(), sockets.number).into();
         station.free.pop();
         station.reserved.insert(port, sockets);
@@ -273,21 +273,16 @@ impl Workers {
         })
     }
 
-    /// Closes a pair of sockets and puts its port and slot back.
-    fn retire(&mut self, worker: usize, sockets: PortSockets) {
-        let PortSockets {
-            port,
-            family,
-            number,
-            ..
-        } = sockets;
+    /// Puts a pair of sockets and its slot back.
+    fn retire(&mut self, worker: usize, sockets: Box<PortSockets>) {
+        let (port, family) = (sockets.port, sockets.family);
         self.free((worker, port));
         let range = self
             .ranges
             .iter_mut()
             .find(|(range, _)| IpFamily::of(range.address()) == family);
         if let Some((range, _)) = range {
-            range.give_back(number);
+            range.give_back(sockets);
         }
     }
 }
@@ -328,7 +323,7 @@ impl MediaPlane for Workers {
         let worker = usize::from(worker);
         let station = self.stations.get_mut(worker);
         if let Some(sockets) = station.and_then(|station| station.reserved.remove(&port)) {
-            self.retire(worker, *sockets);
+            self.retire(worker, sockets);
         }
     }
 
@@ -346,7 +341,7 @@ impl MediaPlane for Workers {
                 }
                 Ok(Told::Sockets(sockets)) => {
                     if let Some(sockets) = self.keep_sockets(at, sockets) {
-                        self.retire(at, *sockets);
+                        self.retire(at, sockets);
                     }
                 }
                 Ok(Told::Stats(stats)) => {

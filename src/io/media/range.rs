@@ -2,20 +2,23 @@
 //!
 //! Pairs are handed out in an order drawn at start, so that a peer's port tells nobody the next
 //! one's; a pair that comes back goes to the end of the line and rests, so that late packets of an
-//! old call do not reach a new one.
+//! old call do not reach a new one. Some rest open: to make two sockets and to close them costs more
+//! than anything else that a short call asks of the system. A pair at rest is connected to itself,
+//! so that to everybody else its ports are as good as closed.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
 use media::port::PortId;
 use media::worker::{IpFamily, Lane, NoPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recvfrom, send, sendto};
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Socket, Type};
 
-/// A port's two sockets; bound in the control thread, used in the media thread, closed in the former.
+/// A port's two sockets; bound in the control thread, used in the media thread, at rest in the former.
 #[derive(Debug)]
 pub(super) struct PortSockets {
     pub(super) port: PortId,
@@ -78,12 +81,55 @@ impl PortSockets {
             self.peer = peer;
         }
     }
+
+    /// Keeps everybody away, and forgets what has come.
+    fn rest(&self) -> io::Result<()> {
+        for socket in [&self.rtp, &self.rtcp] {
+            let mut own = socket.local_addr()?;
+            if own.ip().is_unspecified() {
+                own.set_ip(loopback(own.ip()));
+            }
+            rustix::net::connect(socket, &own)?;
+            drain(socket)?;
+        }
+        Ok(())
+    }
+
+    /// Lets packets come again, for another port.
+    fn wake(&mut self, port: PortId) -> io::Result<()> {
+        rustix::net::connect_unspec(&self.rtp)?;
+        rustix::net::connect_unspec(&self.rtcp)?;
+        (self.port, self.peer) = (port, None);
+        Ok(())
+    }
+}
+
+/// Reads what waits, and errors of what was sent (ICMP), until nothing is left.
+fn drain(socket: &UdpSocket) -> io::Result<()> {
+    for _ in 0..WAITING_MAX {
+        match socket.recv(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+fn loopback(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
 }
 
 /// The pairs of one address that are not in use.
 #[derive(Debug)]
 pub(super) struct PortRange {
     address: IpAddr,
+    /// Pairs that rest open, the one that has for longest first.
+    resting: VecDeque<Box<PortSockets>>,
+    resting_max: usize,
+    /// Those that are closed.
     free: VecDeque<u16>,
 }
 
@@ -105,6 +151,8 @@ impl PortRange {
         }
         Self {
             address,
+            resting: VecDeque::new(),
+            resting_max: resting_max(),
             free: free.into(),
         }
     }
@@ -115,11 +163,28 @@ impl PortRange {
 
     /// Pairs that are not in use.
     pub(super) fn free(&self) -> usize {
-        self.free.len()
+        self.free.len() + self.resting.len()
+    }
+
+    /// Takes the next pair: of those at rest while half of the most that may are, or when no other can be had.
+    pub(super) fn take(&mut self, port: PortId) -> Result<Box<PortSockets>, NoPort> {
+        if self.resting.len() <= self.resting_max / 2 {
+            let bound = self.bind(port);
+            if bound.is_ok() || self.resting.is_empty() {
+                return bound;
+            }
+        }
+        while let Some(mut sockets) = self.resting.pop_front() {
+            if sockets.wake(port).is_ok() {
+                return Ok(sockets);
+            }
+            self.free.push_back(sockets.number);
+        }
+        self.bind(port)
     }
 
     /// Binds the next pair. Ports that other programs hold are stepped over, a bounded number of them.
-    pub(super) fn bind(&mut self, port: PortId) -> Result<Box<PortSockets>, NoPort> {
+    fn bind(&mut self, port: PortId) -> Result<Box<PortSockets>, NoPort> {
         for _ in 0..self.free.len().min(ATTEMPTS) {
             let Some(number) = self.free.pop_front() else {
                 break;
@@ -148,9 +213,13 @@ impl PortRange {
         Err(NoPort::RangeExhausted)
     }
 
-    /// Takes back a pair whose sockets are closed.
-    pub(super) fn give_back(&mut self, number: u16) {
-        self.free.push_back(number);
+    /// Takes back a pair: to rest, or to be closed.
+    pub(super) fn give_back(&mut self, sockets: Box<PortSockets>) {
+        if self.resting.len() < self.resting_max && sockets.rest().is_ok() {
+            self.resting.push_back(sockets);
+        } else {
+            self.free.push_back(sockets.number);
+        }
     }
 
     fn pair(&self, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
@@ -174,6 +243,18 @@ impl PortRange {
     }
 }
 
+/// How many pairs rest open: of a system that lets us have few descriptors, an eighth of those.
+fn resting_max() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(descriptors / 16).map_or(RESTING_MAX, |share| share.min(RESTING_MAX))
+}
+
+/// At a thousand calls a second a pair rests for half a second at least.
+const RESTING_MAX: usize = 1_024;
+
+/// Packets that may wait in a socket that comes back; one with more is closed.
+const WAITING_MAX: usize = 256;
+
 /// How many pairs of other programs are stepped over before the range counts as exhausted.
 const ATTEMPTS: usize = 256;
 
@@ -183,10 +264,12 @@ const EXPEDITED: u32 = 46 << 2;
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::io::ErrorKind;
     use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use std::time::Duration;
 
     use media::port::PortId;
-    use media::worker::NoPort;
+    use media::worker::{Lane, NoPort};
 
     use super::PortRange;
 
@@ -197,7 +280,7 @@ mod tests {
     fn every_even_port_of_the_range_is_bound_once_in_no_plain_order_with_its_neighbour() {
         let mut range = PortRange::new(ADDRESS, 21_001..=21_020, 99);
         assert_eq!(range.free(), 9, "21,020 has no neighbour in the range");
-        let bound: Vec<_> = std::iter::from_fn(|| range.bind(PortId(1)).ok()).collect();
+        let bound: Vec<_> = std::iter::from_fn(|| range.take(PortId(1)).ok()).collect();
         let numbers: Vec<u16> = bound.iter().map(|pair| pair.number).collect();
         for pair in &bound {
             assert_eq!(pair.rtp.local_addr().unwrap().port(), pair.number);
@@ -206,13 +289,84 @@ mod tests {
         let all: BTreeSet<u16> = numbers.iter().copied().collect();
         assert_eq!(all, (21_002..=21_018).step_by(2).collect());
         assert!(!numbers.is_sorted());
-        assert_eq!(range.bind(PortId(1)).map(drop), Err(NoPort::RangeExhausted));
+        assert_eq!(range.take(PortId(1)).map(drop), Err(NoPort::RangeExhausted));
     }
 
     #[test]
     fn a_pair_that_another_program_holds_is_stepped_over() {
         let _other = UdpSocket::bind((ADDRESS, 21_101)).unwrap();
         let mut range = PortRange::new(ADDRESS, 21_100..=21_103, 1);
-        assert_eq!(range.bind(PortId(1)).unwrap().number, 21_102);
+        assert_eq!(range.take(PortId(1)).unwrap().number, 21_102);
+    }
+
+    #[test]
+    fn a_pair_at_rest_hears_nobody_and_comes_back_to_hear_everybody_but_no_old_packet() {
+        let every = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        for (address, near, port) in [(ADDRESS, ADDRESS, 21_200), (every, local, 21_210)] {
+            let mut range = PortRange::new(address, port..=port + 1, 1);
+            rests_and_comes_back(&mut range, near, Lane::Rtp);
+            rests_and_comes_back(&mut range, near, Lane::Rtcp);
+        }
+    }
+
+    fn rests_and_comes_back(range: &mut PortRange, near: IpAddr, lane: Lane) {
+        let mut sockets = range.take(PortId(1)).unwrap();
+        let bound = sockets.of(lane).local_addr().unwrap();
+        let at = (near, bound.port());
+        let stranger = UdpSocket::bind((near, 0)).unwrap();
+        let second = Duration::from_secs(1);
+        stranger.set_read_timeout(Some(second)).unwrap();
+        stranger.connect(at).unwrap();
+        sockets.tie(stranger.local_addr().ok());
+        stranger.send(b"late").unwrap();
+        range.give_back(sockets);
+        assert_eq!(range.free(), 1);
+        stranger.send(b"at rest").unwrap();
+        let refused = stranger.recv(&mut [0; 8]).unwrap_err().kind();
+        assert_eq!(refused, ErrorKind::ConnectionRefused, "as of a closed port");
+
+        let sockets = range.take(PortId(2)).unwrap();
+        assert_eq!(
+            sockets.of(lane).local_addr().unwrap(),
+            bound,
+            "the same again"
+        );
+        let other = UdpSocket::bind((near, 0)).unwrap();
+        other.send_to(b"new", at).unwrap();
+        let mut heard = [0; 8];
+        let (length, from) = sockets.of(lane).recv_from(&mut heard).unwrap();
+        let said = (&heard[..length], from);
+        assert_eq!(said, (&b"new"[..], other.local_addr().unwrap()));
+        assert!(sockets.peer.is_none());
+        range.give_back(sockets);
+    }
+
+    #[test]
+    fn pairs_that_other_programs_need_descriptors_for_are_closed() {
+        let mut range = PortRange::new(ADDRESS, 21_300..=21_307, 1);
+        range.resting_max = 2;
+        let taken: Vec<_> = std::iter::from_fn(|| range.take(PortId(1)).ok()).collect();
+        let numbers: Vec<u16> = taken.iter().map(|pair| pair.number).collect();
+        for sockets in taken {
+            range.give_back(sockets);
+        }
+        let is_free = |number: &u16| UdpSocket::bind((ADDRESS, *number)).is_ok();
+        let free: Vec<bool> = numbers.iter().map(is_free).collect();
+        assert_eq!(free, [false, false, true, true]);
+        assert_eq!(range.free(), 4);
+        let next = [(); 2].map(|()| range.take(PortId(1)).unwrap());
+        assert_eq!(
+            next[0].number, numbers[0],
+            "the one that has rested for longest"
+        );
+        assert_eq!(
+            next[1].number, numbers[2],
+            "a new one while few are at rest"
+        );
+        for sockets in next {
+            range.give_back(sockets);
+        }
+        assert_eq!(range.take(PortId(1)).unwrap().number, numbers[1]);
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Order {
 #[derive(Debug)]
 pub(super) enum Told {
     Event(PortEvent),
-    /// A closed port's sockets, to be closed there.
+    /// A closed port's sockets, to rest there.
     Sockets(Box<PortSockets>),
     /// Once a second.
     Stats(ThreadStats),

@@ -56,7 +56,7 @@ fn relaying_with(host: u8, latch: Latch) -> (MediaThread, Vec<(UdpSocket, Socket
     let mut peers = Vec::new();
     for n in 0..PORTS as u32 {
         let port = PortId(n);
-        let sockets = range.bind(port).unwrap();
+        let sockets = range.take(port).unwrap();
         let local = sockets.of(Lane::Rtp).local_addr().unwrap();
         let peer = UdpSocket::bind((Ipv4Addr::new(127, 0, 11, host), 0)).unwrap();
         peer.set_nonblocking(true).unwrap();
