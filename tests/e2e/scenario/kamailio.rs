@@ -161,7 +161,7 @@ fn behind(lab: &Lab, hop: Hop, refresh: Refresh) -> Result<String> {
     );
     setup.config += &format!(
         "[endpoints.bob]\npassword = \"secret-bob\"\n[trunks.behind]\ntransport = \"{transport}\"\n\
-         send_to = [\"{proxy_ip}:5060\"]\n"
+         send_to = [\"{proxy_ip}:5060\"]\nrefer = true\n"
     );
     let server = Server::start(lab, &setup)?;
     let proxy = Kamailio::start(lab, proxy_ip, callee_at, Hop::Udp)?;
