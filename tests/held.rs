@@ -4,7 +4,12 @@
 //! Sizes are those that the server's allocator gives (jemalloc's classes), so that what is lost by
 //! rounding is counted. Not in it: ports, which the media workers take at their start; traces, which
 //! have a bound of their own.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may, and says what it counted"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -36,7 +36,9 @@ fn main() {
         "relay" => relay::cost(&args),
         "capacity" => relay::capacity(&args),
         "spray" => spray::run(&args),
-        "transcode" | "playback" | "rooms" | "room" => println!("{mode}: not built"),
+        "transcode" | "playback" | "rooms" | "room" => {
+            println!("{mode}: this measurement is not built yet; relay, capacity and spray are");
+        }
         _ => {
             println!(
                 "want relay, capacity, spray, transcode, playback, rooms or room; have {mode:?}"

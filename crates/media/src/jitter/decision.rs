@@ -162,3 +162,159 @@ const OVERSHOOT: Nanos = 5 * NANOS_PER_MS;
 const PATIENCE: u32 = 25;
 const ALIKE: f32 = 0.9;
 const HALF_ALIKE: f32 = 0.5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = NANOS_PER_MS;
+    const FRAME: i64 = 160;
+
+    fn situation(found: Found, waited: i64, run: u32) -> Situation {
+        Situation {
+            found,
+            waited,
+            run,
+            frame: FRAME,
+        }
+    }
+
+    fn later(gap: i64, lost: bool, due: bool) -> Found {
+        Found::Later {
+            gap,
+            lost,
+            due,
+            recovers: false,
+            early: false,
+        }
+    }
+
+    fn recovers(gap: i64) -> Found {
+        Found::Later {
+            gap,
+            lost: true,
+            due: false,
+            recovers: true,
+            early: false,
+        }
+    }
+
+    fn early(gap: i64) -> Found {
+        Found::Later {
+            gap,
+            lost: true,
+            due: false,
+            recovers: false,
+            early: true,
+        }
+    }
+
+    #[test]
+    fn the_next_sound_comes_from_where_the_table_says() {
+        let here = |excess| Found::Here { excess };
+        let nothing = |told| Found::Nothing { told };
+        for (why, found, waited, run, wanted) in [
+            ("in time", here(0), 0, 0, Fill::Decode),
+            ("a little late", here(CATCH_UP), 0, 0, Fill::Decode),
+            ("far too late", here(CATCH_UP + 1), 0, 0, Fill::Drop),
+            (
+                "one is lost",
+                later(FRAME, true, false),
+                0,
+                0,
+                Fill::Conceal(FRAME),
+            ),
+            (
+                "less than a frame is lost",
+                later(40, true, false),
+                0,
+                0,
+                Fill::Conceal(40),
+            ),
+            (
+                "half was invented",
+                later(FRAME, true, false),
+                60,
+                1,
+                Fill::Conceal(100),
+            ),
+            (
+                "all was invented",
+                later(FRAME, true, false),
+                FRAME,
+                1,
+                Fill::Jump,
+            ),
+            ("the next tells of it", recovers(FRAME), 0, 0, Fill::Recover),
+            ("of three at most", recovers(3 * FRAME), 0, 0, Fill::Recover),
+            (
+                "not of four",
+                recovers(3 * FRAME + 1),
+                0,
+                0,
+                Fill::Conceal(FRAME),
+            ),
+            ("it may yet come", early(FRAME), FRAME, 1, Fill::Wait),
+            (
+                "not for ever",
+                early(FRAME),
+                FRAME,
+                INVENTED_MAX,
+                Fill::Jump,
+            ),
+            (
+                "faded",
+                later(9 * FRAME, true, false),
+                0,
+                INVENTED_MAX,
+                Fill::Silence,
+            ),
+            (
+                "faded, and its turn",
+                later(9 * FRAME, true, true),
+                0,
+                INVENTED_MAX,
+                Fill::Jump,
+            ),
+            ("a pause", later(FRAME, false, false), 0, 0, Fill::Silence),
+            (
+                "a pause is over",
+                later(FRAME, false, true),
+                0,
+                0,
+                Fill::Jump,
+            ),
+            ("silence was told", nothing(true), 0, 0, Fill::Silence),
+            ("nothing came", nothing(false), 0, 0, Fill::Wait),
+            (
+                "nothing came for long",
+                nothing(false),
+                0,
+                INVENTED_MAX,
+                Fill::Silence,
+            ),
+        ] {
+            assert_eq!(fill(&situation(found, waited, run)), wanted, "{why}");
+        }
+    }
+
+    #[test]
+    fn the_pace_changes_by_what_is_worth_hearing_and_by_force_only_after_a_while() {
+        let longer = |by, alike| Pace::Lengthen(by + OVERSHOOT, alike);
+        for (excess, waited, wanted) in [
+            (0, 0, Pace::Keep),
+            (SHORTEN_MIN - 1, 0, Pace::Keep),
+            (SHORTEN_MIN, 0, Pace::Shorten(SHORTEN_MIN, ALIKE)),
+            (10 * MS, PATIENCE, Pace::Shorten(10 * MS, HALF_ALIKE)),
+            (10 * MS, 2 * PATIENCE, Pace::Shorten(10 * MS, -1.0)),
+            (URGENT + 1, 0, Pace::Shorten(URGENT + 1, HALF_ALIKE)),
+            (1 - LENGTHEN_MIN, 0, Pace::Keep),
+            (-LENGTHEN_MIN, 0, longer(LENGTHEN_MIN, ALIKE)),
+            (-10 * MS, PATIENCE / 4, longer(10 * MS, HALF_ALIKE)),
+            (-10 * MS, PATIENCE / 2, longer(10 * MS, -1.0)),
+        ] {
+            assert_eq!(pace(excess, waited), wanted, "{excess} ns, {waited} frames");
+        }
+        assert!(rests(URGENT) && rests(-URGENT) && !rests(URGENT + 1));
+    }
+}

@@ -17,6 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 mod cipher;
 mod derive;
 mod protect;
+mod session;
 mod unprotect;
 mod window;
 

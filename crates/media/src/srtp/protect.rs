@@ -1,7 +1,7 @@
 //! The sender's side: one stream's packets, each under an index of its own.
 
-use super::cipher::{Cipher, Parts};
-use super::derive::SessionKeys;
+use super::cipher::Parts;
+use super::session::Session;
 use super::window::Window;
 use super::{MasterKey, SrtpError, header_len, rtcp_sender, stream_of};
 
@@ -9,10 +9,9 @@ use super::{MasterKey, SrtpError, header_len, rtcp_sender, stream_of};
 ///
 /// Packets may come a little out of order, as a relay has them, but an index is used once: the
 /// window refuses the second.
+#[derive(Debug)]
 pub struct Protector {
-    master: MasterKey,
-    rtp: Cipher,
-    rtcp: Cipher,
+    session: Session,
     sent: Option<Window>,
     reports: u32,
 }
@@ -20,22 +19,15 @@ pub struct Protector {
 impl Protector {
     /// A stream that begins with a rollover counter of zero. `None` never, for a key that exists.
     pub fn new(master: MasterKey) -> Option<Self> {
-        let (rtp, rtcp) = (SessionKeys::rtp(&master), SessionKeys::rtcp(&master));
-        Self::with_session(master, &rtp, &rtcp)
+        Session::new(master).map(Self::of)
     }
 
-    pub(super) fn with_session(
-        master: MasterKey,
-        rtp: &SessionKeys,
-        rtcp: &SessionKeys,
-    ) -> Option<Self> {
-        Some(Self {
-            rtp: Cipher::rtp(master.suite(), rtp)?,
-            rtcp: Cipher::rtcp(master.suite(), rtcp)?,
-            master,
+    pub(super) fn of(session: Session) -> Self {
+        Self {
+            session,
             sent: None,
             reports: 0,
-        })
+        }
     }
 
     #[cfg(test)]
@@ -50,7 +42,7 @@ impl Protector {
 
     /// What it was keyed with.
     pub fn master(&self) -> &MasterKey {
-        &self.master
+        &self.session.master
     }
 
     /// Protects the RTP packet in the first `len` bytes of `buffer`, and gives its new length.
@@ -72,7 +64,7 @@ impl Protector {
         if !sent.is_new(index) {
             return Err(SrtpError::Replayed);
         }
-        let end = len + self.rtp.tag_len();
+        let end = len + self.session.rtp.tag_len();
         let (packet, rest) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let tag = rest.get_mut(..end - len).ok_or(SrtpError::NoRoom)?;
         let (clear, secret) = packet
@@ -87,7 +79,7 @@ impl Protector {
             ssrc,
             index,
         };
-        self.rtp.seal(parts, tag)?;
+        self.session.rtp.seal(parts, tag)?;
         Ok(end)
     }
 
@@ -101,14 +93,14 @@ impl Protector {
         if self.reports >= RTCP_MAX {
             return Err(SrtpError::Exhausted);
         }
-        let tag_len = self.rtcp.tag_len();
+        let tag_len = self.session.rtcp.tag_len();
         let (packet, rest) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let rest = rest.get_mut(..tag_len + 4).ok_or(SrtpError::NoRoom)?;
         let (clear, secret) = packet.split_at_mut_checked(8).ok_or(SrtpError::Malformed)?;
         self.reports += 1;
         let word = (ENCRYPTED | self.reports).to_be_bytes();
         let associated = associated(clear, word);
-        let aead = self.rtcp.is_aead();
+        let aead = self.session.rtcp.is_aead();
         let parts = Parts {
             clear: if aead { &associated } else { clear },
             secret,
@@ -124,7 +116,7 @@ impl Protector {
             (second, first)
         };
         place.copy_from_slice(&word);
-        self.rtcp.seal(parts, tag)?;
+        self.session.rtcp.seal(parts, tag)?;
         Ok(len + tag_len + 4)
     }
 }
@@ -136,16 +128,6 @@ pub(super) fn associated(head: &[u8], word: [u8; 4]) -> [u8; 12] {
         *place = *byte;
     }
     bytes
-}
-
-impl std::fmt::Debug for Protector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Protector")
-            .field("master", &self.master)
-            .field("sent", &self.sent)
-            .field("reports", &self.reports)
-            .finish_non_exhaustive()
-    }
 }
 
 /// RTP packets that one key may protect.

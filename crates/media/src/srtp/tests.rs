@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::derive::SessionKeys;
+use super::session::Session;
 use super::{MasterKey, OVERHEAD_MAX, Protector, SrtpError, Suite, Unprotector};
 
 fn hex(text: &str) -> Vec<u8> {
@@ -103,8 +104,8 @@ fn packets_are_those_of_rfc_7714_16_and_17() {
     for (suite, srtp, srtcp) in table {
         let keys = keys(suite.key_len() as u8);
         let (mut protector, mut unprotector) = (
-            Protector::with_session(master(suite), &keys, &keys).unwrap(),
-            Unprotector::with_session(master(suite), &keys, &keys).unwrap(),
+            Protector::of(Session::keyed(master(suite), &keys, &keys).unwrap()),
+            Unprotector::of(Session::keyed(master(suite), &keys, &keys).unwrap()),
         );
         assert_eq!(sealed(&mut protector, rtp.clone()), Ok(hex(srtp)));
         assert_eq!(opened(&mut unprotector, hex(srtp)), Ok(rtp.clone()));

@@ -1,8 +1,8 @@
 //! The receiver's side: a few sources under one key, each with its own index and window.
 
-use super::cipher::{Cipher, Parts};
-use super::derive::SessionKeys;
+use super::cipher::Parts;
 use super::protect::{ENCRYPTED, associated};
+use super::session::Session;
 use super::window::Window;
 use super::{MasterKey, SrtpError, header_len, rtcp_sender, stream_of};
 
@@ -10,10 +10,9 @@ use super::{MasterKey, SrtpError, header_len, rtcp_sender, stream_of};
 ///
 /// A source is remembered once one of its packets was authentic; beyond [`SOURCES_MAX`] the one that
 /// was silent longest is forgotten, and with it what it sent.
+#[derive(Debug)]
 pub struct Unprotector {
-    master: MasterKey,
-    rtp: Cipher,
-    rtcp: Cipher,
+    session: Session,
     sources: [Option<Source>; SOURCES_MAX],
     reporters: [Option<Source>; SOURCES_MAX],
     /// Authentic packets: the clock of who was silent longest.
@@ -36,28 +35,21 @@ struct Source {
 impl Unprotector {
     /// Of a peer from whom nothing has come. `None` never, for a key that exists.
     pub fn new(master: MasterKey) -> Option<Self> {
-        let (rtp, rtcp) = (SessionKeys::rtp(&master), SessionKeys::rtcp(&master));
-        Self::with_session(master, &rtp, &rtcp)
+        Session::new(master).map(Self::of)
     }
 
-    pub(super) fn with_session(
-        master: MasterKey,
-        rtp: &SessionKeys,
-        rtcp: &SessionKeys,
-    ) -> Option<Self> {
-        Some(Self {
-            rtp: Cipher::rtp(master.suite(), rtp)?,
-            rtcp: Cipher::rtcp(master.suite(), rtcp)?,
-            master,
+    pub(super) fn of(session: Session) -> Self {
+        Self {
+            session,
             sources: [None; SOURCES_MAX],
             reporters: [None; SOURCES_MAX],
             taken: 0,
-        })
+        }
     }
 
     /// What it was keyed with.
     pub fn master(&self) -> &MasterKey {
-        &self.master
+        &self.session.master
     }
 
     /// Takes the place of `before`, whose key is no longer used. RFC 3711 §3.3.1 lets the rollover
@@ -80,7 +72,7 @@ impl Unprotector {
     /// # Errors
     /// [`SrtpError`]; the packet is as it came and must be dropped.
     pub fn rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let len = packet.len().checked_sub(self.rtp.tag_len());
+        let len = packet.len().checked_sub(self.session.rtp.tag_len());
         let (packet, tag) = len
             .and_then(|len| packet.split_at_mut_checked(len))
             .ok_or(SrtpError::Malformed)?;
@@ -127,7 +119,7 @@ impl Unprotector {
             ssrc,
             index,
         };
-        self.rtp.open(parts, tag)?;
+        self.session.rtp.open(parts, tag)?;
         Ok(index)
     }
 
@@ -137,13 +129,13 @@ impl Unprotector {
     /// # Errors
     /// As [`Unprotector::rtp`].
     pub fn rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let tag_len = self.rtcp.tag_len();
+        let tag_len = self.session.rtcp.tag_len();
         let len = packet.len().checked_sub(tag_len + 4);
         let (packet, rest) = len
             .and_then(|len| packet.split_at_mut_checked(len))
             .ok_or(SrtpError::Malformed)?;
         let ssrc = rtcp_sender(packet)?;
-        let aead = self.rtcp.is_aead();
+        let aead = self.session.rtcp.is_aead();
         let (first, second) = rest.split_at(if aead { tag_len } else { 4 });
         let (tag, word) = match aead {
             true => (first, second),
@@ -171,7 +163,7 @@ impl Unprotector {
             ssrc,
             index,
         };
-        self.rtcp.open(parts, tag)?;
+        self.session.rtcp.open(parts, tag)?;
         source.window.mark(index);
         self.taken += 1;
         (source.proven, source.taken) = (true, self.taken);
@@ -205,15 +197,5 @@ fn keep(sources: &mut [Option<Source>], known: Option<usize>, source: Source) {
     };
     if let Some(place) = place {
         *place = Some(source);
-    }
-}
-
-impl std::fmt::Debug for Unprotector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unprotector")
-            .field("master", &self.master)
-            .field("sources", &self.sources)
-            .field("reporters", &self.reporters)
-            .finish_non_exhaustive()
     }
 }
