@@ -11,7 +11,7 @@
 //! The law, after CoDel (RFC 8289): the *delay* is how long the oldest new call waits. While it stays
 //! above `target` for `interval`, an episode begins; within it a new call is refused at once (503,
 //! Retry-After jittered) whenever the oldest waits longer than half of `target`, so that the server
-//! stays busy and nobody waits long. An episode ends a second after the last refusal. Refusing costs
+//! stays busy and nobody waits long. Whom the tables have no room for is refused at once too. An episode ends a second after the last refusal. Refusing costs
 //! too: more than `refusals_per_second` are not answered at all, and the [`Gate`] keeps what is
 //! beyond that from being read.
 
@@ -198,7 +198,8 @@ impl Intake {
             .map_or(Duration::ZERO, |it| now.since(it.since))
     }
 
-    fn judge(&mut self, now: Now, class: Class) -> Verdict {
+    /// `room`: whether the tables would take one call more than those that wait.
+    fn judge(&mut self, now: Now, class: Class, room: bool) -> Verdict {
         let enabled = self.config.enabled;
         match class {
             Class::Going if self.going.len() < GOING_MAX => Verdict::Wait,
@@ -217,19 +218,19 @@ impl Intake {
                 Verdict::Drop
             }
             Class::Call => {
-                let verdict = self.judge_call(now);
+                let verdict = self.judge_call(now, room);
                 self.gauge.call(verdict == Verdict::Wait);
                 verdict
             }
         }
     }
 
-    fn judge_call(&mut self, now: Now) -> Verdict {
+    fn judge_call(&mut self, now: Now, room: bool) -> Verdict {
         if !self.config.enabled {
             return Verdict::Wait;
         }
         let delay = self.delay(now);
-        let is_full = self.calls.len() >= self.config.waiting_max;
+        let is_full = self.calls.len() >= self.config.waiting_max || !room;
         let shed = match self.state {
             State::Over { .. } => delay > self.config.target / 2 || is_full,
             State::Calm { above: Some(since) } => {
@@ -369,7 +370,8 @@ impl Control {
         }
         let class = self.class_of(flow, &glance);
         let was_over = matches!(self.intake.state, State::Over { .. });
-        let mut verdict = self.intake.judge(now, class);
+        let room = self.ua.has_room_for_call(now, self.intake.calls.len());
+        let mut verdict = self.intake.judge(now, class, room);
         let class = match verdict {
             // It may repeat a request that has its transaction, and with it its answer.
             Verdict::Refuse | Verdict::Drop if class == Class::Call && self.ua.knows(&glance) => {
@@ -495,7 +497,7 @@ impl Control {
     }
 
     fn admit_to(&mut self, now: Now, class: Class, waiting: Waiting) {
-        if self.intake.judge(now, class) == Verdict::Wait {
+        if self.intake.judge(now, class, true) == Verdict::Wait {
             self.intake.push(class, waiting);
         }
     }
@@ -519,3 +521,20 @@ const REST_TURN: u8 = 16;
 const CALM: Duration = Duration::from_secs(1);
 /// For how long what peers are told of our load holds: a few looks.
 const VALIDITY_MS: u32 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_the_tables_have_no_room_for_is_refused_before_he_waits() {
+        let mut intake = Intake::new(OverloadConfig::default(), Now::ZERO, 1);
+        let judged = [true, false, true].map(|room| intake.judge(Now::ZERO, Class::Call, room));
+        // And whoever finds room then is served, though an episode goes on.
+        assert_eq!(judged, [Verdict::Wait, Verdict::Refuse, Verdict::Wait]);
+        assert_eq!(intake.counts.refused, 1);
+        // What goes on makes room, and is never asked for any.
+        let going = intake.judge(Now::ZERO, Class::Going, false);
+        assert_eq!(going, Verdict::Wait);
+    }
+}

@@ -546,22 +546,25 @@ impl UserAgent {
     /// Whether a request of the peer may have a transaction. Where the table is full, the oldest one
     /// goes that stays for copies which nobody can have sent (T4): what comes of it yet is a stray.
     pub(super) fn has_room_for_server(&mut self, now: Now) -> bool {
-        let spare = |tx: &ServerTx| match &tx.machine {
-            ServerMachine::Invite(machine) => machine.is_spare(now),
-            ServerMachine::Other(machine) => machine.is_spare(now),
-        };
         if self.servers.len() < self.config.limits.transactions {
             return true;
         }
-        let Some(oldest) = self.servers.oldest_resting() else {
+        let Some(oldest) = self.spare_server(now) else {
             return false;
         };
-        if !self.servers.get(oldest).is_some_and(spare) {
-            return false;
-        }
         self.counts.forgotten += 1;
         self.forget_server(oldest);
         true
+    }
+
+    /// The transaction that may go first when room is short.
+    pub(super) fn spare_server(&self, now: Now) -> Option<u64> {
+        let oldest = self.servers.oldest_resting()?;
+        let spare = match &self.servers.get(oldest)?.machine {
+            ServerMachine::Invite(machine) => machine.is_spare(now),
+            ServerMachine::Other(machine) => machine.is_spare(now),
+        };
+        spare.then_some(oldest)
     }
 
     /// The same for a request of ours.

@@ -1,11 +1,20 @@
-//! Room in the tables: what a flood made them take goes back once most of it is over.
+//! Room in the tables: who finds some, and what a flood made them take goes back once most of it is over.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
+use clock::Now;
+
 use super::UserAgent;
 
 impl UserAgent {
+    /// Whether a new call may have a transaction when `waiting` others have theirs: what would be turned
+    /// away for want of room need not wait for that.
+    pub fn has_room_for_call(&self, now: Now, waiting: usize) -> bool {
+        let taken = self.servers.len().saturating_add(waiting);
+        taken < self.config.limits.transactions || self.spare_server(now).is_some()
+    }
+
     /// Shrinks the tables that have far too much room.
     pub(super) fn give_back(&mut self) {
         relax(&mut self.branches);

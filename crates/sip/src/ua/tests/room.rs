@@ -84,6 +84,7 @@ fn a_full_table_takes_new_work_when_what_was_answered_is_older_than_copies_can_b
     }
     assert_eq!(host.ua.counts().transactions, 4);
     host.pass(4_900);
+    assert!(!host.ua.has_room_for_call(host.now, 0));
     assert_eq!(
         host.status(7, "INVITE", 1, ""),
         Some(503),
@@ -91,6 +92,7 @@ fn a_full_table_takes_new_work_when_what_was_answered_is_older_than_copies_can_b
     );
     assert_eq!(host.status(0, "BYE", 2, &tags[0]), Some(200), "as they do");
     host.pass(200);
+    assert!(host.ua.has_room_for_call(host.now, 0));
     let tag = host.acknowledged(8);
     assert_eq!(host.status(8, "BYE", 2, &tag), Some(200));
     let counts = host.ua.counts();
@@ -105,6 +107,14 @@ fn a_full_table_takes_new_work_when_what_was_answered_is_older_than_copies_can_b
     // Time ends the rest as ever.
     host.pass(70_000);
     assert_eq!(host.ua.counts().transactions, 0);
+}
+
+#[test]
+fn who_waits_has_his_room_before_who_comes() {
+    let mut host = Host::new(2);
+    host.acknowledged(0);
+    assert!(host.ua.has_room_for_call(host.now, 0));
+    assert!(!host.ua.has_room_for_call(host.now, 1));
 }
 
 // covers: RFC 3261 §8.2.2.2
