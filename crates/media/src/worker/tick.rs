@@ -68,6 +68,7 @@ impl Worker {
         let mut said = SILENCE;
         self.hear(now, at, SAMPLE_RATE, &mut said);
         let bus = Bus {
+            frame,
             rate: SAMPLE_RATE,
             said: &said,
             heard: None,
@@ -106,6 +107,7 @@ impl Worker {
             let said = said.get(..samples).unwrap_or_default();
             mix::minus_own(heard, sum, said);
             let bus = Bus {
+                frame,
                 rate,
                 said,
                 heard: Some(heard),
@@ -155,6 +157,8 @@ impl Worker {
 
 /// One frame on a bridge, or of a port alone.
 pub(super) struct Bus<'a> {
+    /// The wheel's.
+    pub(super) frame: u64,
     /// Samples per second of the slices.
     pub(super) rate: u32,
     /// What the port's peer said.
