@@ -13,12 +13,13 @@
 #   make steady  the media plane's law for ten minutes                   SECONDS=600 PORTS=2000 MEMORY=10000
 #   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
+#   make ffi     libopus as we call it, under valgrind
 #   make flood   everything that floods, at a server in 256 MB             SECONDS=600 RATE=10000
 #   make deb     a Debian package, with a service that has an account of its own
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media steady spray flood strace fuzz deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -102,6 +103,12 @@ strace: rust
 fuzz: rust
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --lib fuzz_ -- --nocapture
+
+# Ten minutes: valgrind takes every access of libopus and of the buffers it is given.
+ffi: rust
+	$(call need,valgrind,valgrind)
+	CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite" \
+	 $(CARGO) test -p media --lib codec:: -- --test-threads 1
 
 deb: rust
 	$(call need,dpkg-deb,dpkg)

@@ -10,10 +10,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use media::port::PortStats;
+use media::quality::Rating;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::call::{CallId, Cause, Cdr, Direction, Handover, How};
+use crate::call::{CallId, Cause, Cdr, Direction, Handover, How, LegFigures};
 use crate::center::{Center, Input, QueueConfig, Wish};
 use crate::config::Secret;
 use crate::control::{Refused, Rehearsal, Step, Verdict};
@@ -253,6 +255,26 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     }
 }
 
+/// A leg of which all is known.
+fn leg_figures() -> LegFigures {
+    let ms = Duration::from_millis;
+    LegFigures {
+        who: "anna".to_owned(),
+        trunk: None,
+        codec: "PCMA",
+        stats: PortStats {
+            received: 500,
+            sent: 498,
+            lost: 5,
+            jitter_max: ms(12),
+            round_trip: Some(ms(30)),
+            rating: Some(Rating::reported(90)),
+            unauthentic: 2,
+            ..PortStats::default()
+        },
+    }
+}
+
 async fn keep(store: &Store, call: u64, recording: Option<&str>) {
     let at = |secs| clock::Now::ZERO + Duration::from_secs(secs);
     let cdr = Cdr {
@@ -279,6 +301,7 @@ async fn keep(store: &Store, call: u64, recording: Option<&str>) {
             to: "bob".to_owned(),
             how: How::Blind,
         }],
+        legs: vec![leg_figures()],
     };
     let row = CdrRow::new(
         &cdr,
@@ -451,7 +474,18 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
         "wait_secs": 4.5, "recording_url": "/v1/recordings/c0000000000000003",
         "transfers": [{"at": "2023-11-14T22:13:28.000Z", "by": "anna", "to": "bob", "how": "blind"}],
     });
-    assert_eq!((status, record), (200, &want));
+    let mut record = record.clone();
+    let legs = record.as_object_mut().unwrap().remove("legs").unwrap();
+    assert_eq!((status, &record), (200, &want));
+    let leg = json!({
+        "who": "anna", "trunk": null, "codec": "PCMA", "received": 500, "sent": 498, "lost": 5,
+        "late": 0, "recovered": 0, "frames": 0, "concealed": 0, "jitter_max_ms": 12.0,
+        "round_trip_ms": 30.0, "r": 90.0, "mos": 4.34, "mos_worst": null, "peer_mos": null,
+        "peer_lost": 0, "silences": 0, "silence_longest_ms": 0.0, "silent_percent": null,
+        "clipped_percent": null, "foreign": 0, "srtp_bad_tag": 2, "srtp_replayed": 0,
+        "srtp_no_key": 0, "srtp_unsent": 0,
+    });
+    assert_eq!(legs, json!([leg]));
     let next = page["next"].as_i64().unwrap();
     let (_, rest) = world
         .ask("GET", &format!("/v1/cdrs?limit=2&cursor={next}"), "")

@@ -1,5 +1,6 @@
 //! What goes over the wire, and how it is made from the snapshots of the inner layers.
 
+mod leg;
 mod trace;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
 use crate::control::TrunkSnapshot;
 use crate::store::{CdrRow, TransferRow};
 use crate::trunk::TargetHealth;
+use leg::LegJson;
 
 pub(super) use trace::{CaptureJson, TraceQueryJson};
 pub use trace::{TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson};
@@ -368,6 +370,8 @@ pub(super) struct CdrJson {
     recording_url: Option<String>,
     /// Who handed the call on to whom, in order.
     transfers: Vec<TransferJson>,
+    /// How the media of each leg fared, in the order in which they ended.
+    legs: Vec<LegJson>,
 }
 
 /// One party of a call gave its place to another.
@@ -398,6 +402,7 @@ impl From<CdrRow> for CdrJson {
         let secs = |ms: i64| ms as f64 / 1_000.0;
         Self {
             transfers: row.transfers().into_iter().map(Into::into).collect(),
+            legs: row.legs().into_iter().map(Into::into).collect(),
             recording_url: row
                 .recording
                 .map(|_| format!("/v1/recordings/{}", row.call_id)),

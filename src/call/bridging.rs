@@ -159,6 +159,7 @@ pub fn port_plan(
         remote: update.remote,
         payload_type: update.payload_type,
         dtmf_payload_type: update.dtmf_payload_type,
+        dtmf_clock_rate: update.dtmf_clock_rate,
         cn_payload_type: update.cn_payload_type,
         send: update.send,
         receive: update.receive,
@@ -180,6 +181,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
             coding: Coding::new(media::Codec::Pcmu),
             payload_type: 0,
             dtmf_payload_type: None,
+            dtmf_clock_rate: 8_000,
             keys_elsewhere: false,
             cn_payload_type: None,
             send: true,
@@ -199,6 +201,7 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
         codec: media_codec(agreed.codec),
         payload_type: agreed.payload_type,
         dtmf_payload_type: agreed.dtmf_payload_type,
+        dtmf_clock_rate: agreed.dtmf_clock_rate_hz,
         keys_elsewhere: false,
         cn_payload_type: agreed.cn,
         send: agreed.send,
@@ -216,7 +219,7 @@ fn coding(agreed: &Agreed) -> Coding {
         media::Codec::Opus => Encoder::opus(opus_settings(&agreed.opus)),
         other => Encoder::new(other),
     };
-    Coding::with(codec, encoder, agreed.ptime_ms)
+    Coding::with(codec, encoder, agreed.ptime_ms).repeating(agreed.redundant)
 }
 
 /// What a peer that plays only so much is sent: 12 kbit/s are plenty for what 8 kHz hold.
@@ -229,6 +232,7 @@ fn opus_settings(terms: &OpusTerms) -> opus::Settings {
     };
     opus::Settings {
         bitrate: enough.min(terms.max_average_bitrate.unwrap_or(enough)),
+        ceiling: terms.max_average_bitrate.unwrap_or(usual.ceiling),
         dtx: terms.dtx,
         fec: terms.in_band_fec,
         cbr: terms.cbr,
@@ -264,5 +268,7 @@ fn media_codec(codec: sip::sdp::Codec) -> media::Codec {
         sip::sdp::Codec::Opus => media::Codec::Opus,
         sip::sdp::Codec::L16 => media::Codec::L16,
         sip::sdp::Codec::L16Wide => media::Codec::L16Wide,
+        sip::sdp::Codec::G729 => media::Codec::G729,
+        sip::sdp::Codec::AmrWb => media::Codec::AmrWb,
     }
 }

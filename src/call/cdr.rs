@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clock::Now;
 
-use super::{CallId, Cause, Handover};
+use super::{CallId, Cause, Handover, LegFigures};
 use crate::explain::Explanation;
 
 /// Who began the call.
@@ -49,6 +49,8 @@ pub struct Cdr {
     pub agent: Option<String>,
     /// How long it waited in queues.
     pub waited: Duration,
+    /// How the media of each leg fared, in the order in which they ended.
+    pub legs: Vec<LegFigures>,
     /// Who handed whom on, in order.
     pub handovers: Vec<Handover>,
     /// The recording's file name below the recordings folder.

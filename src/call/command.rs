@@ -11,7 +11,7 @@ use sip::ua::RequestId;
 use super::digits::Dtmf;
 use super::leg::Label;
 use super::sound::ClipRequest;
-use super::{Cause, Cdr, Destination, DialToken, LegId, Notice, Trouble};
+use super::{Cause, Cdr, Destination, DialToken, Hearing, LegId, Notice, Trouble};
 
 /// A call whose INVITE has just come.
 #[derive(Clone, Debug)]
@@ -131,6 +131,13 @@ pub enum Output {
     RecordEnded,
     /// A word to whoever drives the call.
     Tell(Notice),
+    /// A leg is not heard, or is again.
+    Hearing {
+        /// Who is at its other end.
+        who: String,
+        /// What is heard of it.
+        is: Hearing,
+    },
     /// A word to the operator: something went wrong that the caller may notice.
     Trouble(Box<Trouble>),
     /// The end. Nothing comes after it.

@@ -169,6 +169,15 @@ impl Call {
         } = target;
         let spoken = self.legs.get(&self.caller).and_then(Leg::agreed);
         let spoken = spoken.map(|agreed| agreed.codec);
+        let mut media = media;
+        media.local.codecs = self.offerable(media.local.codecs);
+        if media.local.codecs.is_empty() {
+            let codec = spoken;
+            let leg = self.add_leg(label.clone(), media);
+            self.trouble(Trouble::OnlyRelayed { who: label, codec });
+            self.leg_gone(leg);
+            return None;
+        }
         let leg = self.add_leg(label, media);
         let offer = self.legs.get_mut(&leg).map(|it| {
             // What the caller speaks needs no transcoding.
@@ -264,7 +273,13 @@ impl Call {
         // The 200 may answer differently, so the offer stays open on the real machine.
         let mut tentative = (**asked).clone();
         let is_new = |ringing: &mut Ringing| ringing.sounds(leg, fork);
-        if tentative.take_answer(&answer).is_err() || self.on_ringing(leg, is_new) != Some(true) {
+        if tentative.take_answer(&answer).is_err() {
+            return;
+        }
+        if let Some(agreed) = tentative.agreed() {
+            self.answer_like(agreed.codec);
+        }
+        if self.on_ringing(leg, is_new) != Some(true) {
             return;
         }
         self.update_port_to(leg, tentative.agreed());
@@ -321,6 +336,10 @@ impl Call {
             if *other != leg {
                 self.end_leg(*other, Cause::Cancelled);
             }
+        }
+        if let Some(codec) = self.legs.get(&leg).and_then(Leg::agreed).map(|it| it.codec) {
+            self.answer_like(codec);
+            self.settle_codecs(leg);
         }
         self.answer(now);
         self.tell_answered();

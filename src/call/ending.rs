@@ -249,6 +249,7 @@ impl Call {
             recording: None,
             refusal: None,
             handovers: std::mem::take(&mut self.handovers),
+            legs: std::mem::take(&mut self.figures),
         })));
     }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use media::port::PortId;
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
+use super::answering::Offered;
 use super::command::LegMedia;
 use super::digits::{Dtmf, Keys};
 use super::sound::Playing;
-use super::{Cause, LegId, Trouble};
+use super::{Cause, Hearing, LegId, Trouble};
 
 /// Where a leg's signalling stands.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(super) enum LegState {
         answer: Option<Bytes>,
         /// Whether a 183 has carried that answer, so that the leg hears.
         early: bool,
+        /// What another answer would be made of; `None` without an offer.
+        offered: Option<Box<Offered>>,
     },
     /// Our 200 is out; their ACK is not in.
     Accepted,
@@ -63,6 +66,8 @@ pub(super) struct Leg {
     pub(super) held_by_peer: bool,
     /// How its keys come and go.
     pub(super) keys: Keys,
+    /// Whether anything is heard of it.
+    pub(super) hearing: Hearing,
 }
 
 /// A leg's port, from reservation to the worker's word that it is closed.
@@ -115,6 +120,7 @@ impl Leg {
             label,
             playing: None,
             held_by_peer: false,
+            hearing: Hearing::Heard,
         }
     }
     /// Whether the peer would hear what we play.

@@ -20,10 +20,12 @@ use media::port::PortId;
 use media::worker::{PortCommand, PortEvent, Refusal};
 use sip::ua::Event;
 
+use super::answering::decoded;
 use super::command::{Incoming, LegMedia, Output, SipCommand};
 use super::dialing::Dialing;
 use super::ending::Ending;
 use super::few::Few;
+use super::hearing::LegFigures;
 use super::leg::{Label, Leg, LegState, PortState, offer_cause};
 use super::lending::Lending;
 use super::record::Recording;
@@ -53,6 +55,8 @@ pub struct Call {
     pub(super) bridged_by: Option<(DialToken, bool)>,
     pub(super) transfer: Option<Transfer>,
     pub(super) handovers: Vec<Handover>,
+    /// How the media of legs that are over fared.
+    pub(super) figures: Vec<LegFigures>,
     /// A leg that another call wants.
     pub(super) lending: Option<Lending>,
     /// A leg that takes another's place.
@@ -93,6 +97,7 @@ impl Call {
             bridged_by: None,
             transfer: None,
             handovers: Vec::new(),
+            figures: Vec::new(),
             lending: None,
             replacing: None,
             recording: Recording::Off,
@@ -106,17 +111,24 @@ impl Call {
         };
         let mut leg = Leg::new(LegId::CALLER, label, media);
         let answer = offer
-            .as_ref()
-            .map(|offer| leg.negotiation.answer(offer))
+            .clone()
+            .map(|offer| leg.answer_first(offer))
             .transpose();
         let refused = answer.as_ref().err().map(|error| {
             let (label, ours) = (&leg.label, &leg.negotiation.local().codecs);
             let body = offer.as_deref().unwrap_or_default();
             (offer_cause(error), Trouble::media(label, error, body, ours))
         });
+        if offer.is_none() {
+            // What we offer in our 200 must be heard whatever comes.
+            let codecs = decoded(leg.negotiation.local().codecs.clone());
+            leg.negotiation.set_codecs(codecs);
+        }
+        let (answer, offered) = answer.ok().flatten().unzip();
         leg.state = LegState::Incoming {
-            answer: answer.ok().flatten(),
+            answer: answer.flatten(),
             early: false,
+            offered,
         };
         call.legs.insert(LegId::CALLER, leg);
         if let Some((cause, why)) = refused {
@@ -229,7 +241,14 @@ impl Call {
                     self.on_played(leg, play);
                 }
             }
-            PortEvent::Closed { port, .. } => self.on_port_closed(now, port),
+            PortEvent::NoMedia {
+                port, partner_ms, ..
+            } => self.on_silence(port, partner_ms),
+            PortEvent::MediaBack { port, .. } => self.on_sound_again(port),
+            PortEvent::Closed { port, stats } => {
+                self.keep_figures(port, stats);
+                self.on_port_closed(now, port);
+            }
             PortEvent::Refused { port, why } => {
                 self.trouble(Trouble::Worker(format!("port {}: {why}", port.0)));
                 if matches!(why, Refusal::PortExists | Refusal::PortsFull) {
@@ -387,11 +406,15 @@ impl Call {
         let Some(leg) = self.legs.get_mut(&self.caller) else {
             return;
         };
-        let LegState::Incoming { answer, .. } = &leg.state else {
+        let LegState::Incoming {
+            answer, offered, ..
+        } = &leg.state
+        else {
             return;
         };
         let (body, late) = match answer.clone() {
             Some(answer) => (answer, false),
+            None if offered.is_some() => return self.refuse_relayed(self.caller),
             None => match leg.negotiation.offer() {
                 Ok(offer) => (offer, true),
                 Err(error) => return self.refuse_media(self.caller, error.to_string()),

@@ -5,6 +5,7 @@
 //! tells by [`Notice`]s, and reaches SIP and media through commands that its owner carries out.
 
 mod action;
+mod answering;
 mod bridging;
 mod cause;
 mod cdr;
@@ -13,6 +14,7 @@ mod dialing;
 mod digits;
 mod ending;
 mod few;
+mod hearing;
 mod leg;
 mod lending;
 mod machine;
@@ -33,6 +35,7 @@ pub use cdr::{Cdr, Direction};
 pub use command::{Incoming, LegMedia, Output, SipCommand, Target};
 pub use digits::{Dtmf, info_body, info_key};
 pub(crate) use few::Few;
+pub use hearing::{Hearing, LegFigures};
 pub use leg::Label;
 pub use lending::Lent;
 pub use machine::Call;

@@ -4,10 +4,10 @@
 //! starts at the bridge, so a recording never holds the queue's music. It ends with the bridge's
 //! last party or when asked.
 
-use media::SAMPLE_RATE;
 use media::tap::Tap;
 use media::worker::PortCommand;
 
+use super::Trouble;
 use super::command::Output;
 use super::machine::Call;
 
@@ -29,6 +29,7 @@ impl Call {
     pub(super) fn record(&mut self, on: bool) {
         match (on, self.recording) {
             (true, Recording::Off) => {
+                self.refuse_recording();
                 self.recording = Recording::Armed;
                 if self.partner.is_some() {
                     self.recording_bridged();
@@ -40,15 +41,32 @@ impl Call {
         }
     }
 
+    /// What can only be relayed is not recorded: that is told, and the call goes on.
+    fn refuse_recording(&mut self) {
+        let relayed = self
+            .legs
+            .get(&self.caller)
+            .filter(|it| it.is_only_relayed());
+        if let Some(leg) = relayed {
+            let who = leg.label.clone();
+            let codec = leg.agreed().map(|it| it.codec);
+            self.trouble(Trouble::OnlyRelayed { who, codec });
+        }
+    }
+
     /// The bridge stands: an armed recording begins.
     pub(super) fn recording_bridged(&mut self) {
         if self.recording != Recording::Armed {
             return;
         }
+        let relayed = self.legs.get(&self.caller);
+        if relayed.is_some_and(super::leg::Leg::is_only_relayed) {
+            return;
+        }
         let Some(port) = self.open_port_of(self.caller) else {
             return;
         };
-        let (tap, frames) = Tap::new(SAMPLE_RATE, TAP_FRAMES);
+        let (tap, frames) = Tap::new(TAP_FRAMES);
         self.recording = Recording::On;
         self.port(PortCommand::Tap { port, tap });
         self.outputs.push_back(Output::Record(frames));

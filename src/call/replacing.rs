@@ -11,6 +11,7 @@ use bytes::Bytes;
 use clock::Now;
 
 use super::action::{Notice, Party};
+use super::answering::decoded;
 use super::command::{LegMedia, SipCommand};
 use super::leg::{Label, Leg, LegState};
 use super::machine::Call;
@@ -59,6 +60,9 @@ impl Call {
         let Some(it) = self.legs.get_mut(&new) else {
             return new;
         };
+        // Whoever it will be bridged with speaks something that is decoded.
+        let codecs = decoded(it.negotiation.local().codecs.clone());
+        it.negotiation.set_codecs(codecs);
         let body = match &offer {
             Some(offer) => it.negotiation.answer(offer),
             None => it.negotiation.offer(),

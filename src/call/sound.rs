@@ -49,6 +49,9 @@ pub struct ClipRequest {
     pub items: Vec<Prompt>,
 }
 
+/// Why nothing can be played in G.729 or AMR-WB.
+const ONLY_RELAYED: &str = "its codec is relayed and never encoded here (media-relay-only)";
+
 impl Call {
     /// Plays to the caller what was asked for, by early media if the call is not answered.
     pub(super) fn play_asked(&mut self, token: PlayToken, items: Vec<Prompt>, repeat: bool) {
@@ -67,9 +70,17 @@ impl Call {
         if it.hears() {
             return Ok(());
         }
-        let LegState::Incoming { answer, early } = &mut it.state else {
+        let LegState::Incoming {
+            answer,
+            early,
+            offered,
+        } = &mut it.state
+        else {
             return Err("the leg is ending".to_owned());
         };
+        if answer.is_none() && offered.is_some() {
+            return Err(ONLY_RELAYED.to_owned());
+        }
         let Some(answer) = answer.clone() else {
             return Err(
                 "the caller's INVITE has no offer, so nothing can be heard before \
@@ -103,6 +114,13 @@ impl Call {
         let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
+        if it.is_only_relayed() {
+            if let Purpose::Asked(play) = purpose {
+                let why = ONLY_RELAYED.to_owned();
+                self.tell(Notice::PlayFailed { play, why });
+            }
+            return;
+        }
         it.playing = Some(Playing {
             id,
             purpose,

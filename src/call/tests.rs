@@ -17,6 +17,7 @@ use super::*;
 
 mod forking;
 mod holding;
+mod relaying;
 mod transferring;
 
 const NOW: Now = Now::ZERO;

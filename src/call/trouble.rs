@@ -33,6 +33,13 @@ pub enum Trouble {
         /// What was asked for.
         target: String,
     },
+    /// A codec that is relayed and never decoded was to be agreed on, or is, where it must be decoded.
+    OnlyRelayed {
+        /// Whose.
+        who: Label,
+        /// Which.
+        codec: Option<Codec>,
+    },
     /// Two diallings at once.
     AlreadyDialling,
     /// The media worker refused a command.
@@ -87,6 +94,7 @@ impl Trouble {
                 }
                 _ => "media-description",
             },
+            Self::OnlyRelayed { .. } => "media-relay-only",
             Self::NoAnswerInIt { .. } => "media-no-answer",
             Self::Callee {
                 answered: false, ..
@@ -125,6 +133,7 @@ impl Trouble {
                 answered,
             } => callee(who, *status, *answered),
             Self::Transfer { why, target } => return why.explanation(target),
+            Self::OnlyRelayed { who, codec } => only_relayed(who, *codec),
             Self::AlreadyDialling => (
                 "one dialling at a time".to_owned(),
                 "a second".to_owned(),
@@ -178,7 +187,7 @@ fn media(it: &Description) -> Parts {
         OfferError::NoCommonCodec(_) => {
             let missing = Codec::ALL.iter().find(|codec| {
                 let theirs_too = |name: &String| name.eq_ignore_ascii_case(codec.encoding());
-                !ours.contains(codec) && theirs.iter().any(theirs_too)
+                !codec.is_only_relayed() && !ours.contains(codec) && theirs.iter().any(theirs_too)
             });
             let fix = match missing {
                 Some(codec) => format!("add \"{}\" to {}", codec.name(), codecs_key(who)),
@@ -208,6 +217,20 @@ fn media(it: &Description) -> Parts {
             "correct the peer's SDP".to_owned(),
         ),
     }
+}
+
+fn only_relayed(who: &Label, codec: Option<Codec>) -> Parts {
+    let name = codec.map_or("G729 or AMR-WB", Codec::encoding);
+    (
+        "a codec that Tandem decodes, for a prompt, a recording, or another codec on the other side"
+            .to_owned(),
+        format!("{name}, which it relays and never decodes"),
+        format!(
+            "let the peer offer PCMA too, add \"pcma\" to {}, or dial before anything is played, to \
+             somebody who takes {name}",
+            codecs_key(who)
+        ),
+    )
 }
 
 /// What is wrong with keys, or with their want.
@@ -294,7 +317,8 @@ fn codecs_key(who: &Label) -> String {
 }
 
 fn all_codecs() -> String {
-    let mut names: Vec<&str> = Codec::ALL.iter().map(|codec| codec.encoding()).collect();
+    let decoded = Codec::ALL.iter().filter(|codec| !codec.is_only_relayed());
+    let mut names: Vec<&str> = decoded.map(|codec| codec.encoding()).collect();
     names.dedup();
     names.join(" or ")
 }

@@ -19,6 +19,9 @@ pub(super) fn check(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure>
     let (files, facts) = args.read()?;
     let report = check_plan(&files, &facts);
     writeln!(out, "{report}").map_err(|error| Failure::of(error.into()))?;
+    for warning in warnings(&args.config.load()?)? {
+        writeln!(out, "warning: {warning}").map_err(|error| Failure::of(error.into()))?;
+    }
     match report.errors() {
         0 => Ok(()),
         errors => Err(Failure::Failed(anyhow!(
@@ -54,6 +57,20 @@ pub(super) fn test(args: &TestArgs, out: &mut dyn Write) -> Result<(), Failure> 
             count(failures, "test")
         ))),
     }
+}
+
+/// What an operator should know of a configuration that is no mistake.
+fn warnings(config: &Config) -> Result<Vec<String>, Failure> {
+    let realm = &config.sip.realm;
+    let trunks = TrunkConfig::read_all(config.trunks.clone(), realm)?;
+    let endpoints = EndpointConfig::read_all(config.endpoints.clone(), realm)?;
+    let trunks = trunks
+        .iter()
+        .map(|it| it.handling.warning(&format!("trunks.{}", it.name)));
+    let endpoints = endpoints
+        .iter()
+        .map(|it| it.handling.warning(&format!("endpoints.{}", it.name)));
+    Ok(trunks.chain(endpoints).flatten().collect())
 }
 
 impl PlanArgs {

@@ -184,6 +184,29 @@ fn names_of_the_configuration_are_checked_only_where_one_is_given() {
 }
 
 #[test]
+fn keys_that_anybody_can_read_are_warned_of_and_are_no_mistake() {
+    let plan = File::new("clear.kdl", PLAN);
+    let trunk = |lines: &str| {
+        let text = format!("[trunks.acme]\naddresses = [\"203.0.113.9\"]\n{lines}\n");
+        let config = File::new("clear.toml", &text);
+        tandem(&["check", "--config", config.path(), plan.path()])
+    };
+    let (code, out, err) = trunk("srtp = \"optional\"\nsrtp_keys_in_clear = true");
+    assert!(is(code, 0), "{out}{err}");
+    assert!(
+        out.contains("warning: trunks.acme.srtp_keys_in_clear: where signalling is not over TLS"),
+        "{out}"
+    );
+    let (_, out, _) = trunk("srtp_keys_in_clear = true");
+    assert!(
+        out.contains("has no effect while trunks.acme.srtp"),
+        "{out}"
+    );
+    let (code, out, _) = trunk("srtp = \"optional\"");
+    assert!(is(code, 0) && !out.contains("warning: "), "{out}");
+}
+
+#[test]
 fn a_mistake_in_a_dialplan_is_shown_with_its_place_and_fails() {
     let file = File::new("bad.kdl", &PLAN.replace("hangup", "hangupp"));
     for command in ["check", "test"] {

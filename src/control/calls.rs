@@ -86,6 +86,7 @@ impl Control {
             call::Output::Record(frames) => self.on_record(now, call, frames),
             call::Output::RecordEnded => self.outputs.push_back(Output::RecordEnded { call }),
             call::Output::Tell(notice) => self.on_notice(now, call, notice),
+            call::Output::Hearing { who, is } => self.event(now, call, What::Hearing { who, is }),
             call::Output::Trouble(trouble) => {
                 self.trouble(now, call, &Refusal::Call(trouble));
             }
@@ -225,6 +226,8 @@ impl Control {
             | PortEvent::Played { port, .. }
             | PortEvent::FirstPacket { port, .. }
             | PortEvent::NoMedia { port, .. }
+            | PortEvent::MediaBack { port, .. }
+            | PortEvent::NoReports { port, .. }
             | PortEvent::Stats { port, .. }
             | PortEvent::Refused { port, .. } => (*port, false),
             // Dropped here, where dropping is allowed.

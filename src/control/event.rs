@@ -8,7 +8,7 @@ use sip::transport::Transport;
 
 use super::Slot;
 use super::facts::RequestFacts;
-use crate::call::{CallId, Cause, How};
+use crate::call::{CallId, Cause, Hearing, How};
 use crate::center::AgentState;
 use crate::explain::Explanation;
 use crate::trunk::{RegistrationState, Target, TargetState};
@@ -128,6 +128,13 @@ pub enum What {
     Recording {
         /// Its file.
         file: String,
+    },
+    /// One party is not heard any more although it should be, or is again.
+    Hearing {
+        /// Who.
+        who: String,
+        /// What is heard.
+        is: Hearing,
     },
     /// Something went wrong that the caller may notice.
     Trouble(Explanation),

@@ -24,6 +24,7 @@ impl Control {
         media.local.dtmf = media.dtmf.has_events();
         if let Some(handling) = handling {
             media.local.srtp = self.srtp(handling, flow);
+            media.local.redundancy = handling.redundancy;
         }
         media
     }

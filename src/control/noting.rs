@@ -3,12 +3,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clock::Now;
 use media::capture::{Capture, RawPacket};
-use media::port::{PlayId, PortId};
-use media::worker::{PortCommand, PortEvent};
+use media::port::{PlayId, PortId, PortStats};
+use media::worker::{NO_MEDIA_AFTER, PortCommand, PortEvent};
 use rtrb::Consumer;
 use sip::ua::SessionId;
 
@@ -46,12 +45,8 @@ pub enum Noted {
     Changed(PortFacts),
     /// The port is closed.
     Closed {
-        /// RTP packets taken and sent.
-        packets: [u64; 2],
-        /// Packets of the peer that never came.
-        lost: i64,
-        /// The largest interarrival jitter.
-        jitter_max: Duration,
+        /// The port's last counters.
+        stats: Box<PortStats>,
     },
     /// The peer's first packet came.
     FirstHeard {
@@ -63,6 +58,16 @@ pub enum Noted {
     /// The peer is silent.
     Silent {
         /// For how long.
+        ms: u32,
+    },
+    /// The peer is heard again, or need not be.
+    SoundsAgain {
+        /// After so long.
+        after_ms: u32,
+    },
+    /// The peer's reports (RTCP) have ended, and its sound with them.
+    ReportsEnded {
+        /// So long ago.
         ms: u32,
     },
     /// A prompt is wanted.
@@ -317,7 +322,18 @@ impl Control {
             }
             PortEvent::FirstPacket { port, from } => (*port, Noted::FirstHeard { from: *from }),
             PortEvent::NoMedia { silent_ms, .. } if !is_news(*silent_ms) => return,
-            PortEvent::NoMedia { port, silent_ms } => (*port, Noted::Silent { ms: *silent_ms }),
+            PortEvent::NoMedia {
+                port, silent_ms, ..
+            } => (*port, Noted::Silent { ms: *silent_ms }),
+            PortEvent::MediaBack { port, silent_ms } => (
+                *port,
+                Noted::SoundsAgain {
+                    after_ms: *silent_ms,
+                },
+            ),
+            PortEvent::NoReports { port, silent_ms } => {
+                (*port, Noted::ReportsEnded { ms: *silent_ms })
+            }
             PortEvent::Stats { port, stats } | PortEvent::Closed { port, stats } => {
                 let leg = leg_of(*port);
                 let key = (worker, *port);
@@ -332,9 +348,7 @@ impl Control {
                 self.noting.sent.remove(&key);
                 self.noting.capturing.remove(&key);
                 let closed = Noted::Closed {
-                    packets: [stats.received, stats.sent],
-                    lost: stats.lost,
-                    jitter_max: stats.jitter_max,
+                    stats: Box::new(*stats),
                 };
                 if let Some(leg) = leg {
                     self.put(now, call, leg, closed);
@@ -407,10 +421,10 @@ const CAPTURE_PACKETS: usize = 256;
 /// Callers whose next call is wished for.
 const WISHES_MAX: usize = 64;
 
-/// Whether a silence, told every two seconds, is noted again: when it is twice as long as before. A call
+/// Whether a silence, told every [`NO_MEDIA_AFTER`], is noted again: when it is twice as long as before. A call
 /// that nobody speaks in would else fill its trace with that.
 const fn is_news(silent_ms: u32) -> bool {
-    (silent_ms / 2_000).is_power_of_two()
+    (silent_ms / NO_MEDIA_AFTER.as_millis() as u32).is_power_of_two()
 }
 
 #[cfg(test)]
@@ -419,11 +433,11 @@ mod tests {
 
     #[test]
     fn an_hour_of_silence_is_noted_eleven_times() {
-        let told = (1..=1_800).map(|n| 2_000 * n + 7);
+        let told = (1..=1_800).map(|n| 1_900 * n + 7);
         let noted: Vec<u32> = told
             .filter(|ms| is_news(*ms))
             .map(|ms| ms / 1_000)
             .collect();
-        assert_eq!(noted, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048]);
+        assert_eq!(noted, [1, 3, 7, 15, 30, 60, 121, 243, 486, 972, 1_945]);
     }
 }

@@ -157,6 +157,7 @@ struct Read {
 impl Read {
     async fn all(config: &Config, clock: SystemClock) -> anyhow::Result<Self> {
         let known = Configured::of(config, &config.sip.realm)?;
+        known.warn();
         let (engine, voices) = speech(config).await;
         let store = Store::open(&config.paths.data).await?;
         let stored = Stored::read(&store, clock).await?;

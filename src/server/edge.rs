@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::reload::Reloader;
 use super::shard::ShardHandle;
 use crate::api::{self, Reloaded};
-use crate::call::{CallId, ClipRequest, Prompt};
+use crate::call::{CallId, ClipRequest, LegFigures, Prompt};
 use crate::center::{AgentId, Wish};
 use crate::control::{Event, Output, What};
 use crate::io::clock::SystemClock;
@@ -58,6 +58,7 @@ impl Edge {
             }
             Output::Cdr(cdr) => {
                 metrics::counter!("tandem_calls_ended_total").increment(1);
+                cdr.legs.iter().for_each(rated);
                 self.write(Record::Cdr(Box::new(CdrRow::new(&cdr, self.anchor()))));
             }
             Output::Registered(change) => self.registered(change),
@@ -170,6 +171,25 @@ async fn load_all(clips: &ClipLibrary, items: Vec<Prompt>) -> Result<Vec<Arc<Cli
     Ok(loaded)
 }
 
+/// Publishes how one leg fared, by its trunk: endpoints have none.
+fn rated(leg: &LegFigures) {
+    let stats = &leg.stats;
+    let labels = [("trunk", leg.trunk.clone().unwrap_or_default())];
+    if let Some(rating) = stats.rating {
+        metrics::histogram!("tandem_leg_mos", &labels).record(rating.mos());
+    }
+    if let Some(rating) = stats.peer_rating {
+        metrics::histogram!("tandem_leg_peer_mos", &labels).record(rating.mos());
+    }
+    if stats.received > 0 {
+        let jitter = stats.jitter_max.as_secs_f64();
+        metrics::histogram!("tandem_leg_jitter_max_seconds", &labels).record(jitter);
+    }
+    if let Some(time) = stats.round_trip {
+        metrics::histogram!("tandem_leg_round_trip_seconds", &labels).record(time.as_secs_f64());
+    }
+}
+
 /// One log line an event; what people say and press stays out of it.
 fn log(event: &Event) {
     // Written only where somebody reads such lines.
@@ -237,6 +257,10 @@ fn log(event: &Event) {
             why,
         } => tracing::warn!(trunk, %target, state = state.name(), why, "target"),
         What::Recording { file } => tracing::info!(call = call(), file, "recording"),
+        What::Hearing { who, is } => {
+            metrics::counter!("tandem_audio_lost_total", "state" => is.name()).increment(1);
+            tracing::warn!(call = call(), who, is = is.name(), "audio");
+        }
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
             tracing::info!(call = call(), id = why.id, why = why.sentence(), "trouble");
         }

@@ -42,6 +42,21 @@ impl Configured {
         })
     }
 
+    /// Tells the log what is no mistake and should be known.
+    pub(super) fn warn(&self) {
+        let trunks = self
+            .trunks
+            .iter()
+            .map(|it| ("trunks", &it.name, it.handling));
+        let endpoints = self.endpoints.iter();
+        let endpoints = endpoints.map(|it| ("endpoints", &it.name, it.handling));
+        for (table, name, handling) in trunks.chain(endpoints) {
+            if let Some(warning) = handling.warning(&format!("{table}.{name}")) {
+                tracing::warn!("{warning}");
+            }
+        }
+    }
+
     /// A name has one place where its truth lives.
     pub(super) fn refuse_twice(&self, made: &[EndpointRow]) -> Result<(), ConfigError> {
         let twice = |it: &&EndpointConfig| made.iter().any(|row| row.name == it.name);

@@ -92,6 +92,7 @@ impl Reloader {
             entries: plan.entries(),
             queues: plan.queues().len(),
         };
+        known.warn();
         self.put_in_force(Reconfiguration {
             plan: Arc::new(plan),
             trunks: known.trunks,

@@ -32,7 +32,7 @@ impl Store {
         let query = sqlx::query_as(
             "SELECT id, call_id, direction, caller, called, trunk, started_at, answered_at,
                     bridged_at, ended_at, bill_ms, hangup_cause, sip_status, q850, queue, agent,
-                    wait_ms, recording, refusal_id, refusal, transfers
+                    wait_ms, recording, refusal_id, refusal, transfers, legs
              FROM cdrs
              WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR call_id = ?2)
                AND (?3 IS NULL OR queue = ?3) AND (?4 IS NULL OR agent = ?4)

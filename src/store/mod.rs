@@ -12,6 +12,7 @@
 
 mod cdr;
 mod endpoint;
+mod leg;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use cdr::CdrFilter;
+pub use leg::LegRow;
 pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow, TransferRow};
 pub use writer::{Record, WAITING_MAX, WRITER_CAPACITY, Writer, WriterTask, lost};
 

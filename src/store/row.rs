@@ -5,6 +5,7 @@ use std::time::Duration;
 use clock::Now;
 use sip::transport::{ListenerId, Transport};
 
+use super::LegRow;
 use crate::call::{Cdr, Direction, Handover};
 use crate::explain::Explanation;
 use crate::trunk;
@@ -73,6 +74,8 @@ pub struct CdrRow {
     pub refusal: Option<String>,
     /// Who handed it on to whom: a JSON list of [`TransferRow`]s.
     pub transfers: String,
+    /// How the media of each leg fared: a JSON list of [`LegRow`]s.
+    pub legs: String,
 }
 
 /// One transfer of a call.
@@ -125,7 +128,8 @@ impl CdrRow {
             recording: cdr.recording.clone(),
             refusal_id: cdr.refusal.as_ref().map(|it| it.id.to_owned()),
             refusal: cdr.refusal.as_ref().map(Explanation::sentence),
-            transfers: serde_json::to_string(&transfers).unwrap_or_else(|_| "[]".to_owned()),
+            transfers: list(&transfers),
+            legs: list(&cdr.legs.iter().map(LegRow::new).collect::<Vec<_>>()),
         }
     }
 
@@ -133,6 +137,15 @@ impl CdrRow {
     pub fn transfers(&self) -> Vec<TransferRow> {
         serde_json::from_str(&self.transfers).unwrap_or_default()
     }
+
+    /// How its legs fared, in the order in which they ended.
+    pub fn legs(&self) -> Vec<LegRow> {
+        serde_json::from_str(&self.legs).unwrap_or_default()
+    }
+}
+
+fn list(rows: &impl serde::Serialize) -> String {
+    serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// An endpoint made at run time. The password itself is never stored.

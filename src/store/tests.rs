@@ -61,6 +61,7 @@ fn row(n: u64) -> CdrRow {
             fix: "add one".to_owned(),
         }),
         handovers: Vec::new(),
+        legs: Vec::new(),
     };
     CdrRow::new(
         &cdr,

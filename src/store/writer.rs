@@ -207,7 +207,7 @@ async fn insert_cdrs(
         "INSERT OR IGNORE INTO cdrs
          (call_id, direction, caller, called, trunk, started_at, answered_at, bridged_at, ended_at,
           bill_ms, hangup_cause, sip_status, q850, queue, agent, wait_ms, recording,
-          refusal_id, refusal, transfers) ",
+          refusal_id, refusal, transfers, legs) ",
     );
     query.push_values(rows, |mut values, row| {
         values
@@ -230,7 +230,8 @@ async fn insert_cdrs(
             .push_bind(row.recording.as_deref())
             .push_bind(row.refusal_id.as_deref())
             .push_bind(row.refusal.as_deref())
-            .push_bind(&row.transfers);
+            .push_bind(&row.transfers)
+            .push_bind(&row.legs);
     });
     // Its length changes with every batch: not worth keeping prepared.
     query.build().persistent(false).execute(&mut **to).await?;

@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, Log, LogFormat};
@@ -43,6 +43,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     }
     let handle = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_mos".to_owned()), &OPINIONS)?
         .install_recorder()?;
     describe();
     *installed = Some(handle.clone());
@@ -59,6 +60,9 @@ pub fn describe() {
     }
     for (name, help) in COUNTERS {
         metrics::describe_counter!(name, help);
+    }
+    for (name, help) in HISTOGRAMS {
+        metrics::describe_histogram!(name, help);
     }
 }
 
@@ -140,7 +144,7 @@ const GAUGES: [(&str, &str); 24] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 34] = [
+const COUNTERS: [(&str, &str); 38] = [
     (
         "tandem_sip_unread_total",
         "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",
@@ -253,12 +257,50 @@ const COUNTERS: [(&str, &str); 34] = [
         "Packets that a media thread had no room for",
     ),
     (
+        "tandem_audio_lost_total",
+        "Times that a party was not heard any more, or was again: one-way, none, heard",
+    ),
+    (
+        "tandem_media_rtp_total",
+        "RTP packets by what became of them: received, lost on the way, late, recovered by others",
+    ),
+    (
+        "tandem_media_refused_total",
+        "Packets refused or not sent: foreign, malformed, SRTP of a wrong tag, replayed, without a key",
+    ),
+    (
+        "tandem_media_frames_total",
+        "Frames of 20 ms: played, of those concealed; of those looked at silent and clipped",
+    ),
+    (
         "tandem_media_strays_total",
         "Packets from a source that no port expects",
     ),
 ];
 
-/// Upper bounds of the histograms, all of which count seconds: from a tick to a long wait.
+const HISTOGRAMS: [(&str, &str); 4] = [
+    (
+        "tandem_leg_mos",
+        "Legs by the rating of what came from them (ITU-T G.107), by trunk; endpoints have none",
+    ),
+    (
+        "tandem_leg_peer_mos",
+        "Legs by the rating that their reports give to what we sent",
+    ),
+    (
+        "tandem_leg_jitter_max_seconds",
+        "Legs by the largest jitter of what came from them (RFC 3550)",
+    ),
+    (
+        "tandem_leg_round_trip_seconds",
+        "Legs by the round trip that their last report tells of",
+    ),
+];
+
+/// Upper bounds of opinions, 1 to 4.5: what G.107 calls nearly all dissatisfied, many, some, satisfied.
+const OPINIONS: [f64; 9] = [1.5, 2.0, 2.58, 3.1, 3.6, 3.8, 4.03, 4.34, 4.5];
+
+/// Upper bounds of all other histograms, which count seconds: from a tick to a long wait.
 const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0, 1_200.0,
 ];
@@ -287,7 +329,7 @@ mod tests {
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
             &mut files,
         );
-        let known: Vec<&str> = [&GAUGES[..], &COUNTERS[..]]
+        let known: Vec<&str> = [&GAUGES[..], &COUNTERS[..], &HISTOGRAMS[..]]
             .concat()
             .iter()
             .map(|(name, _)| *name)

@@ -1,7 +1,10 @@
 //! Events and notes as lines for people.
 
+use media::port::PortStats;
+
 use super::Redaction;
 use super::summary::clip;
+use crate::call::Hearing;
 use crate::control::{Noted, PortFacts, What};
 
 /// What a call's event says on the time axis; nothing where a note says it better.
@@ -20,6 +23,7 @@ pub(super) fn event(what: &What, redaction: &Redaction) -> Option<String> {
             format!("transferred ({}): {by} left, {to} came", how.name())
         }
         What::Recording { file } => format!("recording to {file}"),
+        What::Hearing { who, is } => hearing(who, *is),
         What::Trouble(why) => format!("trouble: {why}"),
         What::HungUp { cause } => format!("ended: {cause}"),
         _ => return None,
@@ -33,17 +37,12 @@ pub(super) fn note(what: &Noted, redaction: &Redaction) -> Option<String> {
         Noted::Leg { .. } => return None,
         Noted::Opened(facts) => format!("port open: {}", port(facts)),
         Noted::Changed(facts) => format!("port changed: {}", port(facts)),
-        Noted::Closed {
-            packets: [received, sent],
-            lost,
-            jitter_max,
-        } => format!(
-            "port closed: {received} packets in, {sent} out, {lost} lost, jitter at most {:.1} ms",
-            jitter_max.as_secs_f64() * 1e3
-        ),
+        Noted::Closed { stats } => closed(stats),
         Noted::FirstHeard { from } => format!("first RTP in from {from}"),
         Noted::FirstSent => "first RTP out".to_owned(),
         Noted::Silent { ms } => format!("nothing heard for {ms} ms"),
+        Noted::SoundsAgain { after_ms } => format!("heard again, or on hold, after {after_ms} ms"),
+        Noted::ReportsEnded { ms } => format!("no RTP and no RTCP for {ms} ms"),
         Noted::Wants { play, what } => format!("prompt {}: {what}", play.0),
         Noted::Plays(play) => format!("prompt {} begins", play.0),
         Noted::Played {
@@ -64,6 +63,51 @@ pub(super) fn note(what: &Noted, redaction: &Redaction) -> Option<String> {
         }
     };
     Some(clip(&text, LINE_MAX))
+}
+
+fn hearing(who: &str, is: Hearing) -> String {
+    match is {
+        Hearing::Heard => format!("audio from {who} is back"),
+        Hearing::OneWay => {
+            format!("one-way audio: nothing comes from {who}, the other side is heard")
+        }
+        Hearing::Nothing => format!("no audio: nothing comes from {who}"),
+    }
+}
+
+/// What a port's last counters tell, in one line.
+fn closed(stats: &PortStats) -> String {
+    let mut line = format!(
+        "port closed: {} packets in, {} out, {} lost, jitter at most {:.1} ms",
+        stats.received,
+        stats.sent,
+        stats.lost,
+        stats.jitter_max.as_secs_f64() * 1e3
+    );
+    let mut add = |text: String| {
+        line.push_str(", ");
+        line.push_str(&text);
+    };
+    if stats.frames > 0 {
+        add(format!(
+            "{} of {} frames concealed",
+            stats.concealed, stats.frames
+        ));
+    }
+    if let Some(time) = stats.round_trip {
+        add(format!("round trip {:.1} ms", time.as_secs_f64() * 1e3));
+    }
+    if let Some(rating) = stats.rating {
+        add(format!("MOS {:.2}", rating.mos()));
+    }
+    let refused = stats.unauthentic + stats.replayed + stats.keyless;
+    if refused > 0 {
+        add(format!(
+            "SRTP refused {refused}: {} of a wrong tag, {} replayed, {} without a key",
+            stats.unauthentic, stats.replayed, stats.keyless
+        ));
+    }
+    line
 }
 
 /// `PCMA with 10.0.0.1:4000, both ways`.

@@ -10,6 +10,8 @@ pub struct Handling {
     pub refer: bool,
     /// How keys come and go (`dtmf`).
     pub dtmf: Dtmf,
+    /// Whether packets that repeat those before them are offered and taken (`redundancy`).
+    pub redundancy: bool,
     /// Whether its sound is encrypted (`srtp`).
     pub srtp: SrtpPolicy,
     /// Whether keys for that may stand in signalling that is not (`srtp_keys_in_clear`).
@@ -33,6 +35,7 @@ impl Handling {
     pub const TRUNK: Self = Self {
         refer: false,
         dtmf: Dtmf::Auto,
+        redundancy: false,
         srtp: SrtpPolicy::Off,
         srtp_keys_in_clear: false,
     };
@@ -41,15 +44,32 @@ impl Handling {
     pub const ENDPOINT: Self = Self {
         refer: true,
         dtmf: Dtmf::Auto,
+        redundancy: false,
         srtp: SrtpPolicy::Off,
         srtp_keys_in_clear: false,
     };
+
+    /// What an operator should know of these settings, if anything; `section` is theirs.
+    pub fn warning(&self, section: &str) -> Option<String> {
+        let key = format!("{section}.srtp_keys_in_clear");
+        match (self.srtp_keys_in_clear, self.srtp) {
+            (false, _) => None,
+            (true, SrtpPolicy::Off) => Some(format!(
+                "{key}: has no effect while {section}.srtp is \"off\""
+            )),
+            (true, _) => Some(format!(
+                "{key}: where signalling is not over TLS, whoever sees it has the keys and hears the \
+                 calls; use TLS and leave it out"
+            )),
+        }
+    }
 
     /// Reads the keys; what is not given is as in `usual`.
     pub(super) fn read(file: &mut Section, usual: Self) -> Result<Self, ConfigError> {
         Ok(Self {
             refer: file.boolean("refer")?.unwrap_or(usual.refer),
             dtmf: file.one_of("dtmf", &MODES)?.unwrap_or(usual.dtmf),
+            redundancy: file.boolean("redundancy")?.unwrap_or(usual.redundancy),
             srtp: file.one_of("srtp", &POLICIES)?.unwrap_or(usual.srtp),
             srtp_keys_in_clear: file
                 .boolean("srtp_keys_in_clear")?

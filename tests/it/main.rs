@@ -22,6 +22,7 @@ mod rfc_5407;
 mod rfc_6337;
 mod sim_forks;
 mod sim_keys;
+mod sim_quality;
 mod sim_signalling;
 mod sim_srtp;
 mod sim_swarm;

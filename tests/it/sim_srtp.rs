@@ -113,6 +113,46 @@ fn encrypted_and_plain_legs_hear_each_other_through_hold_and_transfer() {
     }
 }
 
+/// Who offers anew with another key is heard on: at most what was on its way under the old one is lost.
+// covers: RFC 4568 §5.1, RFC 3264 §8.3
+#[test]
+fn a_new_key_by_re_invite_costs_a_packet_at_most_and_either_side_may_bring_one() {
+    let talk = |own: bool| match own {
+        true => vec![
+            waits(3),
+            Act::Rekey,
+            waits(3),
+            Act::Rekey,
+            waits(30),
+            Act::HangUp,
+        ],
+        false => vec![waits(12), Act::HangUp],
+    };
+    for (caller, agent) in [(true, false), (false, true), (true, true), (false, false)] {
+        let agents = if agent { talk(true) } else { Vec::new() };
+        let callers = if caller { talk(true) } else { talk(false) };
+        let mut callers = callers;
+        if caller {
+            callers.truncate(4);
+            callers.extend([waits(6), Act::HangUp]);
+        }
+        let swarm = Swarm::quiet(7, 1)
+            .phone("ann", None, agents)
+            .caller(0, RING, callers);
+        let report = secured(swarm, (Required, Required), (Required, Required));
+        hear(&report, 1);
+        assert_eq!(report.audio, [], "{report}");
+        let rekeys = 2 * (u32::from(caller) + u32::from(agent));
+        let refused: u32 = report.legs.iter().map(|leg| leg.stats.unauthentic).sum();
+        assert!(refused <= rekeys, "{refused} refused: {report}");
+        for host in [1, 2] {
+            let tones = report.hearings[host].iter().flat_map(|it| &it.tones);
+            let longest = tones.map(|tone| tone.frames_present).max();
+            assert!(longest >= Some(550), "host {host}: {longest:?}");
+        }
+    }
+}
+
 /// A leg that goes to another worker gets a port of its own there, and keys of its own with it.
 #[test]
 fn an_attended_transfer_between_workers_keeps_encrypted_parties_together() {

@@ -6,6 +6,7 @@ use clock::{Duration, Now};
 use crate::codec::Decoder;
 use crate::jitter::{Inserted, JitterBuffer, JitterConfig, Popped};
 use crate::rtp::event::{EventPayload, EventReceiver};
+use crate::rtp::red::{self, Redundancy};
 use crate::rtp::rtcp::{Compound, RtcpPacket};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, RtpTime, Sequence, rewrite_header};
@@ -52,11 +53,50 @@ pub fn rtcp(bytes: &[u8]) {
                 let _ = goodbye.reason();
                 goodbye.sources().count()
             }
+            RtcpPacket::Extended { blocks, .. } => {
+                // Each has 36 bytes.
+                assert!(blocks.metrics().count() <= bytes.len() / 36);
+                0
+            }
             RtcpPacket::Other { .. } => 0,
         };
         assert!(count <= 31);
     }
     assert!((1..=bytes.len() / 4).contains(&total));
+}
+
+/// Reads `bytes` as a redundant payload, whose blocks lie in it one behind the other; and sends them, cut
+/// in two, as two packets, of which the second must give back both.
+pub fn red(bytes: &[u8]) {
+    if let Some((newest, older)) = red::parse(bytes) {
+        let copies: Vec<_> = older.collect();
+        assert!(copies.len() <= red::COPIES_MAX);
+        let held: usize = copies.iter().map(|copy| copy.payload.len()).sum();
+        assert_eq!(
+            held + newest.payload.len() + 4 * copies.len() + 1,
+            bytes.len()
+        );
+        for (copy, back) in copies.iter().zip(1..) {
+            assert!(copy.back == back && copy.offset < 1 << 14 && copy.payload.len() < 1 << 10);
+        }
+    }
+    let (&step, rest) = bytes.split_first().unwrap_or((&1, bytes));
+    let (first, second) = rest.split_at(rest.len() / 2);
+    let mut sender = Redundancy::new(121);
+    let mut out = [0; 700];
+    let _ = sender.write(8, RtpTime(0), first, &mut out);
+    let time = RtpTime(u32::from(step) << 7);
+    let Some(packet) = sender.write(8, time, second, &mut out) else {
+        return;
+    };
+    let read = out.get(..packet).and_then(red::parse);
+    assert!(read.is_some(), "what was written is read");
+    if let Some((newest, mut older)) = read {
+        assert_eq!(newest.payload, second);
+        if let Some(copy) = older.next() {
+            assert_eq!((copy.payload, copy.offset), (first, time.0));
+        }
+    }
 }
 
 /// Gives `bytes` to a receiver of SRTP and to a sender: what nobody protected is refused and left as it
@@ -123,7 +163,10 @@ pub fn jitter_ops(bytes: &[u8]) {
             .receive(now, &header);
         match what & 7 {
             0..=2 => stored += u64::from(jitter.insert(now, &header, payload) == Inserted::Stored),
-            3 => jitter.insert_redundant(&header, 1, u32::from(len) * 3, payload),
+            3 => {
+                let place = (u16::from(t1 & 7), u32::from(len) * 3);
+                jitter.insert_redundant(now, &header, place, payload);
+            }
             4 => {
                 let _ = jitter.note_other(now, &header);
             }
@@ -147,7 +190,7 @@ pub fn jitter_ops(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{jitter_ops, rtcp, rtp, srtp};
+    use super::{Redundancy, RtpTime, jitter_ops, red, rtcp, rtp, srtp};
 
     /// A small generator, so that a failure names its seed.
     fn random(seed: u64) -> impl FnMut() -> u8 {
@@ -182,11 +225,20 @@ mod tests {
         let mut compound = [0; 300];
         let blocks = [crate::rtp::rtcp::ReportBlock::default(); 3];
         let len = crate::rtp::rtcp::write_report(&mut compound, 1, None, &blocks, "cname");
+        let metrics = crate::rtp::xr::VoipMetrics::default();
+        let len = crate::rtp::xr::append_metrics(&mut compound, len.unwrap(), 1, &metrics);
         let len = crate::rtp::rtcp::append_goodbye(&mut compound, len.unwrap(), 1).unwrap();
+        let mut sender = Redundancy::new(121);
+        let mut repeating = [0; 100];
+        let _ = sender.write(8, RtpTime(0), &[5; 30], &mut repeating);
+        let repeats = sender
+            .write(8, RtpTime(160), &[6; 30], &mut repeating)
+            .unwrap();
         for seed in 0..20_000 {
             rtp(&mutate(&packet, seed));
             srtp(&mutate(&packet, seed));
             rtcp(&mutate(&compound[..len], seed));
+            red(&mutate(&repeating[..repeats], seed));
         }
     }
 

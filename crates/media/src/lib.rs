@@ -16,6 +16,7 @@
 //! * [`dsp`]: tones, DTMF, resampling, mixing, levels
 //! * [`source`]: audio that is not a peer: prompts and music
 //! * [`port`], [`bridge`], [`tap`]: a leg's media end, who hears whom, a copy for a recorder
+//! * [`quality`]: how a leg fares: ratings, levels, silence, clipping
 //! * [`capture`]: a copy of a port's packets as they were on the wire
 //! * [`worker`]: all of them on one wheel of 5 ms
 //!
@@ -32,6 +33,7 @@ pub mod dsp;
 pub mod fuzz;
 pub mod jitter;
 pub mod port;
+pub mod quality;
 pub mod rtp;
 pub mod source;
 pub mod srtp;

@@ -1,4 +1,4 @@
-//! Mutated RTP and RTCP packets against their parsers: never a panic, never a law broken, never more
+//! Mutated RTP, RTCP, redundant and SRTP packets, and operations of the playout buffer: never a panic, never a law broken, never more
 //! than a millisecond for 64 kB.
 //!
 //! 20,000 of each by default; `TANDEM_MUTATIONS` asks for another number, and `TANDEM_FUZZ_SECONDS`
@@ -10,8 +10,11 @@
     reason = "a test fails by panicking, and says how much it did"
 )]
 
-use media::fuzz::{rtcp, rtp};
+use media::fuzz::{jitter_ops, red, rtcp, rtp, srtp};
+use media::rtp::RtpTime;
+use media::rtp::red::Redundancy;
 use media::rtp::rtcp::{ReportBlock, append_goodbye, write_report};
+use media::rtp::xr::{VoipMetrics, append_metrics};
 use std::time::{Duration, Instant};
 
 /// xorshift64*: enough to pick places and bytes, and the same everywhere.
@@ -59,13 +62,18 @@ fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn storm(name: &str, corpus: &[Vec<u8>], seed: u64, one: impl Fn(&[u8])) {
+    storm_of(name, corpus, (seed, 1), one);
+}
+
+/// For bodies that take so many times as long as reading a packet.
+fn storm_of(name: &str, corpus: &[Vec<u8>], (seed, times): (u64, u64), one: impl Fn(&[u8])) {
     let number = |name: &str| {
         let text = std::env::var(name).ok()?;
         text.parse::<u64>().ok()
     };
     let seconds = number("TANDEM_FUZZ_SECONDS");
     let at_least = if seconds.is_some() { 1_000_000 } else { 20_000 };
-    let wanted = number("TANDEM_MUTATIONS").unwrap_or(at_least);
+    let wanted = number("TANDEM_MUTATIONS").unwrap_or(at_least / times);
     let until = now() + Duration::from_secs(seconds.unwrap_or(0));
     let (mut dice, mut done) = (Dice(seed), 0);
     while done < wanted || now() < until {
@@ -106,12 +114,73 @@ fn compounds() -> Vec<Vec<u8>> {
         0x81, 203, 0, 3, 0, 0, 0, 1, 4, b'd', b'o', b'n', b'e', 0, 0, 0,
     ];
     all.push([&written(1, false)[..], &said].concat());
+    let report = written(1, false);
+    let mut room = [0; 300];
+    room[..report.len()].copy_from_slice(&report);
+    let metrics = VoipMetrics::default();
+    let length = append_metrics(&mut room, report.len(), 1, &metrics).unwrap();
+    let length = append_metrics(&mut room, length, 2, &metrics).unwrap();
+    all.push(room[..length].to_vec());
     all
+}
+
+/// Redundant payloads with no copy, one and two.
+fn repeating() -> Vec<Vec<u8>> {
+    let mut sender = Redundancy::new(121);
+    let mut room = [0; 640];
+    let mut write = |time, payload: &[u8]| {
+        let length = sender.write(8, RtpTime(time), payload, &mut room).unwrap();
+        room[..length].to_vec()
+    };
+    let mut all = vec![
+        write(0, &[1; 160]),
+        write(160, &[2; 160]),
+        write(320, &[3; 9]),
+    ];
+    let two = [0x88, 5, 0, 2, 0x88, 2, 0x80, 3, 8, 1, 1, 2, 2, 2, 3];
+    all.push(two.to_vec());
+    all
+}
+
+/// Operations of a stream that goes on, and of one that jumps.
+fn operations() -> Vec<Vec<u8>> {
+    let steady = (0..500_u16).flat_map(|n| {
+        let [s0, s1] = (n / 2).to_be_bytes();
+        let [_, t0, t1, _] = ((u32::from(n / 2) * 160) << 8).to_be_bytes();
+        let what = if n % 2 == 0 { 0x40 } else { 0x45 };
+        [what, 10, s0, s1, t0, t1, 53, 0]
+    });
+    let wild = (0..500_u16).flat_map(|n| {
+        let [a, b] = n.wrapping_mul(40_503).to_be_bytes();
+        [a, b & 63, b, a, a, b, 53, b & 1]
+    });
+    vec![steady.collect(), wild.collect()]
 }
 
 #[test]
 fn fuzz_mutated_rtp_is_rewritten_as_it_was_or_refused() {
     storm("rtp", &packets(), 0x5eed_0f51_9000_0004, rtp);
+}
+
+#[test]
+fn fuzz_mutated_redundancy_is_read_whole_or_refused() {
+    storm("red", &repeating(), 0x5eed_0f51_9000_0006, red);
+}
+
+#[test]
+fn fuzz_mutated_srtp_is_refused_and_left_as_it_was() {
+    let corpus = [packets(), compounds()].concat();
+    storm_of("srtp", &corpus, (0x5eed_0f51_9000_0007, 10), srtp);
+}
+
+#[test]
+fn fuzz_mutated_operations_break_no_law_of_the_playout_buffer() {
+    storm_of(
+        "jitter",
+        &operations(),
+        (0x5eed_0f51_9000_0008, 100),
+        jitter_ops,
+    );
 }
 
 #[test]

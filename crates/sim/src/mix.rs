@@ -93,6 +93,7 @@ impl Swarm {
             callees: Vec::new(),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
+            cut: None,
             mixes: Vec::new(),
             races: Races::default(),
             random: random.fork(),
@@ -172,6 +173,22 @@ impl Swarm {
             let habit = if of_trunk { &phones.0 } else { &phones.1 };
             callee.habits.srtp = habit.clone();
         }
+        self
+    }
+
+    /// The same world, in which media lose so many packets in a thousand, evenly.
+    #[must_use]
+    pub fn losing_sound(mut self, per_mille: u32) -> Self {
+        self.media.loss = Gilbert::even(per_mille);
+        self
+    }
+
+    /// All that a host says is lost on the way to the server, from the first to the second of these ms
+    /// after the start.
+    #[must_use]
+    pub fn cut(mut self, host: usize, [from, until]: [u64; 2]) -> Self {
+        let at = |ms| Now::ZERO + SETTLED + Duration::from_millis(ms);
+        self.cut = Some((host, at(from), at(until)));
         self
     }
 

@@ -98,6 +98,8 @@ pub struct Swarm {
     pub(crate) dtmf: (Dtmf, Dtmf),
     /// Whether the trunk and the endpoints are encrypted.
     pub(crate) srtp: (SrtpPolicy, SrtpPolicy),
+    /// Whose packets towards the server are lost, all of them, and from when to when.
+    pub(crate) cut: Option<(usize, Now, Now)>,
     /// What happens between calls.
     pub(crate) mixes: Vec<(Now, Mix)>,
     /// What two ends do at once, and before the answer.
@@ -186,6 +188,7 @@ impl Swarm {
             callees: callees(r, &features, depth, span_ms),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
+            cut: None,
             mixes: crate::mix::draw(seed, span_ms),
             races: Races::default(),
             random: random.fork(),

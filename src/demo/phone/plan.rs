@@ -107,6 +107,8 @@ pub enum Act {
     Hear(f32, Duration),
     /// Puts the other on hold, or takes it back.
     Hold(bool),
+    /// Offers anew with another key, where its sound is encrypted.
+    Rekey,
     /// Hands the other on to that URI.
     Refer(String),
     /// Hangs up.

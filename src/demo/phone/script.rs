@@ -76,6 +76,12 @@ impl Phone {
                     self.ua.reinvite(now, session, Some(offer));
                 }
             }
+            Act::Rekey => {
+                live.negotiation.renew_keys();
+                if let Ok(offer) = live.negotiation.offer() {
+                    self.ua.reinvite(now, session, Some(offer));
+                }
+            }
             Act::Refer(uri) => {
                 self.send_refer(now, &uri, None);
             }

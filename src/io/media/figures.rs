@@ -3,6 +3,8 @@
 //! Published in the control thread as their counters arrive, ten times a second; a media thread
 //! itself knows of no registry.
 
+use media::quality::Totals;
+
 use super::ThreadStats;
 
 /// Brings the series of one worker up to date.
@@ -32,5 +34,47 @@ pub(super) fn publish(worker: usize, stats: &ThreadStats) {
     for (name, count) in counts {
         metrics::counter!(name, &labels).absolute(count);
     }
+    totals(worker, &stats.worker.totals);
     metrics::gauge!("tandem_media_cpu_seconds", &labels).set(stats.cpu.as_secs_f64());
+}
+
+/// What a worker's ports have counted.
+fn totals(worker: usize, totals: &Totals) {
+    let families = [
+        (
+            "tandem_media_rtp_total",
+            &[
+                ("received", totals.received),
+                ("lost", totals.lost),
+                ("late", totals.late),
+                ("recovered", totals.recovered),
+            ][..],
+        ),
+        (
+            "tandem_media_refused_total",
+            &[
+                ("foreign", totals.foreign),
+                ("malformed", totals.malformed),
+                ("srtp-bad-tag", totals.unauthentic),
+                ("srtp-replayed", totals.replayed),
+                ("srtp-no-key", totals.keyless),
+                ("srtp-unsent", totals.unsent),
+            ],
+        ),
+        (
+            "tandem_media_frames_total",
+            &[
+                ("played", totals.frames),
+                ("concealed", totals.concealed),
+                ("silent", totals.silent),
+                ("clipped", totals.clipped),
+            ],
+        ),
+    ];
+    for (name, counts) in families {
+        for &(what, count) in counts {
+            let labels = [("worker", worker.to_string()), ("what", what.to_owned())];
+            metrics::counter!(name, &labels).absolute(count);
+        }
+    }
 }

@@ -48,7 +48,8 @@ fn list<T>(
 }
 
 /// What `codecs` may name: [`Codec::name`] of all.
-const CODECS: &str = "\"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\" or \"l16/8000\"";
+const CODECS: &str =
+    "\"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\", \"l16/8000\", \"g729\" or \"amr-wb\"";
 
 fn codecs(file: &mut Section) -> Result<Vec<Codec>, ConfigError> {
     let codecs = list(file, "codecs", CODECS, Codec::from_name)?;

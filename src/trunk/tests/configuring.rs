@@ -44,6 +44,19 @@ fn encryption_is_one_of_three_and_off_if_not_given() {
 }
 
 #[test]
+fn redundancy_is_yes_or_no_and_no_if_not_given() {
+    let trunk = |lines: &str| trunks(&format!("addresses = [\"203.0.113.9\"]|{lines}"));
+    let on = |lines: &str| trunk(lines).unwrap().remove(0).handling.redundancy;
+    assert!(!on("") && on("redundancy = true"));
+    let endpoint = endpoints("password = \"x\"|redundancy = true").unwrap();
+    assert!(endpoint[0].handling.redundancy);
+    let mistake = trunk("redundancy = \"opus\"").unwrap_err().to_string();
+    for part in ["trunks.acme.redundancy", "true", "\"opus\""] {
+        assert!(mistake.contains(part), "{mistake}");
+    }
+}
+
+#[test]
 fn every_key_of_a_trunk_is_read() {
     let read = trunks(
         "addresses = [\"203.0.113.0/24\", \"198.51.100.7:5060\"]|send_to = [\"203.0.113.9\", \"[2001:db8::9]:5090\"]|\
@@ -292,9 +305,9 @@ fn a_mistake_in_a_trunk_names_key_rule_and_value() {
             "trunks.acme.calls_per_seconds: no such key; did you mean calls_per_second?",
         ),
         (
-            "addresses = [\"1.2.3.4\"]|codecs = [\"g729\"]",
-            "trunks.acme.codecs: want \"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\" or \"l16/8000\", \
-             have \"g729\"",
+            "addresses = [\"1.2.3.4\"]|codecs = [\"ilbc\"]",
+            "trunks.acme.codecs: want \"pcma\", \"pcmu\", \"g722\", \"opus\", \"l16/16000\", \"l16/8000\", \"g729\" or \"amr-wb\", \
+             have \"ilbc\"",
         ),
         (
             "addresses = [\"1.2.3.4\"]|codecs = [\"pcma\", \"alaw\"]",

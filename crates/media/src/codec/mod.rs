@@ -16,6 +16,8 @@ pub mod opus;
 #[cfg(test)]
 mod tests;
 
+use crate::rtp::red::Redundancy;
+
 /// An audio format that Tandem carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
@@ -31,10 +33,14 @@ pub enum Codec {
     L16,
     /// Linear samples at 16 kHz, 256 kbit/s.
     L16Wide,
+    /// G.729 (RFC 3551 §4.5.6): relayed, neither decoded nor encoded.
+    G729,
+    /// AMR-WB (RFC 4867): relayed, neither decoded nor encoded.
+    AmrWb,
 }
 
 impl Codec {
-    /// All codecs, in the default order of preference.
+    /// All codecs that are decoded and encoded, in the default order of preference.
     pub const ALL: [Self; 6] = [
         Self::Pcma,
         Self::Pcmu,
@@ -47,8 +53,8 @@ impl Codec {
     /// Ticks per second of the RTP clock.
     pub const fn clock_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 => 8_000,
-            Self::L16Wide => 16_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 | Self::G729 => 8_000,
+            Self::L16Wide | Self::AmrWb => 16_000,
             Self::Opus => 48_000,
         }
     }
@@ -56,8 +62,8 @@ impl Codec {
     /// Samples per second that it can carry.
     pub const fn sample_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::L16 => 8_000,
-            Self::G722 | Self::L16Wide => 16_000,
+            Self::Pcmu | Self::Pcma | Self::L16 | Self::G729 => 8_000,
+            Self::G722 | Self::L16Wide | Self::AmrWb => 16_000,
             Self::Opus => 48_000,
         }
     }
@@ -68,7 +74,8 @@ impl Codec {
             Self::Pcmu => Some(0),
             Self::Pcma => Some(8),
             Self::G722 => Some(9),
-            Self::Opus | Self::L16 | Self::L16Wide => None,
+            Self::G729 => Some(18),
+            Self::Opus | Self::L16 | Self::L16Wide | Self::AmrWb => None,
         }
     }
 
@@ -80,6 +87,8 @@ impl Codec {
             Self::G722 => "G722",
             Self::Opus => "opus",
             Self::L16 | Self::L16Wide => "L16",
+            Self::G729 => "G729",
+            Self::AmrWb => "AMR-WB",
         }
     }
 
@@ -94,14 +103,21 @@ impl Codec {
             Self::Pcmu | Self::Pcma | Self::G722 => payload.len(),
             Self::L16 | Self::L16Wide => payload.len() / 2,
             Self::Opus => opus::ticks(payload),
+            // Nobody asks: what is not decoded is not buffered.
+            Self::G729 | Self::AmrWb => 0,
         }
+    }
+
+    /// Whether `payload` tells of the packet before it (in-band FEC, RFC 6716 §2.1.7).
+    pub fn tells_of_before(self, payload: &[u8]) -> bool {
+        self == Self::Opus && opus::has_fec(payload)
     }
 
     /// The packet time to send with when `ptime_ms` was agreed: what the codec and a payload of
     /// [`PAYLOAD_MAX`] allow.
     pub fn packet_ms(self, ptime_ms: u16) -> u16 {
         let longest = match self {
-            Self::Pcmu | Self::Pcma | Self::G722 | Self::Opus => 60,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::Opus | Self::G729 | Self::AmrWb => 60,
             Self::L16 => 40,
             Self::L16Wide => 20,
         };
@@ -120,8 +136,13 @@ impl Codec {
         match self {
             Self::Pcmu => Some(g711::Law::Mu),
             Self::Pcma => Some(g711::Law::A),
-            Self::G722 | Self::Opus | Self::L16 | Self::L16Wide => None,
+            _ => None,
         }
+    }
+
+    /// Whether it passes through and can neither be decoded nor encoded.
+    pub const fn is_only_relayed(self) -> bool {
+        matches!(self, Self::G729 | Self::AmrWb)
     }
 }
 
@@ -137,6 +158,8 @@ pub struct Coding {
     pub encoder: Encoder,
     /// Samples that wait for the rest of their packet; no room when packets last 20 ms or less.
     pub(crate) waiting: Waiting,
+    /// How packets repeat those before them, where that was agreed (RFC 2198).
+    pub(crate) redundancy: Option<Redundancy>,
 }
 
 impl Coding {
@@ -159,13 +182,27 @@ impl Coding {
                 samples: vec![0; samples].into(),
                 held: 0,
             },
+            redundancy: None,
         }
+    }
+
+    /// The same, with redundant packets of `payload_type` both ways, if it was agreed on one.
+    #[must_use]
+    pub fn repeating(mut self, payload_type: Option<u8>) -> Self {
+        self.redundancy = payload_type.map(Redundancy::new);
+        self
+    }
+
+    /// The payload type of redundant packets.
+    pub fn redundant_type(&self) -> Option<u8> {
+        self.redundancy.as_ref().map(Redundancy::payload_type)
     }
 
     /// Whether it is of the same codec, set as `other` is, with packets as long.
     pub fn is_set_like(&self, other: &Self) -> bool {
         self.encoder.is_set_like(&other.encoder)
             && self.waiting.packet_ms == other.waiting.packet_ms
+            && self.redundant_type() == other.redundant_type()
     }
 }
 
@@ -224,6 +261,8 @@ pub enum Decoder {
     Opus(Box<opus::Decoder>),
     /// Samples as they are, at this rate.
     L16(u32),
+    /// Of a codec that is only relayed: makes nothing, at this rate.
+    Nothing(u32),
 }
 
 impl Decoder {
@@ -235,6 +274,7 @@ impl Decoder {
             Codec::G722 => Self::G722(Box::default()),
             Codec::Opus => Self::Opus(Box::new(opus::Decoder::new(codec.sample_rate()))),
             Codec::L16 | Codec::L16Wide => Self::L16(codec.sample_rate()),
+            Codec::G729 | Codec::AmrWb => Self::Nothing(codec.sample_rate()),
         }
     }
 
@@ -244,7 +284,7 @@ impl Decoder {
             Self::G711(_) => 8_000,
             Self::G722(_) => g722::RATE,
             Self::Opus(opus) => opus.rate(),
-            Self::L16(rate) => *rate,
+            Self::L16(rate) | Self::Nothing(rate) => *rate,
         }
     }
 
@@ -265,6 +305,7 @@ impl Decoder {
             Self::G722(g722) => g722.decode(payload, out),
             Self::Opus(opus) => opus.decode(payload, out),
             Self::L16(_) => l16::decode(payload, out),
+            Self::Nothing(_) => 0,
         }
     }
 
@@ -273,7 +314,7 @@ impl Decoder {
     pub fn conceal(&mut self, out: &mut [i16]) -> usize {
         match self {
             Self::Opus(opus) => opus.conceal(out),
-            Self::G711(_) | Self::G722(_) | Self::L16(_) => 0,
+            Self::G711(_) | Self::G722(_) | Self::L16(_) | Self::Nothing(_) => 0,
         }
     }
 
@@ -282,7 +323,7 @@ impl Decoder {
     pub fn recover(&mut self, next_payload: &[u8], out: &mut [i16]) -> usize {
         match self {
             Self::Opus(opus) => opus.recover(next_payload, out),
-            Self::G711(_) | Self::G722(_) | Self::L16(_) => 0,
+            Self::G711(_) | Self::G722(_) | Self::L16(_) | Self::Nothing(_) => 0,
         }
     }
 }
@@ -300,6 +341,8 @@ pub enum Encoder {
     Opus(Box<opus::Encoder>),
     /// Samples as they are, at this rate.
     L16(u32),
+    /// Of a codec that is only relayed: makes nothing, at this rate.
+    Nothing(u32),
 }
 
 impl Encoder {
@@ -311,6 +354,7 @@ impl Encoder {
             Codec::G722 => Self::G722(Box::default()),
             Codec::Opus => Self::opus(opus::Settings::default()),
             Codec::L16 | Codec::L16Wide => Self::L16(codec.sample_rate()),
+            Codec::G729 | Codec::AmrWb => Self::Nothing(codec.sample_rate()),
         }
     }
 
@@ -326,7 +370,7 @@ impl Encoder {
             Self::G711(_) => 8_000,
             Self::G722(_) => g722::RATE,
             Self::Opus(opus) => opus.rate(),
-            Self::L16(rate) => *rate,
+            Self::L16(rate) | Self::Nothing(rate) => *rate,
         }
     }
 
@@ -346,6 +390,7 @@ impl Encoder {
             Self::G722(g722) => g722.encode(samples, out),
             Self::Opus(opus) => opus.encode(samples, out),
             Self::L16(_) => l16::encode(samples, out),
+            Self::Nothing(_) => 0,
         }
     }
 
@@ -364,6 +409,7 @@ impl Encoder {
             (Self::G722(_), Self::G722(_)) => true,
             (Self::Opus(opus), Self::Opus(other)) => opus.settings() == other.settings(),
             (Self::L16(rate), Self::L16(other)) => rate == other,
+            (Self::Nothing(rate), Self::Nothing(other)) => rate == other,
             _ => false,
         }
     }

@@ -95,6 +95,8 @@ struct Stream {
     delay: Delay,
     /// The lowest sequence that may still be played.
     cursor: i64,
+    /// The sequence that it began with.
+    first: i64,
     /// Where decoding stands on the sender's clock, once playout has begun.
     next: Option<i64>,
     /// What packets cover, in ticks: that of the newest.
@@ -140,31 +142,59 @@ impl JitterBuffer {
     }
 
     /// Takes a redundant copy of the packet `back` before the one of `header`, `offset` ticks older
-    /// than it (RFC 2198 §3): it is stored if that packet has not come and its turn is not over.
-    /// Offer it after the packet itself.
-    pub fn insert_redundant(&mut self, header: &Header, back: u16, offset: u32, payload: &[u8]) {
-        let ticks = self.ticks(payload);
-        let Some(stream) = &mut self.stream else {
-            return;
+    /// than it (RFC 2198 §3): it is stored if that packet has not come and its turn is not over; `true`
+    /// then. In time or not, it counts as that packet's arrival, so that the delay becomes what makes
+    /// copies worth their wait. Offer it after the packet itself.
+    pub fn insert_redundant(
+        &mut self,
+        now: Now,
+        header: &Header,
+        (back, offset): (u16, u32),
+        payload: &[u8],
+    ) -> bool {
+        let Some(mut stream) = self.stream.take() else {
+            return false;
         };
-        if stream.ssrc != header.ssrc || payload.is_empty() || payload.len() > PAYLOAD_MAX {
-            return;
+        let stored = self.place_copy(now, &mut stream, header, (back, offset), payload);
+        self.stream = Some(stream);
+        stored
+    }
+
+    fn place_copy(
+        &mut self,
+        now: Now,
+        stream: &mut Stream,
+        header: &Header,
+        (back, offset): (u16, u32),
+        payload: &[u8],
+    ) -> bool {
+        let ticks = self.ticks(payload);
+        let fits = payload.len() <= PAYLOAD_MAX && (1..=self.millis(TICKS_MAX_MS)).contains(&ticks);
+        if stream.ssrc != header.ssrc || back == 0 || !fits {
+            return false;
         }
         let sequence = stream.sequences.peek(header.sequence) - i64::from(back);
         let time = stream.times.peek(header.time) - i64::from(offset);
-        let over = stream.next.is_some_and(|next| time < next);
         let newest = stream.sequences.highest();
-        if over
-            || self.ring.known(sequence) >= sequence
-            || !(0..PLACES as i64).contains(&(newest - sequence))
-        {
-            return;
+        let within = (0..PLACES as i64).contains(&(newest - sequence));
+        if self.ring.known(sequence) >= sequence || !within {
+            return false;
+        }
+        let transit = self.transit(now, time);
+        if transit.abs_diff(stream.delay.base()) <= TRANSIT_SPREAD_MAX {
+            stream.delay.observe(now, transit, &self.config);
+        }
+        let overflowed = self.ring.store(sequence, time, ticks, payload);
+        self.counters.overflowed += u64::from(overflowed);
+        if stream.next.is_some_and(|next| time < next) {
+            // It stays known, so that another copy of it tells nothing new.
+            self.ring.finish(sequence);
+            return false;
         }
         stream.cursor = stream.cursor.min(sequence);
         self.counters.recovered += 1;
         self.counters.received += 1;
-        let overflowed = self.ring.store(sequence, time, ticks, payload);
-        self.counters.overflowed += u64::from(overflowed);
+        true
     }
 
     /// Takes note of a packet of the stream that carries no audio (telephone-event, comfort noise),
@@ -206,6 +236,11 @@ impl JitterBuffer {
     /// How long a packet of the fastest path waited here before it was played last, in milliseconds.
     pub fn delay_ms(&self) -> u32 {
         whole_ms(self.stream.as_ref().map_or(0, |stream| stream.behind))
+    }
+
+    /// The longest delay it may aim for, in milliseconds.
+    pub fn limit_ms(&self) -> u32 {
+        u32::try_from(self.config.max().as_millis()).unwrap_or(u32::MAX)
     }
 
     /// The delay aimed for, in milliseconds.
@@ -265,6 +300,7 @@ impl JitterBuffer {
             stream
                 .delay
                 .observe(now, self.transit(now, time), &self.config);
+            self.tells_of_before(now, stream, (sequence, time), payload);
         }
         self.counters.reordered += u64::from(sequence < highest);
         let over = stream.next.is_some_and(|next| time + ticks <= next);
@@ -287,6 +323,21 @@ impl JitterBuffer {
         Inserted::Stored
     }
 
+    /// A packet that makes good the one before it, which never came, counts as that one's arrival too.
+    fn tells_of_before(
+        &self,
+        now: Now,
+        stream: &mut Stream,
+        (sequence, time): (i64, i64),
+        payload: &[u8],
+    ) {
+        let missing = self.ring.known(sequence - 1) < sequence - 1;
+        if missing && sequence > stream.first && self.codec.tells_of_before(payload) {
+            let transit = self.transit(now, time - stream.packet);
+            stream.delay.observe(now, transit, &self.config);
+        }
+    }
+
     fn begin(&mut self, now: Now, header: &Header) -> Stream {
         self.ring.clear();
         let sequences = SequenceExtender::new(header.sequence);
@@ -295,6 +346,7 @@ impl JitterBuffer {
             ssrc: header.ssrc,
             delay: Delay::new(now, self.transit(now, times.peek(header.time))),
             cursor: sequences.highest(),
+            first: sequences.highest(),
             sequences,
             times,
             next: None,

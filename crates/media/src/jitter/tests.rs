@@ -227,7 +227,7 @@ proptest! {
                 ..FIRST
             };
             match what {
-                0 => jitter.insert_redundant(&header, sequence % 9, time % 3_000, &vec![7; len]),
+                0 => { jitter.insert_redundant(us(at), &header, (sequence % 9, time % 3_000), &vec![7; len]); }
                 1 => { let _ = jitter.note_other(us(at), &header); }
                 _ => { let _ = jitter.insert(us(at), &header, &vec![7; len]); }
             }
@@ -260,8 +260,9 @@ fn a_lost_packet_is_concealed_once_and_nothing_moves() {
             for packet in &packets[..60] {
                 let _ = jitter.insert(us(packet.arrives_us), &packet.header, &packet.payload);
                 if packet.header == header {
-                    jitter.insert_redundant(&header, 1, 160, &copy.payload);
-                    jitter.insert_redundant(&header, 1, 160, &copy.payload);
+                    let now = us(packet.arrives_us);
+                    assert!(jitter.insert_redundant(now, &header, (1, 160), &copy.payload));
+                    assert!(!jitter.insert_redundant(now, &header, (1, 160), &copy.payload));
                 }
             }
             assert_eq!(jitter.counters().recovered, 1);

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use clock::{Duration, Now};
 
 use crate::codec::{Codec, Coding};
+use crate::quality::{Rating, SoundFigures};
 
 pub(crate) mod background;
 pub(crate) mod dial;
@@ -62,8 +63,10 @@ pub struct PortPlan {
     pub coding: Coding,
     /// The RTP payload type of `codec`, both ways.
     pub payload_type: u8,
-    /// The payload type of telephone-event (RFC 4733) at 8 kHz, if agreed.
+    /// The payload type of telephone-event (RFC 4733), if agreed.
     pub dtmf_payload_type: Option<u8>,
+    /// Ticks per second of its durations: the codec's, or 8,000 beside one that counts otherwise.
+    pub dtmf_clock_rate: u32,
     /// Whether the peer's keys go by signalling: none is sent to it here.
     pub keys_elsewhere: bool,
     /// The payload type of comfort noise (RFC 3389), if agreed.
@@ -104,6 +107,7 @@ impl PortPlan {
             coding: Coding::new(codec),
             payload_type: codec.static_payload_type().unwrap_or(FIRST_DYNAMIC),
             dtmf_payload_type: None,
+            dtmf_clock_rate: codec.clock_rate(),
             keys_elsewhere: false,
             cn_payload_type: None,
             send: true,
@@ -141,6 +145,8 @@ pub struct PortUpdate {
     pub payload_type: u8,
     /// The payload type of telephone-event, if agreed.
     pub dtmf_payload_type: Option<u8>,
+    /// Ticks per second of its durations.
+    pub dtmf_clock_rate: u32,
     /// Whether the peer's keys go by signalling: none is sent to it here.
     pub keys_elsewhere: bool,
     /// The payload type of comfort noise, if agreed.
@@ -181,6 +187,8 @@ pub struct PortStats {
     pub unauthentic: u32,
     /// Authentic packets that came before, or too late to know.
     pub replayed: u32,
+    /// Packets that came before there was a key to open them with.
+    pub keyless: u32,
     /// Packets that could not be protected and were not sent: of an index used before, or without a key.
     pub unsent: u32,
     /// Packets of a payload type nobody agreed to.
@@ -189,8 +197,18 @@ pub struct PortStats {
     pub not_receiving: u32,
     /// Packets the jitter buffer refused: late, duplicate or beyond its window.
     pub discarded: u32,
-    /// Frames that had to be concealed.
+    /// Of those, packets that came too late to be heard.
+    pub late: u32,
+    /// Packets that never came and were made good by others: FEC, or redundancy (RFC 2198).
+    pub recovered: u32,
+    /// Frames of 20 ms played of a port that is decoded: the peer's sound, or invented.
+    pub frames: u32,
+    /// Of those, the ones that had to be invented.
     pub concealed: u32,
+    /// How long a packet waits in the playout buffer, at present; zero of a port that is relayed.
+    pub delay: Duration,
+    /// Packets that the peer should have sent until now (RFC 3550 A.3).
+    pub expected: u64,
     /// Packets the peer sent and we never saw (RFC 3550 A.3); negative when duplicates exceed them.
     pub lost: i64,
     /// Interarrival jitter (RFC 3550 A.8).
@@ -207,4 +225,16 @@ pub struct PortStats {
     pub rtcp_received: u32,
     /// Frames a tap's ring had no room for.
     pub tap_dropped: u32,
+    /// How what comes from the peer is rated, over the whole time.
+    pub rating: Option<Rating>,
+    /// The worst of the ratings between two reports.
+    pub rating_worst: Option<Rating>,
+    /// How what we send is rated by the peer's reports.
+    pub peer_rating: Option<Rating>,
+    /// What the peer's samples were like, where they were looked at.
+    pub sound: SoundFigures,
+    /// How often the peer fell silent for longer than it may (no packets).
+    pub silences: u32,
+    /// For how long at most.
+    pub silence_longest: Duration,
 }

@@ -59,6 +59,11 @@ impl Security {
         matches!(self, Self::Plain)
     }
 
+    /// Whether packets wait for a key.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited)
+    }
+
     /// Follows what a re-offer agreed; what is replaced leaves in `next`.
     pub(crate) fn follow(&mut self, next: &mut Self) {
         match (self, next) {

@@ -9,8 +9,10 @@ mod ntp;
 mod packet;
 pub mod red;
 pub mod rtcp;
+pub mod runs;
 mod sequence;
 pub mod stats;
+pub mod xr;
 
 pub use ntp::NtpTime;
 pub use packet::{HEADER_LEN, Header, Packet, PacketError, rewrite_header, write_header};

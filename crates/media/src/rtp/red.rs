@@ -10,6 +10,8 @@
 //! |0|  block PT   |                                                    the newest: the rest
 //! ```
 
+use super::RtpTime;
+
 /// A block of a redundant payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block<'a> {
@@ -68,6 +70,82 @@ pub fn parse(payload: &[u8]) -> Option<(Block<'_>, impl Iterator<Item = Block<'_
     Some((newest, older))
 }
 
+/// The sending side: each packet repeats the one before it.
+///
+/// Made by control with a port's plan; on the media thread it never touches the heap.
+#[derive(Debug)]
+pub struct Redundancy {
+    payload_type: u8,
+    /// What was sent last, the first `len` bytes, and when it began.
+    last: Box<[u8; COPY_MAX]>,
+    len: usize,
+    time: RtpTime,
+}
+
+impl Redundancy {
+    /// Of a stream whose redundant packets have `payload_type`.
+    pub fn new(payload_type: u8) -> Self {
+        Self {
+            payload_type,
+            last: Box::new([0; COPY_MAX]),
+            len: 0,
+            time: RtpTime::default(),
+        }
+    }
+
+    /// The payload type of redundant packets, both ways.
+    pub const fn payload_type(&self) -> u8 {
+        self.payload_type
+    }
+
+    /// Writes a redundant payload that carries `payload`, of type `block_type`, and what was sent before it, if
+    /// that fits; gives its length. `None` when there is no room even for `payload`.
+    pub fn write(
+        &mut self,
+        block_type: u8,
+        time: RtpTime,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let offset = u32::try_from(time.ahead_of(self.time)).ok();
+        let copy = self.last.get(..self.len).unwrap_or_default();
+        let fits = copy.len() + payload.len() + 5 <= out.len() && copy.len() < 1 << 10;
+        let usable = !copy.is_empty() && fits;
+        let offset = offset.filter(|offset| usable && (1..1 << 14).contains(offset));
+        let (block_type, mut at) = (block_type & !MORE, 0);
+        let mut put = |bytes: &[u8]| {
+            out.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+            at += bytes.len();
+            Some(())
+        };
+        if let Some(offset) = offset {
+            // Of 14 and of 10 bits: both were looked at.
+            let word = u32::from(block_type | MORE) << 24 | offset << 10 | copy.len() as u32;
+            put(&word.to_be_bytes())?;
+        }
+        put(&[block_type])?;
+        if offset.is_some() {
+            put(copy)?;
+        }
+        put(payload)?;
+        self.keep(time, payload);
+        Some(at)
+    }
+
+    /// What is too long to be repeated is not.
+    fn keep(&mut self, time: RtpTime, payload: &[u8]) {
+        self.time = time;
+        self.len = 0;
+        if let Some(place) = self.last.get_mut(..payload.len()) {
+            place.copy_from_slice(payload);
+            self.len = payload.len();
+        }
+    }
+}
+
+/// The longest payload that is repeated: 40 ms of G.711. Twice as much would not fit a packet.
+const COPY_MAX: usize = 320;
+
 fn length(c: u8, d: u8) -> usize {
     usize::from(c & 3) << 8 | usize::from(d)
 }
@@ -80,7 +158,7 @@ pub const COPIES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, parse};
+    use super::{Block, Redundancy, RtpTime, parse};
 
     fn header(payload_type: u8, offset: u16, length: u16) -> [u8; 4] {
         let word =
@@ -126,6 +204,28 @@ mod tests {
         let copy = older.next().unwrap();
         assert_eq!((copy.offset, copy.payload.len()), (0x3FFF, 0x3FF));
         assert!(newest.payload.is_empty());
+    }
+
+    // covers: RFC 2198 §3
+    #[test]
+    fn each_packet_repeats_the_one_before_it_while_that_is_near_and_short() {
+        let mut sender = Redundancy::new(121);
+        let mut out = [0; 640];
+        let mut sent = |time: u32, payload: &[u8]| {
+            let len = sender.write(8, RtpTime(time), payload, &mut out).unwrap();
+            let (newest, older) = parse(&out[..len]).unwrap();
+            assert_eq!((newest.payload_type, newest.payload), (8, payload));
+            older
+                .map(|copy| (copy.offset, copy.payload.to_vec()))
+                .next()
+        };
+        assert_eq!(sent(u32::MAX - 100, &[1; 160]), None);
+        assert_eq!(sent(59, &[2; 160]), Some((160, vec![1; 160])));
+        assert_eq!(sent(219, &[3; 160]), Some((160, vec![2; 160])));
+        // A pause of two seconds and more cannot be said in 14 bits.
+        assert_eq!(sent(219 + 16_384, &[4; 480]), None);
+        assert_eq!(sent(219 + 16_864, &[5; 160]), None);
+        assert!(sender.write(8, RtpTime(0), &[0; 640], &mut out).is_none());
     }
 
     #[test]

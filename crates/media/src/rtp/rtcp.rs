@@ -5,6 +5,7 @@
 //! refused: nobody has been offered it.
 
 use super::NtpTime;
+use super::xr::Blocks;
 
 /// Why bytes are not a compound RTCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +70,14 @@ pub enum RtcpPacket<'a> {
     Description(Chunks<'a>),
     /// BYE: these sources are gone.
     Goodbye(Goodbye<'a>),
-    /// APP, feedback, extended reports: not ours to read.
+    /// XR: what a receiver tells beyond its report (RFC 3611 §2).
+    Extended {
+        /// Who reports.
+        ssrc: u32,
+        /// What it tells.
+        blocks: Blocks<'a>,
+    },
+    /// APP and feedback: not ours to read.
     Other {
         /// Its packet type.
         packet_type: u8,
@@ -198,6 +206,7 @@ impl<'a> Raw<'a> {
             GOODBYE => count * 4,
             // Each chunk has at least a source and an end of items, padded to four bytes.
             DESCRIPTION => count * 8,
+            EXTENDED => 4,
             _ => 0,
         }
     }
@@ -230,6 +239,10 @@ impl<'a> Raw<'a> {
                 let (sources, reason) = body.split_at_checked(count * 4).unwrap_or((body, &[]));
                 RtcpPacket::Goodbye(Goodbye { sources, reason })
             }
+            EXTENDED => RtcpPacket::Extended {
+                ssrc: word(body, 0),
+                blocks: Blocks::of(body.get(4..).unwrap_or_default()),
+            },
             packet_type => RtcpPacket::Other {
                 packet_type,
                 count: self.count,
@@ -382,13 +395,13 @@ pub fn append_goodbye(out: &mut [u8], len: usize, ssrc: u32) -> Option<usize> {
     Some(writer.at)
 }
 
-struct Writer<'a> {
-    out: &'a mut [u8],
-    at: usize,
+pub(super) struct Writer<'a> {
+    pub(super) out: &'a mut [u8],
+    pub(super) at: usize,
 }
 
 impl Writer<'_> {
-    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
         let to = self
             .out
             .get_mut(self.at..self.at.checked_add(bytes.len())?)?;
@@ -397,19 +410,19 @@ impl Writer<'_> {
         Some(())
     }
 
-    fn word(&mut self, word: u32) -> Option<()> {
+    pub(super) fn word(&mut self, word: u32) -> Option<()> {
         self.bytes(&word.to_be_bytes())
     }
 
     /// `words`: the length of what follows the header, at most 31 blocks and a name.
-    fn head(&mut self, packet_type: u8, count: usize, words: usize) -> Option<()> {
+    pub(super) fn head(&mut self, packet_type: u8, count: usize, words: usize) -> Option<()> {
         let [high, low] = u16::try_from(words).ok()?.to_be_bytes();
         self.bytes(&[0x80 | (count as u8 & 0x1F), packet_type, high, low])
     }
 }
 
 /// The big-endian word at `at`, 0 past the end; callers have checked the length.
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     let word = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>());
     word.map_or(0, |word| u32::from_be_bytes(*word))
 }
@@ -418,6 +431,7 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
+pub(super) const EXTENDED: u8 = 207;
 const CNAME: u8 = 1;
 const BLOCK_LEN: usize = 24;
 

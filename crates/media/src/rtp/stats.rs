@@ -3,6 +3,7 @@
 use clock::{Duration, Now};
 
 use super::rtcp::{ReportBlock, SenderInfo};
+use super::runs::Runs;
 use super::{Header, NtpTime, RtpTime, SequenceExtender};
 
 /// What has been received of one source: losses, jitter, and its last sender report.
@@ -13,6 +14,7 @@ pub struct Reception {
     sequences: SequenceExtender,
     first: i64,
     received: u64,
+    runs: Runs,
     /// Interarrival jitter in 16ths of a tick (appendix A.8).
     jitter: u32,
     max_jitter: u32,
@@ -28,12 +30,15 @@ impl Reception {
     /// Begins with the first packet of a source, which counts as received.
     pub fn new(now: Now, header: &Header, clock_rate: u32) -> Self {
         let sequences = SequenceExtender::new(header.sequence);
+        let mut runs = Runs::default();
+        runs.came(1);
         Self {
             ssrc: header.ssrc,
             clock_rate,
             first: sequences.highest(),
             sequences,
             received: 1,
+            runs,
             jitter: 0,
             max_jitter: 0,
             transit: transit(now, header.time, clock_rate),
@@ -68,8 +73,24 @@ impl Reception {
 
     /// Counts a packet whose timing says nothing: a telephone-event repeats its timestamp.
     pub fn count(&mut self, header: &Header) {
+        let before = self.sequences.highest();
         self.sequences.extend(header.sequence);
         self.received += 1;
+        if let Ok(ahead @ 1..) = u64::try_from(self.sequences.highest() - before) {
+            self.runs.came(ahead);
+        }
+    }
+
+    /// The packet counted last came too late to be heard.
+    pub fn was_late(&mut self, header: &Header) {
+        if self.sequences.peek(header.sequence) == self.sequences.highest() {
+            self.runs.last_was_late();
+        }
+    }
+
+    /// How its losses lie.
+    pub const fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     /// Takes the times of a sender report of this source.
@@ -122,7 +143,8 @@ impl Reception {
         }
     }
 
-    fn expected(&self) -> i64 {
+    /// Packets that should have come since the beginning.
+    pub fn expected(&self) -> i64 {
         self.sequences.highest() - self.first + 1
     }
 

@@ -10,7 +10,7 @@ use crate::bridge::{Bridge, BridgeId, Mode};
 use crate::capture::Capture;
 use crate::port::play::Player;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate, Security};
-use crate::tap::{Tap, TapState};
+use crate::tap::Tap;
 
 impl Worker {
     /// Carries out `command`. Call it only while [`Worker::takes_commands`].
@@ -36,7 +36,6 @@ impl Worker {
             }
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
-            PortCommand::StandTap { port, state } => self.stand_tap(port, state),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::Key { port, keys } => self.key(port, keys),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
@@ -245,14 +244,6 @@ impl Worker {
         Ok(())
     }
 
-    fn stand_tap(&mut self, port: PortId, state: TapState) -> Result<(), Refusal> {
-        let at = self.find(port)?;
-        if let Some(tap) = self.port_mut(at).and_then(|port| port.tap.as_mut()) {
-            tap.stand(state);
-        }
-        Ok(())
-    }
-
     fn capture(&mut self, port: PortId, capture: Box<Capture>) -> Result<(), Refusal> {
         let at = match self.find(port) {
             Ok(at) => at,
@@ -300,10 +291,12 @@ impl Worker {
         let at = self.find(id)?;
         self.vacate(id, at);
         let port = self.slots.get_mut(at).and_then(|slot| slot.port.take());
-        let Some(port) = port else {
+        let Some(mut port) = port else {
             return Err(Refusal::NoSuchPort);
         };
+        port.judge();
         let stats = port.snapshot();
+        self.stats.totals.grow(&mut port.judged.told, &stats);
         let Port {
             plan,
             player,
@@ -363,7 +356,7 @@ impl Worker {
         // A relayed bridge is listened to by recordings and detectors alone.
         let rate = match mode {
             Mode::Mix => self.shared_rate(held),
-            Mode::Relay => self.tapped_rate(held).min(self.shared_rate(held)),
+            Mode::Relay => SAMPLE_RATE,
         };
         let members = held.members().len();
         let tapped = held.members().iter().any(|&member| {
@@ -398,13 +391,6 @@ impl Worker {
         second
     }
 
-    /// The highest rate that a tap of a member wants.
-    fn tapped_rate(&self, bridge: &Bridge) -> u32 {
-        let ports = bridge.members().iter().map(|&at| self.port(at as usize));
-        let rates = ports.filter_map(|port| Some(port?.tap.as_ref()?.rate()));
-        rates.max().unwrap_or(SAMPLE_RATE)
-    }
-
     /// Decides anew whose tones are taken out of a bridge of two.
     fn settle_keys(&mut self, bridge: usize) {
         let pair = match self.bridge_at(bridge).map(Bridge::members) {
@@ -427,10 +413,19 @@ impl Worker {
         let (Some(a), Some(b)) = (self.port(a), self.port(b)) else {
             return false;
         };
+        if a.plan.codec.is_only_relayed() {
+            // There is no other way.
+            let open = a.may_be_relayed() && b.may_be_relayed();
+            return a.plan.codec == b.plan.codec && open;
+        }
         let same = a.plan.codec == b.plan.codec
             && a.plan.ptime_ms == b.plan.ptime_ms
+            // Copies are made use of here: the other side may not have agreed to them.
+            && a.plan.coding.redundant_type().is_none()
+            && b.plan.coding.redundant_type().is_none()
             // Telephone-events that the other side did not agree to must become tones.
-            && a.plan.dtmf_payload_type.is_some() == b.plan.dtmf_payload_type.is_some();
+            && a.plan.dtmf_payload_type.is_some() == b.plan.dtmf_payload_type.is_some()
+            && a.plan.dtmf_clock_rate == b.plan.dtmf_clock_rate;
         let converted = a.must_convert_for(b) || b.must_convert_for(a);
         same && !converted && a.may_be_relayed() && b.may_be_relayed()
     }
@@ -442,7 +437,8 @@ impl Worker {
             return;
         };
         let Some(port) = &mut slot.port else { return };
-        let listens = needed || port.tap.is_some() || port.ear.is_some();
+        let wanted = needed || port.tap.is_some() || port.ear.is_some();
+        let listens = wanted && !port.plan.codec.is_only_relayed();
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);
             port.background.heard();

@@ -107,6 +107,23 @@ pub enum PortEvent {
         port: PortId,
         /// For how long, in ms.
         silent_ms: u32,
+        /// For how long its partner's peer is, in ms; none without a bridge of two.
+        partner_ms: Option<u32>,
+    },
+    /// After [`PortEvent::NoMedia`]: packets come again, or none are expected any more.
+    MediaBack {
+        /// Whose peer.
+        port: PortId,
+        /// For how long it was silent, in ms.
+        silent_ms: u32,
+    },
+    /// A peer that has sent reports sends neither reports nor sound any more (RFC 3550 §6.3.5). Told
+    /// once, until a report comes again.
+    NoReports {
+        /// Whose peer.
+        port: PortId,
+        /// For how long, in ms.
+        silent_ms: u32,
     },
     /// A port's counters, each second.
     Stats {
@@ -148,6 +165,8 @@ impl PortEvent {
             | Self::Played { port, .. }
             | Self::FirstPacket { port, .. }
             | Self::NoMedia { port, .. }
+            | Self::MediaBack { port, .. }
+            | Self::NoReports { port, .. }
             | Self::Stats { port, .. }
             | Self::Closed { port, .. }
             | Self::Departed { port, .. }

@@ -24,6 +24,7 @@ mod event;
 mod index;
 mod plane;
 mod port;
+mod quality;
 mod receive;
 mod report;
 mod tick;
@@ -41,6 +42,7 @@ use crate::bridge::{Bridge, MEMBERS_MAX};
 use crate::dsp::resample;
 use crate::jitter::JitterConfig;
 use crate::port::PortId;
+use crate::quality::Totals;
 use event::EventQueue;
 use index::IdIndex;
 use port::Slot;
@@ -48,6 +50,9 @@ use transmit::TransmitQueue;
 
 /// The time between two ticks.
 pub const TICK: Duration = Duration::from_millis(5);
+
+/// After how much silence of a peer one-way audio is told: within two seconds, a frame's wait included.
+pub const NO_MEDIA_AFTER: Duration = Duration::from_millis(1_900);
 
 /// Ticks in a frame of 20 ms.
 pub(crate) const PHASES: u64 = 4;
@@ -60,7 +65,8 @@ pub struct WorkerConfig {
     pub ports_max: usize,
     /// The playout delay's bounds.
     pub jitter: JitterConfig,
-    /// Silence from a peer after which [`PortEvent::NoMedia`] is told, and told again.
+    /// Silence from a peer after which [`PortEvent::NoMedia`] is told, and told again. No packet is
+    /// what is meant: a peer that sends silence is not silent.
     pub no_media_after: Duration,
     /// How often each port's counters are told; zero for only at its end.
     pub stats_every: Duration,
@@ -73,14 +79,14 @@ pub struct WorkerConfig {
 }
 
 impl Default for WorkerConfig {
-    /// 1,000 ports: two cores' worth of relayed calls. Two seconds of silence is longer than any
+    /// 1,000 ports: two cores' worth of relayed calls. Silence for [`NO_MEDIA_AFTER`] is longer than any
     /// pause of a talker whose telephone suppresses silence without comfort noise. Five seconds
     /// between reports is the least of RFC 3550 §6.2. Four events a port wait at most.
     fn default() -> Self {
         Self {
             ports_max: 1_000,
             jitter: JitterConfig::default(),
-            no_media_after: Duration::from_secs(2),
+            no_media_after: NO_MEDIA_AFTER,
             stats_every: Duration::from_secs(1),
             rtcp_every: Duration::from_secs(5),
             ntp_at_zero: 0,
@@ -106,6 +112,8 @@ pub struct WorkerStats {
     pub transmits_dropped: u64,
     /// Reports dropped because nobody polled for them.
     pub events_dropped: u64,
+    /// What all ports have counted that are told by the worker, closed ones included.
+    pub totals: Totals,
 }
 
 /// The ports and bridges of one media thread.

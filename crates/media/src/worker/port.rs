@@ -3,6 +3,7 @@
 use clock::{Duration, Now};
 
 use super::WorkerConfig;
+use super::quality::Judged;
 use crate::capture::Capture;
 use crate::dsp::resample::{PAST_ANY, PAST_HALF, PAST_UP};
 use crate::dsp::{DtmfDetector, Resampler};
@@ -65,12 +66,14 @@ pub(super) struct Port {
     /// How the peer's silence sounds.
     pub(super) background: Background,
     pub(super) reception: Option<Reception>,
-    /// Packets lost of the sources before the present one.
+    /// Packets lost and expected of the sources before the present one.
     pub(super) lost_before: i64,
+    pub(super) expected_before: i64,
     pub(super) transmission: Transmission,
     /// What is not counted by the three above; see [`Port::snapshot`].
     pub(super) stats: PortStats,
     pub(super) care: Care,
+    pub(super) judged: Judged,
 }
 
 /// When a port wants to be looked after.
@@ -82,6 +85,12 @@ pub(super) struct Care {
     pub(super) silence_at: Now,
     pub(super) stats_at: Now,
     pub(super) report_at: Now,
+    /// Whether the peer's silence was told and is not over.
+    pub(super) silent: bool,
+    /// Whether the last that came was comfort noise: a pause that was announced.
+    pub(super) pauses: bool,
+    /// When the peer's last report came; none while it sends none, or when their end was told.
+    pub(super) reported_at: Option<Now>,
 }
 
 impl Port {
@@ -93,8 +102,8 @@ impl Port {
             source: Source::new(plan.latch, plan.remote),
             out: Outgoing::new(plan.ssrc, first.0, first.1, plan.codec.clock_rate()),
             player: None,
-            dialer: Dialer::new(plan.codec.clock_rate()),
-            keys: EventReceiver::new(plan.codec.clock_rate()),
+            dialer: Dialer::new(plan.dtmf_clock_rate),
+            keys: EventReceiver::new(plan.dtmf_clock_rate),
             ear: plan.inband_dtmf.then(Ear::new),
             tap: None,
             capture: None,
@@ -108,6 +117,7 @@ impl Port {
             background: Background::new(plan.ssrc),
             reception: None,
             lost_before: 0,
+            expected_before: 0,
             transmission: Transmission::default(),
             stats: PortStats::default(),
             care: Care {
@@ -115,7 +125,11 @@ impl Port {
                 silence_at: now + config.no_media_after,
                 stats_at: now + config.stats_every,
                 report_at: now + config.rtcp_every / 2 + spread,
+                silent: false,
+                pauses: false,
+                reported_at: None,
             },
+            judged: Judged::default(),
             plan,
         }
     }
@@ -128,10 +142,11 @@ impl Port {
         let clock_rate = update.codec.clock_rate();
         if self.plan.codec.clock_rate() != clock_rate {
             self.out.set_clock(clock_rate);
-            self.dialer.set_clock(clock_rate);
-            self.keys = EventReceiver::new(clock_rate);
-            self.lost_before += self.reception.as_ref().map_or(0, Reception::lost);
-            self.reception = None;
+            self.end_source();
+        }
+        if self.plan.dtmf_clock_rate != update.dtmf_clock_rate {
+            self.dialer.set_clock(update.dtmf_clock_rate);
+            self.keys = EventReceiver::new(update.dtmf_clock_rate);
         }
         if update.receive && !self.plan.receive {
             self.care.heard_at = now;
@@ -145,6 +160,7 @@ impl Port {
         plan.codec = update.codec;
         plan.payload_type = update.payload_type;
         plan.dtmf_payload_type = update.dtmf_payload_type;
+        plan.dtmf_clock_rate = update.dtmf_clock_rate;
         plan.keys_elsewhere = update.keys_elsewhere;
         plan.cn_payload_type = update.cn_payload_type;
         plan.send = update.send;
@@ -152,6 +168,14 @@ impl Port {
         plan.rtcp_mux = update.rtcp_mux;
         plan.security.follow(&mut update.security);
         plan.ptime_ms = update.ptime_ms;
+    }
+
+    /// The peer has another source from now on: what is known of this one is kept in sums.
+    pub(super) fn end_source(&mut self) {
+        if let Some(reception) = self.reception.take() {
+            self.lost_before += reception.lost();
+            self.expected_before += reception.expected();
+        }
     }
 
     /// Looks for tones in what the peer says, or ceases to.

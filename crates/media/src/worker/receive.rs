@@ -12,6 +12,7 @@ use crate::bridge::Mode;
 use crate::jitter::Inserted;
 use crate::port::background::Background;
 use crate::port::{PortId, PortPlan};
+use crate::rtp::red::{self, Block};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, rewrite_header};
 use crate::srtp::SrtpError;
@@ -22,6 +23,8 @@ enum Kind {
     Audio,
     Event,
     Noise,
+    /// One of the others, and copies of what came before (RFC 2198).
+    Redundant,
 }
 
 impl Kind {
@@ -30,6 +33,7 @@ impl Kind {
             is if is == Some(plan.payload_type) => Some(Self::Audio),
             is if is == plan.dtmf_payload_type => Some(Self::Event),
             is if is == plan.cn_payload_type => Some(Self::Noise),
+            is if is == plan.coding.redundant_type() => Some(Self::Redundant),
             _ => None,
         }
     }
@@ -39,6 +43,7 @@ impl Kind {
             Self::Audio => Some(plan.payload_type),
             Self::Event => plan.dtmf_payload_type,
             Self::Noise => plan.cn_payload_type,
+            Self::Redundant => None,
         }
     }
 }
@@ -172,7 +177,7 @@ impl Slot {
             return None;
         };
         let header = packet.header();
-        let Some(kind) = Kind::of(&port.plan, header.payload_type) else {
+        let Some((kind, payload, copies)) = unwrap(&port.plan, &header, packet.payload()) else {
             port.stats.unknown_payload += 1;
             return None;
         };
@@ -182,30 +187,47 @@ impl Slot {
                 from,
             });
         }
-        port.care.heard_at = now;
+        if let Some(silent_ms) = port.heard(now) {
+            let port = port.plan.port;
+            events.news(PortEvent::MediaBack { port, silent_ms });
+        }
+        port.care.pauses = kind == Kind::Noise;
         if !port.plan.receive {
             port.stats.not_receiving += 1;
             return None;
         }
-        let payload = packet.payload();
         port.count(now, &header, kind);
         port.stats.received_bytes += payload.len() as u64;
         match kind {
             Kind::Audio => port.background.sounded(header.sequence),
             Kind::Noise => port.background.told(header.sequence, payload),
-            Kind::Event => {}
+            Kind::Event | Kind::Redundant => {}
         }
         let inserted = match kind {
             Kind::Audio if port.listens => Some(jitter.insert(now, &header, payload)),
+            Kind::Audio => {
+                port.glance(&header, payload);
+                None
+            }
             Kind::Event | Kind::Noise if port.listens => Some(jitter.note_other(now, &header)),
             _ => None,
         };
         let digit = match kind {
             Kind::Event => port.key(now, &header, payload),
-            Kind::Audio | Kind::Noise => None,
+            Kind::Audio | Kind::Noise | Kind::Redundant => None,
         };
         if inserted.is_some_and(|inserted| inserted != Inserted::Stored) {
             port.stats.discarded += 1;
+        }
+        if inserted == Some(Inserted::Late) {
+            port.was_late(&header);
+        }
+        if port.listens {
+            for copy in copies.filter(|copy| copy.payload_type == port.plan.payload_type) {
+                let place = (copy.back, copy.offset);
+                let stored = jitter.insert_redundant(now, &header, place, copy.payload);
+                port.stats.recovered += u32::from(stored);
+            }
         }
         Some(Taken {
             header,
@@ -253,6 +275,7 @@ impl Port {
             None => self.stats.foreign += 1,
             Some(Err(SrtpError::Replayed)) => self.stats.replayed += 1,
             Some(Err(SrtpError::Malformed)) => self.stats.malformed += 1,
+            Some(Err(_)) if self.plan.security.is_awaited() => self.stats.keyless += 1,
             Some(Err(_)) => self.stats.unauthentic += 1,
         }
         opened?.ok()
@@ -282,11 +305,12 @@ impl Port {
         match &mut self.reception {
             Some(reception) if reception.ssrc() == header.ssrc => match kind {
                 Kind::Audio => reception.receive(now, header),
-                Kind::Event | Kind::Noise => reception.count(header),
+                Kind::Event | Kind::Noise | Kind::Redundant => reception.count(header),
             },
-            other => {
-                self.lost_before += other.as_ref().map_or(0, Reception::lost);
-                *other = Some(Reception::new(now, header, self.plan.codec.clock_rate()));
+            _ => {
+                self.end_source();
+                let clock_rate = self.plan.codec.clock_rate();
+                self.reception = Some(Reception::new(now, header, clock_rate));
                 self.background = Background::new(self.plan.ssrc);
             }
         }
@@ -306,6 +330,24 @@ impl Port {
     pub(super) fn key_timed_out(&mut self, now: Now) -> Option<(Digit, u16)> {
         self.keys.handle_timeout(now).released.map(held_ms)
     }
+}
+
+/// What a packet is by the agreement, its payload, and the copies of older ones that it brings.
+fn unwrap<'a>(
+    plan: &PortPlan,
+    header: &Header,
+    payload: &'a [u8],
+) -> Option<(Kind, &'a [u8], impl Iterator<Item = Block<'a>> + use<'a>)> {
+    let (kind, payload, copies) = match Kind::of(plan, header.payload_type)? {
+        Kind::Redundant => {
+            let (newest, copies) = red::parse(payload)?;
+            let kind = Kind::of(plan, newest.payload_type);
+            let kind = kind.filter(|kind| *kind != Kind::Redundant)?;
+            (kind, newest.payload, Some(copies))
+        }
+        kind => (kind, payload, None),
+    };
+    Some((kind, payload, copies.into_iter().flatten()))
 }
 
 pub(super) fn held_ms((digit, held): (Digit, Duration)) -> (Digit, u16) {

@@ -3,7 +3,7 @@
 
 use clock::{Duration, Now};
 
-use super::port::Port;
+use super::port::{Port, Slot};
 use super::tick::{Bus, Sound};
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
@@ -11,35 +11,45 @@ use crate::port::PortStats;
 use crate::rtp::NtpTime;
 use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
 use crate::rtp::stats::{Reception, round_trip};
+use crate::rtp::xr::append_metrics;
 use crate::{BUS_FRAME_MAX, SILENCE};
 
 impl Worker {
     /// Looks whether anything of a port is due; once a frame.
     pub(super) fn look_after(&mut self, now: Now, at: usize) {
-        let Some(port) = self.slots.get_mut(at).and_then(|slot| slot.port.as_mut()) else {
+        let partner_ms = self.partner_silence(now, at);
+        let Some(Slot {
+            jitter,
+            port: Some(port),
+        }) = self.slots.get_mut(at)
+        else {
             return;
         };
         let id = port.plan.port;
         let key = port.key_timed_out(now);
         if port.care.silence_at <= now {
-            let silent = port.silence(now, self.config.no_media_after);
-            if let Some(silent_ms) = silent {
-                self.events.chatter(PortEvent::NoMedia {
-                    port: id,
-                    silent_ms,
-                });
+            let told = port.silence(now, self.config.no_media_after, partner_ms);
+            if let Some(event) = told {
+                self.events.chatter(event);
             }
         }
         if port.care.stats_at <= now && !self.config.stats_every.is_zero() {
             port.care.stats_at = now + self.config.stats_every;
-            self.events.chatter(PortEvent::Stats {
-                port: id,
-                stats: port.snapshot(),
-            });
+            port.look_at(jitter);
+            let stats = port.snapshot();
+            self.stats.totals.grow(&mut port.judged.told, &stats);
+            self.events.chatter(PortEvent::Stats { port: id, stats });
         }
         if port.care.report_at <= now {
             port.care.report_at = now + self.config.rtcp_every;
+            port.look_at(jitter);
+            port.judge();
             port.report(now, self.config.ntp_at_zero, &mut self.transmits);
+            if let Some(silent_ms) = port.reports_ended(now, self.config.rtcp_every) {
+                let port = id;
+                self.events
+                    .chatter(PortEvent::NoReports { port, silent_ms });
+            }
         }
         if let Some((digit, duration_ms)) = key {
             self.pressed(at, digit, DtmfVia::Rfc4733, duration_ms);
@@ -55,7 +65,9 @@ impl Port {
             sent: self.transmission.packets,
             sent_bytes: self.transmission.octets,
             first_sent: self.transmission.first,
-            lost: self.lost_before + reception.map_or(0, Reception::lost),
+            lost: self.lost(),
+            expected: u64::try_from(self.expected()).unwrap_or(0),
+            rating: self.rating(),
             jitter: reception.map_or(Duration::ZERO, Reception::jitter),
             jitter_max: reception.map_or(Duration::ZERO, Reception::max_jitter),
             ..self.stats
@@ -71,6 +83,7 @@ impl Port {
         let sender = self
             .transmission
             .report(now, ntp, self.plan.codec.clock_rate());
+        let metrics = self.metrics();
         let block = self
             .reception
             .as_mut()
@@ -85,7 +98,11 @@ impl Port {
             Lane::Rtcp
         };
         out.push(self.plan.port, lane, to, |packet| {
-            write_report(packet, ssrc, sender.as_ref(), block.as_slice(), name)
+            let len = write_report(packet, ssrc, sender.as_ref(), block.as_slice(), name)?;
+            match &metrics {
+                Some(metrics) => append_metrics(packet, len, ssrc, metrics),
+                None => Some(len),
+            }
         });
     }
 
@@ -96,6 +113,7 @@ impl Port {
             return;
         };
         self.stats.rtcp_received += 1;
+        self.care.reported_at = Some(now);
         let ntp = NtpTime(ntp_at_zero).plus(now.since(Now::ZERO));
         for packet in compound.packets() {
             match packet {
@@ -111,6 +129,7 @@ impl Port {
                     self.heard_of_us(ntp, blocks);
                 }
                 RtcpPacket::ReceiverReport { blocks, .. } => self.heard_of_us(ntp, blocks),
+                RtcpPacket::Extended { blocks, .. } => self.metrics_of_us(&blocks),
                 _ => {}
             }
         }
@@ -126,27 +145,16 @@ impl Port {
         self.stats.peer_lost = block.lost;
         self.stats.peer_jitter = block.jitter;
         self.stats.round_trip = round_trip(ntp, &block).or(self.stats.round_trip);
-    }
-
-    /// For how long the peer has been silent, in ms, when that is too long; sets when to ask again.
-    fn silence(&mut self, now: Now, after: Duration) -> Option<u32> {
-        if !self.plan.receive || self.plan.remote.is_none() {
-            self.care.heard_at = now;
-        }
-        let silent = now.since(self.care.heard_at);
-        if silent < after {
-            self.care.silence_at = self.care.heard_at + after;
-            return None;
-        }
-        self.care.silence_at = now + after;
-        Some(u32::try_from(silent.as_millis()).unwrap_or(u32::MAX))
+        self.judge_ours(&block);
     }
 
     /// Copies this frame to the tap, if there is one: what was said on the bus, and `heard` beside it.
     pub(super) fn record(&mut self, bus: &Bus<'_>, heard: &[i16]) {
         let Some(tap) = &mut self.tap else { return };
         let heard = heard.get(..bus.said.len()).unwrap_or(heard);
-        self.stats.tap_dropped += tap.offer(bus.frame, (bus.rate, bus.said), (bus.rate, heard));
+        if !tap.offer(bus.rate, bus.said, heard) {
+            self.stats.tap_dropped += 1;
+        }
     }
 
     pub(super) fn record_sound(&mut self, bus: &Bus<'_>, sound: &Sound<'_>) {

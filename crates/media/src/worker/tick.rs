@@ -16,6 +16,7 @@ use crate::codec::PAYLOAD_MAX;
 use crate::dsp::mix;
 use crate::jitter::Popped;
 use crate::port::dial::Step;
+use crate::rtp::red::Redundancy;
 use crate::rtp::{HEADER_LEN, Header, RtpTime, write_header};
 use crate::{BUS_FRAME_MAX, Digit, FRAME, SAMPLE_RATE, SILENCE};
 
@@ -68,7 +69,6 @@ impl Worker {
         let mut said = SILENCE;
         self.hear(now, at, SAMPLE_RATE, &mut said);
         let bus = Bus {
-            frame,
             rate: SAMPLE_RATE,
             said: &said,
             heard: None,
@@ -107,7 +107,6 @@ impl Worker {
             let said = said.get(..samples).unwrap_or_default();
             mix::minus_own(heard, sum, said);
             let bus = Bus {
-                frame,
                 rate,
                 said,
                 heard: Some(heard),
@@ -157,8 +156,6 @@ impl Worker {
 
 /// One frame on a bridge, or of a port alone.
 pub(super) struct Bus<'a> {
-    /// The wheel's.
-    pub(super) frame: u64,
     /// Samples per second of the slices.
     pub(super) rate: u32,
     /// What the port's peer said.
@@ -203,9 +200,13 @@ impl Slot {
     fn play_out(&mut self, now: Now, rate: u32, out: &mut [i16]) -> Option<KeysHeard> {
         let Self { jitter, port } = self;
         let port = port.as_mut()?;
-        match jitter.pop(now, &mut port.plan.coding.decoder, out) {
+        let recovered = jitter.counters().recovered;
+        let popped = jitter.pop(now, &mut port.plan.coding.decoder, out);
+        port.stats.recovered += (jitter.counters().recovered - recovered) as u32;
+        port.played(popped, out);
+        match popped {
             Popped::Sound => port.background.heard(),
-            Popped::Concealed => port.stats.concealed += 1,
+            Popped::Concealed => {}
             Popped::Silence | Popped::Hold => port.background.add_to(out),
         }
         Some(port.ear.as_mut()?.listen(rate, out))
@@ -376,7 +377,12 @@ impl Port {
         payload: &[u8],
         out: &mut TransmitQueue,
     ) {
+        let audio = header.payload_type == self.plan.payload_type;
+        let redundancy = self.plan.coding.redundancy.as_mut().filter(|_| audio);
         let queued = out.push(self.plan.port, Lane::Rtp, to, |packet| {
+            if let Some(redundancy) = redundancy {
+                return redundant(header, redundancy, payload, packet);
+            }
             let place = write_header(header, packet)?.get_mut(..payload.len())?;
             place.copy_from_slice(payload);
             Some(HEADER_LEN + payload.len())
@@ -412,6 +418,27 @@ impl Port {
         mix::add_to(mixed, bus.heard.unwrap_or_default());
         Sound::Samples(mixed)
     }
+}
+
+/// Writes a packet that repeats the one before it, or, when there is no room for that, one that does not.
+fn redundant(
+    header: &Header,
+    redundancy: &mut Redundancy,
+    payload: &[u8],
+    packet: &mut [u8],
+) -> Option<usize> {
+    let repeats = Header {
+        payload_type: redundancy.payload_type(),
+        ..*header
+    };
+    let place = write_header(&repeats, packet)?;
+    let len = redundancy.write(header.payload_type, header.time, payload, place);
+    if let Some(len) = len {
+        return Some(HEADER_LEN + len);
+    }
+    let place = write_header(header, packet)?.get_mut(..payload.len())?;
+    place.copy_from_slice(payload);
+    Some(HEADER_LEN + payload.len())
 }
 
 /// When a frame is sent, where to, and how its packet begins.

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and prints its table"
 )]
 
+mod repair;
 mod sound;
 mod trace;
 

@@ -17,7 +17,7 @@ use media::source::Clip;
 use media::tap::TapFrame;
 use parking_lot::Mutex;
 use rtrb::Consumer;
-use tandem::call::{CallId, Cause, LegId};
+use tandem::call::{CallId, Cause, Hearing, LegFigures, LegId};
 use tandem::center::{AgentId, Wish};
 use tandem::control::Control;
 use tandem::demo::phone::{Heard, KeyHeard};
@@ -74,6 +74,10 @@ pub struct Report {
     pub hearings: Vec<Vec<Heard>>,
     /// The keys each host was sent.
     pub keys: Vec<Vec<KeyHeard>>,
+    /// Who was not heard, or was again, and when.
+    pub audio: Vec<(Now, String, Hearing)>,
+    /// How the media of all legs fared, as the records have it.
+    pub legs: Vec<LegFigures>,
     /// Steps the world took.
     pub steps: u64,
     /// What was put out: messages, packets, events, records.
@@ -130,6 +134,10 @@ pub struct World<'a> {
     heard: usize,
     /// What each host heard in its calls, one after the other.
     hearings: Vec<Vec<Heard>>,
+    /// What became of parties' sound, as events told.
+    audio: Vec<(Now, String, Hearing)>,
+    /// The figures of the records.
+    legs: Vec<LegFigures>,
     /// The first event of all.
     first: Option<tandem::control::Event>,
 }
@@ -152,7 +160,8 @@ impl<'a> World<'a> {
         let studio = Studio::new(swarm.workers, sounding, swarm.mischief, random.fork());
         let studio = Arc::new(Mutex::new(studio));
         let control = server::control(stage, &swarm, studio.clone(), random.next());
-        let strict = swarm.media.is_clean() && swarm.mischief.ring_full == 0;
+        let clean = swarm.media.is_clean() && swarm.cut.is_none();
+        let strict = clean && swarm.mischief.ring_full == 0;
         let mut world = Self {
             stage,
             now: Now::ZERO,
@@ -173,6 +182,8 @@ impl<'a> World<'a> {
             forked: BTreeMap::new(),
             heard: 0,
             hearings: Vec::new(),
+            audio: Vec::new(),
+            legs: Vec::new(),
             first: None,
             swarm,
         };
@@ -208,6 +219,8 @@ impl<'a> World<'a> {
             lasted: self.checks.calls.lasted(),
             heard: self.heard,
             hearings: self.hearings,
+            audio: self.audio,
+            legs: self.legs,
             keys: self
                 .hosts
                 .iter()

@@ -1,6 +1,8 @@
 //! After each step: what the server and the media plane have to say is carried until all are silent.
 
-use clock::Duration;
+use std::net::SocketAddr;
+
+use clock::{Duration, Now};
 use media::worker::PortEvent;
 use sip::message::Method;
 use tandem::call::{CallId, Cdr, ClipRequest};
@@ -110,6 +112,9 @@ impl World<'_> {
             }
             _ => {}
         }
+        if let What::Hearing { who, is } = &event.what {
+            self.audio.push((event.at, who.clone(), *is));
+        }
         if event.call.is_some() {
             self.first.get_or_insert(event);
         }
@@ -122,6 +127,7 @@ impl World<'_> {
             return;
         }
         self.checks.record(cdr);
+        self.legs.extend(cdr.legs.iter().cloned());
         let first = self.first.clone().filter(|it| it.call == Some(cdr.call));
         if let Some(first) = first.filter(|_| self.plants(Fault::SpeakAfterEnd)) {
             self.planted = true;
@@ -173,7 +179,8 @@ impl World<'_> {
         let Some(it) = index_of(far.ip()).and_then(|host| self.hosts.get_mut(host)) else {
             return;
         };
-        if it.crashed {
+        let cut = self.swarm.cut.filter(|_| !ours);
+        if it.crashed || cut.is_some_and(|cut| is_cut(cut, far, self.now)) {
             return;
         }
         let link = if ours {
@@ -208,6 +215,11 @@ impl World<'_> {
         let task = Task::Clips(call, request.leg, request.play, clips);
         self.plan(self.now + late.max(Duration::from_millis(1)), task);
     }
+}
+
+/// Whether what that host says is lost now.
+fn is_cut((host, from, until): (usize, Now, Now), far: SocketAddr, now: Now) -> bool {
+    index_of(far.ip()) == Some(host) && (from..until).contains(&now)
 }
 
 fn memmem(text: &[u8], wanted: &[u8]) -> bool {

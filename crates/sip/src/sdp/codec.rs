@@ -17,22 +17,34 @@ pub enum Codec {
     L16,
     /// Linear samples at 16 kHz.
     L16Wide,
+    /// G.729: static payload type 18 (RFC 3551 §4.5.6); relayed, never decoded.
+    G729,
+    /// AMR-WB, bandwidth-efficient (RFC 4867 §4.3); relayed, never decoded.
+    AmrWb,
 }
 
 impl Codec {
     /// Every codec that can be configured.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Pcma,
         Self::Pcmu,
         Self::G722,
         Self::Opus,
         Self::L16Wide,
         Self::L16,
+        Self::G729,
+        Self::AmrWb,
     ];
 
     /// What a leg without an opinion takes, best first: what every telephone speaks, so that nothing
     /// is decoded on the way unless a configuration asks for more.
     pub const DEFAULT: [Self; 2] = [Self::Pcma, Self::Pcmu];
+
+    /// Whether it passes between two parties that both speak it, and cannot be decoded here: no prompt is
+    /// heard in it, nothing is recorded of it.
+    pub const fn is_only_relayed(self) -> bool {
+        matches!(self, Self::G729 | Self::AmrWb)
+    }
 
     /// The encoding name of `a=rtpmap`, compared without regard to case.
     pub const fn encoding(self) -> &'static str {
@@ -42,14 +54,16 @@ impl Codec {
             Self::G722 => "G722",
             Self::Opus => "opus",
             Self::L16 | Self::L16Wide => "L16",
+            Self::G729 => "G729",
+            Self::AmrWb => "AMR-WB",
         }
     }
 
     /// The RTP clock of the encoding: not always its sampling rate (G.722 samples at 16 kHz on an 8 kHz clock).
     pub const fn clock_rate_hz(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 => 8_000,
-            Self::L16Wide => 16_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 | Self::G729 => 8_000,
+            Self::L16Wide | Self::AmrWb => 16_000,
             Self::Opus => 48_000,
         }
     }
@@ -57,8 +71,8 @@ impl Codec {
     /// Channels as `a=rtpmap` declares them.
     pub const fn channels(self) -> u8 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 | Self::L16Wide => 1,
             Self::Opus => 2,
+            _ => 1,
         }
     }
 
@@ -68,6 +82,8 @@ impl Codec {
             Self::Pcmu => 0,
             Self::Pcma => 8,
             Self::G722 => 9,
+            Self::G729 => 18,
+            Self::AmrWb => 96,
             Self::L16 => 97,
             Self::L16Wide => 98,
             Self::Opus => 111,
@@ -92,6 +108,8 @@ impl Codec {
             Self::Opus => "opus",
             Self::L16 => "l16/8000",
             Self::L16Wide => "l16/16000",
+            Self::G729 => "g729",
+            Self::AmrWb => "amr-wb",
         }
     }
 

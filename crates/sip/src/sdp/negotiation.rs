@@ -142,6 +142,11 @@ impl Negotiation {
         self.generation = self.generation.wrapping_add(1);
     }
 
+    /// Lets the next description have keys of its own: the stream stays where it is.
+    pub const fn renew_keys(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
     /// Sets the codecs of the exchanges to come, best first.
     pub fn set_codecs(&mut self, codecs: Vec<Codec>) {
         self.local.codecs = codecs;
@@ -156,6 +161,37 @@ impl Negotiation {
         {
             front.rotate_right(1);
         }
+    }
+
+    /// Those of our codecs that an offer has, in its order; none of an offer that cannot be read.
+    pub fn common(&self, offer: &[u8]) -> Vec<Codec> {
+        let Ok(theirs) = SessionDescription::parse(offer) else {
+            return Vec::new();
+        };
+        let mut audio = theirs
+            .media
+            .iter()
+            .filter(|it| it.kind == "audio" && it.port != 0);
+        let remote = audio.find_map(|media| Remote::read(&theirs, media).ok());
+        let formats = remote.map(|remote| remote.formats).unwrap_or_default();
+        let codec = |format: &Format| match format.meaning {
+            Meaning::Codec(codec) if self.local.codecs.contains(&codec) => Some(codec),
+            _ => None,
+        };
+        formats.iter().filter_map(codec).collect()
+    }
+
+    /// Takes their offer and returns our answer, which names `codec` if both have it, whoever's order
+    /// decides else.
+    ///
+    /// # Errors
+    /// As [`Negotiation::answer`].
+    pub fn answer_preferring(&mut self, offer: &[u8], codec: Codec) -> Result<Bytes, OfferError> {
+        let order = std::mem::replace(&mut self.local.order, CodecOrder::Ours);
+        self.prefer(codec);
+        let answer = self.answer(offer);
+        self.local.order = order;
+        answer
     }
 
     /// Makes our offer: the first, a change, or (unchanged) a refresh with the same version.
@@ -313,7 +349,14 @@ impl Negotiation {
     ) -> Agreed {
         let flow = ours.meet(remote.direction);
         let clock = codec.clock_rate_hz();
-        let dtmf = remote.telephone_event(clock).filter(|_| self.local.dtmf);
+        // Many a telephone has its events on the usual clock, whatever the codec's.
+        let dtmf_clock_rate_hz = match codec {
+            Codec::Opus if remote.telephone_event(clock).is_none() => EVENT_CLOCK_HZ,
+            _ => clock,
+        };
+        let dtmf = remote
+            .telephone_event(dtmf_clock_rate_hz)
+            .filter(|_| self.local.dtmf);
         Agreed {
             remote_rtp: remote.rtp,
             remote_rtcp: remote.rtcp,
@@ -322,10 +365,14 @@ impl Negotiation {
             payload_type,
             opus: remote.opus,
             dtmf_payload_type: dtmf,
+            dtmf_clock_rate_hz,
             dtmf_receive_type: dtmf,
             cn: remote
                 .comfort_noise(clock)
                 .filter(|_| self.local.comfort_noise),
+            redundant: remote
+                .redundant(clock, payload_type)
+                .filter(|_| self.local.redundancy),
             send: flow.sends(),
             receive: flow.receives(),
             ptime_ms: self.packet_time(remote),
@@ -383,7 +430,7 @@ impl Negotiation {
         let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
         agreed.keys = keys;
         agreed.peer_holds = remote.holds() && offered.direction.sends();
-        let clock = codec.clock_rate_hz();
+        let clock = agreed.dtmf_clock_rate_hz;
         let ours = offered.formats.iter().find_map(|format| {
             (format.meaning
                 == Meaning::TelephoneEvent {
@@ -453,7 +500,7 @@ impl Negotiation {
         let in_use = self
             .agreed
             .as_ref()
-            .filter(|agreed| agreed.codec.clock_rate_hz() == clock_rate_hz)
+            .filter(|agreed| agreed.dtmf_clock_rate_hz == clock_rate_hz)
             .and_then(|agreed| agreed.dtmf_receive_type);
         let cn = self.agreed.as_ref().and_then(|agreed| agreed.cn);
         let free = |&number: &u8| {
@@ -461,6 +508,30 @@ impl Negotiation {
         };
         let unused = || [usual, 100, 102, 103, 104].into_iter().find(free);
         in_use.or_else(unused).unwrap_or(usual)
+    }
+
+    /// Of each clock the codec that stands first may be repeated. The number in use stays.
+    fn offer_redundancy(&self, formats: &mut Vec<Format>) {
+        let agreed = self.agreed.as_ref();
+        for (clock_rate_hz, usual) in REDUNDANT_TYPES {
+            let of = formats.iter().find_map(|format| match format.meaning {
+                Meaning::Codec(codec) if codec.clock_rate_hz() == clock_rate_hz => {
+                    Some(format.payload_type)
+                }
+                _ => None,
+            });
+            let in_use = agreed
+                .filter(|it| Some(it.payload_type) == of)
+                .and_then(|it| it.redundant);
+            let payload_type = in_use.unwrap_or(usual);
+            let free = !formats.iter().any(|it| it.payload_type == payload_type);
+            if let Some(of) = of.filter(|_| free) {
+                formats.push(Format {
+                    payload_type,
+                    meaning: Meaning::Redundant { clock_rate_hz, of },
+                });
+            }
+        }
     }
 
     /// What our offer says: all our codecs, the agreed one first and by its number (RFC 3264 §8.3.2).
@@ -505,6 +576,9 @@ impl Negotiation {
                 meaning: Meaning::TelephoneEvent { clock_rate_hz },
             });
         }
+        if self.local.redundancy {
+            self.offer_redundancy(&mut formats);
+        }
         Stream {
             formats,
             direction: self.local.direction,
@@ -518,6 +592,10 @@ impl Negotiation {
 const DTMF_TYPE: u8 = 101;
 const DTMF_TYPE_48K: u8 = 110;
 const DTMF_TYPE_16K: u8 = 113;
+/// The usual clock of telephone-events.
+const EVENT_CLOCK_HZ: u32 = 8_000;
+/// Our usual numbers for redundant packets, by clock: of Opus the one that browsers have.
+const REDUNDANT_TYPES: [(u32, u8); 3] = [(8_000, 121), (16_000, 122), (48_000, 63)];
 /// Packet times are whole frames of the slowest codecs.
 const PTIME_STEP_MS: u16 = 10;
 /// Comfort noise at 8 kHz (RFC 3551 §6).
@@ -527,6 +605,9 @@ const CN_CLOCK_HZ: u32 = 8_000;
 /// What an answer lists: the one codec, and what goes with it, by the offerer's numbers.
 fn answer_formats(agreed: &Agreed) -> Vec<Format> {
     let clock_rate_hz = agreed.codec.clock_rate_hz();
+    let events = Meaning::TelephoneEvent {
+        clock_rate_hz: agreed.dtmf_clock_rate_hz,
+    };
     let with = |payload_type, meaning| Format {
         payload_type,
         meaning,
@@ -535,10 +616,13 @@ fn answer_formats(agreed: &Agreed) -> Vec<Format> {
     let cn = agreed
         .cn
         .map(|number| with(number, Meaning::ComfortNoise { clock_rate_hz }));
-    let dtmf = agreed
-        .dtmf_payload_type
-        .map(|number| with(number, Meaning::TelephoneEvent { clock_rate_hz }));
-    [Some(codec), cn, dtmf].into_iter().flatten().collect()
+    let dtmf = agreed.dtmf_payload_type.map(|number| with(number, events));
+    let of = agreed.payload_type;
+    let redundant = agreed
+        .redundant
+        .map(|number| with(number, Meaning::Redundant { clock_rate_hz, of }));
+    let all = [Some(codec), cn, dtmf, redundant];
+    all.into_iter().flatten().collect()
 }
 
 /// Their `m=` lines as the session's, with the chosen one ours.

@@ -48,6 +48,12 @@ pub(super) enum Meaning {
     ComfortNoise {
         clock_rate_hz: u32,
     },
+    /// RFC 2198, on the clock of the codec that it carries.
+    Redundant {
+        clock_rate_hz: u32,
+        /// The payload type of what it carries first.
+        of: u8,
+    },
     /// Something that this server does not speak.
     Unknown,
 }
@@ -95,6 +101,12 @@ impl Remote {
     /// The payload type that carries comfort noise on this clock.
     pub(super) fn comfort_noise(&self, clock_rate_hz: u32) -> Option<u8> {
         self.payload_type_of(Meaning::ComfortNoise { clock_rate_hz })
+    }
+
+    /// The payload type of packets that repeat those before them, of the codec with this number and
+    /// clock.
+    pub(super) fn redundant(&self, clock_rate_hz: u32, of: u8) -> Option<u8> {
+        self.payload_type_of(Meaning::Redundant { clock_rate_hz, of })
     }
 
     fn payload_type_of(&self, wanted: Meaning) -> Option<u8> {
@@ -187,7 +199,7 @@ fn formats(media: &Media) -> Vec<Format> {
             continue;
         }
         let meaning = match rtpmap(media, payload_type) {
-            Some(value) => mapped(value),
+            Some(value) => mapped(value, || fmtp(media, payload_type)),
             None => static_meaning(payload_type),
         };
         formats.push(Format {
@@ -215,17 +227,19 @@ fn opus_terms(media: &Media, formats: &[Format]) -> OpusTerms {
     let Some(opus) = formats.iter().find(is_opus) else {
         return OpusTerms::default();
     };
-    let mut fmtp = media
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.name == "fmtp")
-        .filter_map(|attribute| attribute.value.as_deref()?.trim_start().split_once(' '));
-    let theirs = fmtp.find(|(number, _)| payload_type(number) == Some(opus.payload_type));
-    theirs.map_or_else(OpusTerms::default, |(_, text)| OpusTerms::read(text))
+    fmtp(media, opus.payload_type).map_or_else(OpusTerms::default, OpusTerms::read)
+}
+
+/// The text after the payload type of its first `a=fmtp`.
+fn fmtp(media: &Media, wanted: u8) -> Option<&str> {
+    let lines = media.attributes.iter().filter(|it| it.name == "fmtp");
+    let mut lines = lines.filter_map(|it| it.value.as_deref()?.trim_start().split_once(' '));
+    let (_, text) = lines.find(|(number, _)| payload_type(number) == Some(wanted))?;
+    Some(text.trim())
 }
 
 /// `encoding/clock[/channels]` (RFC 8866 §6.6).
-fn mapped(value: &str) -> Meaning {
+fn mapped<'a>(value: &str, parameters: impl Fn() -> Option<&'a str>) -> Meaning {
     let mut parts = value.split('/');
     let (Some(encoding), Some(clock)) = (parts.next(), parts.next()) else {
         return Meaning::Unknown;
@@ -237,10 +251,34 @@ fn mapped(value: &str) -> Meaning {
     if encoding.eq_ignore_ascii_case("telephone-event") {
         return Meaning::TelephoneEvent { clock_rate_hz };
     }
+    if encoding.eq_ignore_ascii_case("red") {
+        // `111/111`: what the newest block is, then its copies (RFC 2198 §5).
+        let of = parameters().and_then(|text| payload_type(text.split('/').next()?));
+        return of.map_or(Meaning::Unknown, |of| Meaning::Redundant {
+            clock_rate_hz,
+            of,
+        });
+    }
     if encoding.eq_ignore_ascii_case("CN") {
         return Meaning::ComfortNoise { clock_rate_hz };
     }
-    Codec::from_rtpmap(encoding, clock_rate_hz, channels).map_or(Meaning::Unknown, Meaning::Codec)
+    match Codec::from_rtpmap(encoding, clock_rate_hz, channels) {
+        // Another framing is another format: it could not be relayed to who has this one.
+        Some(Codec::AmrWb) if parameters().is_some_and(is_framed_otherwise) => Meaning::Unknown,
+        Some(codec) => Meaning::Codec(codec),
+        None => Meaning::Unknown,
+    }
+}
+
+/// Whether parameters of AMR-WB ask for another framing than the bandwidth-efficient one (RFC 4867 §8.2).
+fn is_framed_otherwise(parameters: &str) -> bool {
+    let on = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, "1"));
+        let name = name.trim().to_ascii_lowercase();
+        let framing = ["octet-align", "crc", "robust-sorting", "interleaving"];
+        framing.contains(&name.as_str()) && value.trim() != "0"
+    };
+    parameters.split(';').any(on)
 }
 
 /// What a payload type means without `a=rtpmap` (RFC 3551 §6).
@@ -249,6 +287,7 @@ fn static_meaning(payload_type: u8) -> Meaning {
         0 => Meaning::Codec(Codec::Pcmu),
         8 => Meaning::Codec(Codec::Pcma),
         9 => Meaning::Codec(Codec::G722),
+        18 => Meaning::Codec(Codec::G729),
         13 => Meaning::ComfortNoise {
             clock_rate_hz: 8_000,
         },

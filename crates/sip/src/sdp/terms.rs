@@ -20,6 +20,8 @@ pub struct LocalMedia {
     pub dtmf: bool,
     /// Whether RFC 3389 comfort noise is offered and accepted.
     pub comfort_noise: bool,
+    /// Whether packets that repeat those before them (RFC 2198) are offered and accepted.
+    pub redundancy: bool,
     /// Whether our offers propose RTCP on the RTP port (RFC 5761). One proposed to us is always accepted.
     pub rtcp_mux: bool,
     /// The packet time that we send unless asked for another, in milliseconds.
@@ -43,6 +45,7 @@ impl LocalMedia {
             order: CodecOrder::Ours,
             dtmf: true,
             comfort_noise: true,
+            redundancy: false,
             rtcp_mux: false,
             ptime_ms: 20,
             maxptime_ms: 60,
@@ -130,10 +133,14 @@ pub struct Agreed {
     pub opus: OpusTerms,
     /// The payload type to send telephone-events with.
     pub dtmf_payload_type: Option<u8>,
+    /// The clock of telephone-events' durations: the codec's, or 8,000 beside Opus.
+    pub dtmf_clock_rate_hz: u32,
     /// The payload type that their telephone-events come with: as we described it to them.
     pub dtmf_receive_type: Option<u8>,
     /// The payload type of comfort noise, if both take it.
     pub cn: Option<u8>,
+    /// The payload type of packets that repeat those before them, if both take it.
+    pub redundant: Option<u8>,
     /// Whether we may send.
     pub send: bool,
     /// Whether they may send, so that we listen.

@@ -4,6 +4,7 @@ mod examples;
 mod negotiating;
 mod parsing;
 mod reoffering;
+mod repeating;
 mod securing;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -188,6 +188,7 @@ fn a_port_that_has_locked_lets_the_system_keep_strangers_away_until_it_is_readdr
         payload_type: 8,
         keys_elsewhere: false,
         dtmf_payload_type: None,
+        dtmf_clock_rate: 8_000,
         cn_payload_type: None,
         send: true,
         receive: true,

@@ -3,6 +3,8 @@
 mod codecs;
 mod moves;
 mod peers;
+mod quality;
+mod repeating;
 mod secured;
 mod sound;
 mod world;

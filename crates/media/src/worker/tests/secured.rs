@@ -68,6 +68,7 @@ fn update(world: &World, phone: usize, security: Security) -> PortCommand {
         payload_type: 8,
         keys_elsewhere: false,
         dtmf_payload_type: Some(101),
+        dtmf_clock_rate: 8_000,
         cn_payload_type: None,
         send: true,
         receive: true,
@@ -313,7 +314,7 @@ fn a_port_that_awaits_its_keys_is_deaf_and_dumb_until_they_come() {
     let b = plain(&mut world, 1_000.0);
     world.frames(20);
     assert!(world.phones[a].heard.is_empty() && world.phones[b].heard.is_empty());
-    assert!(world.stats(a).unsent > 0 && world.stats(a).unauthentic > 0);
+    assert!(world.stats(a).unsent > 0 && world.stats(a).keyless > 0);
 
     let port = world.port(a);
     let keys = port_keys(suite, 0);

@@ -85,11 +85,18 @@ fn write_format(out: &mut String, format: &Format) -> fmt::Result {
         Meaning::ComfortNoise { clock_rate_hz } => {
             write!(out, "a=rtpmap:{number} CN/{clock_rate_hz}\r\n")?;
         }
+        Meaning::Redundant { clock_rate_hz, .. } => {
+            let channels = if clock_rate_hz == 48_000 { "/2" } else { "" };
+            write!(out, "a=rtpmap:{number} red/{clock_rate_hz}{channels}\r\n")?;
+        }
         Meaning::Unknown => {}
     }
     let parameters = match format.meaning {
         Meaning::TelephoneEvent { .. } => "0-15",
         Meaning::Codec(Codec::Opus) => OPUS_PARAMETERS,
+        // What one side leaves out in silence the other may not be able to fill.
+        Meaning::Codec(Codec::G729) => "annexb=no",
+        Meaning::Redundant { of, .. } => return write!(out, "a=fmtp:{number} {of}/{of}\r\n"),
         _ => return Ok(()),
     };
     write!(out, "a=fmtp:{number} {parameters}\r\n")

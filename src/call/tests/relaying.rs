@@ -1,0 +1,168 @@
+//! Which codec each side is told: the callee's where that needs no transcoding, and G.729 with both or
+//! with nobody.
+
+use super::*;
+
+fn speaking(port: u16, codecs: &[Codec]) -> Negotiation {
+    let address = "127.0.0.2".parse().unwrap();
+    Negotiation::new(
+        LocalMedia::new(address, port, codecs.to_vec()),
+        u64::from(port),
+    )
+}
+
+/// A caller who offers `codecs` to a leg that takes `ours`; nothing has been done yet.
+fn called_by(codecs: &[Codec], ours: &[Codec]) -> (Rig, Negotiation) {
+    let mut caller = speaking(4_000, codecs);
+    let mut media = media(20_000);
+    media.local.codecs = ours.to_vec();
+    let incoming = Incoming {
+        from: "+441".to_owned(),
+        to: "+442".to_owned(),
+        label: Label::default(),
+        offer: Some(caller.offer().unwrap()),
+        media,
+    };
+    let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
+    let mut rig = Rig {
+        call,
+        now: NOW,
+        log: Vec::new(),
+    };
+    rig.drain();
+    (rig, caller)
+}
+
+/// Rings a callee whose leg takes `ours`, and who answers with what he speaks; `None` if he was not rung.
+fn rings(rig: &mut Rig, ours: &[Codec], speaks: &[Codec]) -> Option<Codec> {
+    let token = DialToken(9);
+    rig.ask(Action::Dial(Dial {
+        token,
+        to: vec![Destination::Endpoint("anna".to_owned())],
+        timeout: Duration::from_secs(20),
+        ringback: Ringback::Keep,
+        caller_id: None,
+        blind: false,
+    }));
+    let mut target = target(20_002);
+    target.media.local.codecs = ours.to_vec();
+    rig.call.resolved(rig.now, token, vec![target]);
+    rig.drain();
+    let rung = |output: &Output| matches!(output, Output::Invite(..));
+    if !rig.log.iter().any(rung) {
+        return None;
+    }
+    let mut callee = speaking(5_000, speaks);
+    let answer = callee.answer(&rig.offer_to(LegId(1))).unwrap();
+    let event = Event::Answered {
+        session: SESSION(),
+        body: Some(answer),
+        needs_answer: false,
+        fork: 0,
+        response: response(200),
+    };
+    rig.sip(LegId(1), event);
+    callee.agreed().map(|agreed| agreed.codec)
+}
+
+/// What the caller was told in the 200.
+fn told(rig: &Rig, caller: &mut Negotiation) -> Option<Codec> {
+    let said = rig.said(LegId::CALLER);
+    let answer = said.iter().find_map(|command| match command {
+        SipCommand::Accept(answer) => answer.clone(),
+        _ => None,
+    });
+    caller.take_answer(&answer?).unwrap();
+    caller.agreed().map(|agreed| agreed.codec)
+}
+
+fn troubles(rig: &Rig) -> Vec<&'static str> {
+    let ids = rig.log.iter().filter_map(|output| match output {
+        Output::Trouble(trouble) => Some(trouble.id()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+use Codec::{G722, G729, Opus, Pcma, Pcmu};
+
+// covers: RFC 3264 §6.1
+#[test]
+fn the_answer_names_what_the_callee_speaks_where_the_caller_can() {
+    let all = [Opus, Pcma, G722, Pcmu, G729];
+    for (offers, speaks, want) in [
+        (&[Opus, Pcma][..], &[Pcma][..], [Pcma, Pcma]),
+        (&[Opus, G722], &[G722], [G722, G722]),
+        // The callee has nothing of the caller's: both are told what they speak.
+        (&[Opus], &[Pcmu], [Opus, Pcmu]),
+        (&[Pcma, G729], &[G729], [G729, G729]),
+        // What is decoded comes first where both have both.
+        (&[G729, Pcma], &[Pcma, G729], [Pcma, Pcma]),
+        (&[G729], &[Pcma, G729], [G729, G729]),
+    ] {
+        let (mut rig, mut caller) = called_by(offers, &all);
+        let callee = rings(&mut rig, &all, speaks);
+        let told = told(&rig, &mut caller);
+        assert_eq!([told, callee], want.map(Some), "{offers:?} {speaks:?}");
+        assert_eq!(rig.bridged_ports(), [20_000, 20_002]);
+        assert_eq!(troubles(&rig), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn an_answer_that_was_told_stands() {
+    let all = [Opus, Pcma, G729];
+    let (mut rig, mut caller) = called_by(&[Opus, Pcma, G729], &all);
+    rig.ask(Action::Answer);
+    let callee = rings(&mut rig, &all, &[Pcma]);
+    assert_eq!([told(&rig, &mut caller), callee], [Some(Opus), Some(Pcma)]);
+    // Nor is anybody offered what could not be relayed any more.
+    let offer = rig.offer_to(LegId(1));
+    assert!(!String::from_utf8_lossy(&offer).contains("G729"));
+}
+
+#[test]
+fn a_caller_who_has_only_g729_hears_no_prompt_and_is_refused_an_answer_by_us() {
+    let all = [Pcma, G729];
+    let (mut rig, _) = called_by(&[G729], &all);
+    rig.ask(Action::Play {
+        play: PlayToken(1),
+        items: vec![Prompt::Tone("beep".to_owned())],
+        repeat: false,
+    });
+    let failed = |notice: &Notice| matches!(notice, Notice::PlayFailed { .. });
+    assert!(rig.told().iter().any(failed));
+    rig.ask(Action::Answer);
+    assert_eq!(troubles(&rig), ["media-relay-only"]);
+    let said = rig.said(LegId::CALLER);
+    assert!(
+        matches!(said.last(), Some(SipCommand::End(Cause::IncompatibleMedia))),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_callee_who_may_not_take_g729_is_not_rung_for_a_caller_who_has_nothing_else() {
+    let (mut rig, _) = called_by(&[G729], &[Pcma, G729]);
+    assert_eq!(rings(&mut rig, &[Pcma], &[Pcma]), None);
+    assert_eq!(troubles(&rig), ["media-relay-only"]);
+    // Without G.729 in its section the leg has no codec for such an offer at all.
+    let (rig, _) = called_by(&[G729], &[Pcma]);
+    assert_eq!(troubles(&rig), ["media-no-common-codec"]);
+}
+
+#[test]
+fn what_is_to_be_recorded_is_not_relayed_in_g729() {
+    let all = [Pcma, G729];
+    let (mut rig, mut caller) = called_by(&[Pcma, G729], &all);
+    rig.ask(Action::Record(true));
+    let callee = rings(&mut rig, &all, &[G729, Pcma]);
+    assert_eq!([told(&rig, &mut caller), callee], [Some(Pcma), Some(Pcma)]);
+    // Asked for when it is too late it is refused, and the call goes on.
+    let (mut rig, _) = called_by(&[G729], &all);
+    rings(&mut rig, &all, &[G729]);
+    rig.ask(Action::Record(true));
+    assert_eq!(troubles(&rig), ["media-relay-only"]);
+    let taps = |output: &Output| matches!(output, Output::Port(PortCommand::Tap { .. }));
+    assert!(!rig.log.iter().any(taps) && !rig.call.is_ending());
+}
