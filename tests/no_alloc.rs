@@ -146,7 +146,9 @@ fn full_worker(now: Now) -> (Worker, Readers) {
             worker.command(now, PortCommand::Play { port: id, play });
         }
         if port % 50 == 0 {
-            let (tap, reader) = Tap::new(100);
+            // Also at rates that no bridge of theirs has.
+            let rate = if port % 100 == 0 { 8_000 } else { 48_000 };
+            let (tap, reader) = Tap::new(rate, 100);
             readers.taps.push(reader);
             worker.command(now, PortCommand::Tap { port: id, tap });
         }
@@ -324,7 +326,7 @@ fn wide_plan(port: u32) -> Box<PortPlan> {
 fn wide_codecs_long_packets_and_changes_of_rate_ask_nothing_of_the_heap() {
     let mut now = Now::ZERO;
     let mut worker = Worker::new(WorkerConfig::default(), now);
-    let (tap, mut reader) = Tap::new(600);
+    let (tap, mut reader) = Tap::new(8_000, 600);
     let play = Playback::music(PlayId(1), clips());
     let mut commands = vec![
         PortCommand::Tap {

@@ -4,6 +4,7 @@
 //! starts at the bridge, so a recording never holds the queue's music. It ends with the bridge's
 //! last party or when asked.
 
+use media::SAMPLE_RATE;
 use media::tap::Tap;
 use media::worker::PortCommand;
 
@@ -66,7 +67,7 @@ impl Call {
         let Some(port) = self.open_port_of(self.caller) else {
             return;
         };
-        let (tap, frames) = Tap::new(TAP_FRAMES);
+        let (tap, frames) = Tap::new(SAMPLE_RATE, TAP_FRAMES);
         self.recording = Recording::On;
         self.port(PortCommand::Tap { port, tap });
         self.outputs.push_back(Output::Record(frames));

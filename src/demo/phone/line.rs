@@ -368,7 +368,7 @@ impl Phone {
     ) {
         let port = reserved.port;
         let plan = port_plan(port, reserved.rtp, self.random(), negotiation.agreed());
-        let (tap, ear) = Tap::new(EAR_FRAMES);
+        let (tap, ear) = Tap::new(SAMPLE_RATE, EAR_FRAMES);
         let _ = media.command(reserved.worker, PortCommand::Open(Box::new(plan)));
         let _ = media.command(reserved.worker, PortCommand::Tap { port, tap });
         if self.habits.dtmf != Dtmf::Auto {

@@ -30,7 +30,7 @@ impl Scene {
     }
 
     fn record(&self, id: u64, path: &str, ring: usize) -> Box<Tap> {
-        let (tap, reader) = Tap::new(ring);
+        let (tap, reader) = Tap::new(8_000, ring);
         self.recorder
             .record(RecordingId(id), path.into(), reader)
             .unwrap();
@@ -62,7 +62,9 @@ fn read(path: &Path) -> (hound::WavSpec, Vec<i16>) {
 
 /// Frame `n`: the caller says `n`, and hears `-n`.
 fn offer(tap: &mut Tap, n: i16) -> bool {
-    tap.offer(8_000, &[n; TAP_SAMPLES], &[-n; TAP_SAMPLES])
+    let at = u64::try_from(n).unwrap();
+    let (left, right) = ([n; TAP_SAMPLES], [-n; TAP_SAMPLES]);
+    tap.offer(at, (8_000, &left), (8_000, &right)) == 0
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn the_caller_is_left_what_is_heard_is_right_and_not_a_sample_is_missing() {
 #[test]
 fn frames_the_ring_had_no_room_for_are_silence_of_their_length_and_counted() {
     let mut scene = Scene::new("gap");
-    let (mut tap, mut reader) = Tap::new(10);
+    let (mut tap, mut reader) = Tap::new(8_000, 10);
     for n in 1..=15 {
         assert_eq!(offer(&mut tap, n), n <= 10);
     }

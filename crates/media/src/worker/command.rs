@@ -5,7 +5,7 @@ use crate::Digit;
 use crate::bridge::BridgeId;
 use crate::capture::Capture;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate};
-use crate::tap::Tap;
+use crate::tap::{Tap, TapState};
 
 /// What control may ask of a media worker: ids and owned data, big things boxed. Sent on a ring
 /// that is sized so that full is a bug. Every box comes back as [`Garbage`](super::Garbage).
@@ -61,6 +61,13 @@ pub enum PortCommand {
     Untap {
         /// Whose tap.
         port: PortId,
+    },
+    /// Has a port's tap, if it has one, stand otherwise from its next frame on.
+    StandTap {
+        /// Whose tap.
+        port: PortId,
+        /// How.
+        state: TapState,
     },
     /// Copies a port's packets from now on until it closes, in place of the capture it has.
     Capture {
@@ -120,6 +127,7 @@ impl PortCommand {
             | Self::SendDigits { port, .. }
             | Self::Tap { port, .. }
             | Self::Untap { port }
+            | Self::StandTap { port, .. }
             | Self::Capture { port, .. }
             | Self::Key { port, .. }
             | Self::DetectTones { port, .. }

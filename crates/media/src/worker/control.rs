@@ -10,7 +10,7 @@ use crate::bridge::{Bridge, BridgeId, Mode};
 use crate::capture::Capture;
 use crate::port::play::Player;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate, Security};
-use crate::tap::Tap;
+use crate::tap::{Tap, TapState};
 
 impl Worker {
     /// Carries out `command`. Call it only while [`Worker::takes_commands`].
@@ -36,6 +36,7 @@ impl Worker {
             }
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
+            PortCommand::StandTap { port, state } => self.stand_tap(port, state),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::Key { port, keys } => self.key(port, keys),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
@@ -244,6 +245,14 @@ impl Worker {
         Ok(())
     }
 
+    fn stand_tap(&mut self, port: PortId, state: TapState) -> Result<(), Refusal> {
+        let at = self.find(port)?;
+        if let Some(tap) = self.port_mut(at).and_then(|port| port.tap.as_mut()) {
+            tap.stand(state);
+        }
+        Ok(())
+    }
+
     fn capture(&mut self, port: PortId, capture: Box<Capture>) -> Result<(), Refusal> {
         let at = match self.find(port) {
             Ok(at) => at,
@@ -356,7 +365,7 @@ impl Worker {
         // A relayed bridge is listened to by recordings and detectors alone.
         let rate = match mode {
             Mode::Mix => self.shared_rate(held),
-            Mode::Relay => SAMPLE_RATE,
+            Mode::Relay => self.tapped_rate(held).min(self.shared_rate(held)),
         };
         let members = held.members().len();
         let tapped = held.members().iter().any(|&member| {
@@ -389,6 +398,13 @@ impl Worker {
             highest = highest.max(rate);
         }
         second
+    }
+
+    /// The highest rate that a tap of a member wants.
+    fn tapped_rate(&self, bridge: &Bridge) -> u32 {
+        let ports = bridge.members().iter().map(|&at| self.port(at as usize));
+        let rates = ports.filter_map(|port| Some(port?.tap.as_ref()?.rate()));
+        rates.max().unwrap_or(SAMPLE_RATE)
     }
 
     /// Decides anew whose tones are taken out of a bridge of two.

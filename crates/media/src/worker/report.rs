@@ -152,9 +152,7 @@ impl Port {
     pub(super) fn record(&mut self, bus: &Bus<'_>, heard: &[i16]) {
         let Some(tap) = &mut self.tap else { return };
         let heard = heard.get(..bus.said.len()).unwrap_or(heard);
-        if !tap.offer(bus.rate, bus.said, heard) {
-            self.stats.tap_dropped += 1;
-        }
+        self.stats.tap_dropped += tap.offer(bus.frame, (bus.rate, bus.said), (bus.rate, heard));
     }
 
     pub(super) fn record_sound(&mut self, bus: &Bus<'_>, sound: &Sound<'_>) {

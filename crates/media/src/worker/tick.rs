@@ -69,6 +69,7 @@ impl Worker {
         let mut said = SILENCE;
         self.hear(now, at, SAMPLE_RATE, &mut said);
         let bus = Bus {
+            frame,
             rate: SAMPLE_RATE,
             said: &said,
             heard: None,
@@ -107,6 +108,7 @@ impl Worker {
             let said = said.get(..samples).unwrap_or_default();
             mix::minus_own(heard, sum, said);
             let bus = Bus {
+                frame,
                 rate,
                 said,
                 heard: Some(heard),
@@ -156,6 +158,8 @@ impl Worker {
 
 /// One frame on a bridge, or of a port alone.
 pub(super) struct Bus<'a> {
+    /// The wheel's.
+    pub(super) frame: u64,
     /// Samples per second of the slices.
     pub(super) rate: u32,
     /// What the port's peer said.

@@ -238,6 +238,30 @@ fn equal_codecs_and_packet_times_are_relayed_undecoded() {
 }
 
 #[test]
+fn a_wideband_call_is_recorded_wideband_and_a_narrow_one_as_it_was() {
+    for (a, b, wide) in [
+        (Codec::G722, Codec::G722, true),
+        (Codec::Opus, Codec::G722, true),
+        (Codec::G722, Codec::Pcma, false),
+    ] {
+        let mut room = Room::new(&[(a, 20, 5_000.0), (b, 20, 6_000.0)]);
+        let (tap, mut reader) = Tap::new(16_000, 100);
+        let port = PortId(0);
+        room.command(PortCommand::Tap { port, tap });
+        room.pass(Duration::from_millis(1_600));
+        let frames: Vec<_> = std::iter::from_fn(|| reader.pop().ok()).collect();
+        assert!(frames.iter().map(|it| it.index).eq(0..160));
+        let late = || frames.iter().skip(60);
+        let left: Vec<i16> = late().flat_map(|it| it.left).collect();
+        let right: Vec<i16> = late().flat_map(|it| it.right).collect();
+        for (side, hz) in [(left, 5_000.0), (right, 6_000.0)] {
+            let level = Goertzel::new(hz, 16_000).dbfs(&side);
+            assert_eq!(level > -20.0, wide, "{a:?} {b:?} {hz}: {level}");
+        }
+    }
+}
+
+#[test]
 fn prompts_and_recordings_sound_right_on_every_codec() {
     let tone: Vec<i16> = (0..16_000)
         .map(|i| ((std::f64::consts::TAU * 440.0 * f64::from(i) / 8_000.0).sin() * 8_000.0) as i16)
@@ -247,7 +271,7 @@ fn prompts_and_recordings_sound_right_on_every_codec() {
         for ms in [10, 20, 60] {
             let ms = u32::from(codec.packet_ms(ms));
             let mut room = Room::new(&[(codec, ms, 1_000.0)]);
-            let (tap, mut frames) = Tap::new(1_000);
+            let (tap, mut frames) = Tap::new(8_000, 1_000);
             room.command(PortCommand::Tap {
                 port: PortId(0),
                 tap,

@@ -319,7 +319,7 @@ fn hold_silences_one_direction_and_resume_brings_it_back() {
 #[test]
 fn a_recording_of_a_relayed_call_has_both_sides_and_leaves_the_relay_alone() {
     let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
-    let (tap, mut reader) = Tap::new(100);
+    let (tap, mut reader) = Tap::new(8_000, 100);
     let port = world.port(0);
     world.command(PortCommand::Tap { port, tap });
     world.frames(50);
@@ -342,10 +342,52 @@ fn a_recording_of_a_relayed_call_has_both_sides_and_leaves_the_relay_alone() {
 }
 
 #[test]
+fn what_a_late_worker_left_out_is_a_hole_of_its_length_in_the_recording() {
+    let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
+    let (tap, mut reader) = Tap::new(8_000, 100);
+    let port = world.port(0);
+    world.command(PortCommand::Tap { port, tap });
+    world.frames(10);
+    world.now += clock::Duration::from_millis(500);
+    world.frames(10);
+    let frames: Vec<u64> = std::iter::from_fn(|| Some(reader.pop().ok()?.index)).collect();
+    let left_out = frames.iter().zip(frames.iter().skip(1));
+    let holes: Vec<u64> = left_out
+        .map(|(a, b)| b - a - 1)
+        .filter(|it| *it > 0)
+        .collect();
+    let [hole] = holes[..] else {
+        panic!("{frames:?}")
+    };
+    assert!((23..=25).contains(&hole), "{frames:?}");
+}
+
+#[test]
+fn an_hour_of_a_call_is_an_hour_of_frames_whatever_its_phones_clocks_say() {
+    let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
+    let (tap, mut reader) = Tap::new(8_000, 200);
+    let port = world.port(0);
+    world.command(PortCommand::Tap { port, tap });
+    let (mut next, begun) = (0, world.now);
+    for second in 0..3_600 {
+        // A party that goes away now and then, and comes back.
+        world.phones[1].speaks = second % 60 < 50;
+        world.frames(50);
+        world.clear();
+        while let Ok(frame) = reader.pop() {
+            assert_eq!(frame.index, next);
+            next += 1;
+        }
+    }
+    assert_eq!(world.now - begun, clock::Duration::from_secs(3_600));
+    assert!((180_000 - 1..=180_000).contains(&next), "{next}");
+}
+
+#[test]
 fn a_recording_of_a_menu_has_the_prompt_on_the_right() {
     let mut world = World::new();
     world.phone(Codec::Pcma, 440.0, |_| {});
-    let (tap, mut reader) = Tap::new(100);
+    let (tap, mut reader) = Tap::new(8_000, 100);
     let port = world.port(0);
     world.command(PortCommand::Tap { port, tap });
     let prompt = tone(1_000.0, 1_600);
@@ -411,7 +453,7 @@ proptest! {
                 }
                 6 => world.command(PortCommand::Stop { port, play: PlayId(1) }),
                 7 => {
-                    let (tap, reader) = Tap::new(10);
+                    let (tap, reader) = Tap::new(8_000, 10);
                     taps.push(reader);
                     boxes += 1;
                     world.command(PortCommand::Tap { port, tap });
