@@ -408,3 +408,135 @@ fn wide_codecs_long_packets_and_changes_of_rate_ask_nothing_of_the_heap() {
     // Ten seconds: 500, 333, at most 166 and 166 packets.
     assert!(sent > 1_000 && frames > 490, "{sent} {frames}");
 }
+
+/// Members of one room, of four codecs in turn; two of them begin to talk and cease again and again.
+const ROOM: u32 = 60;
+
+#[test]
+fn a_large_room_whose_speakers_change_asks_nothing_of_the_heap() {
+    let mut now = Now::ZERO;
+    let mut worker = Worker::new(WorkerConfig::default(), now);
+    let codec = |n: u32| Codec::ALL[n as usize % 4];
+    let bridge = |n: u32| PortCommand::Bridge {
+        port: PortId(n),
+        bridge: BridgeId(1),
+    };
+    for n in 0..ROOM {
+        let local = SocketAddr::from(([10, 1, 0, 1], 20_000));
+        let mut plan = PortPlan::new(PortId(n), local, codec(n), u64::from(n) << 7);
+        plan.remote = Some(Remote::of(address(n), false));
+        plan.payload_type = 96;
+        worker.command(now, PortCommand::Open(Box::new(plan)));
+        worker.command(now, bridge(n));
+    }
+    let (tap, mut reader) = Tap::new(8_000, 600);
+    let port = PortId(0);
+    worker.command(now, PortCommand::TapBridge { port, tap });
+    let mut plays: Vec<_> = (0..10)
+        .map(|n| Playback::once(PlayId(n), clips()))
+        .collect();
+    let music = Playback::music(PlayId(99), clips());
+    worker.command(now, PortCommand::Deafen { port, on: true });
+    worker.command(now, PortCommand::Play { port, play: music });
+    while worker.poll_event().is_some() {}
+
+    // A packet of talk and one of silence for each codec.
+    let payload = |codec: Codec, amplitude: i32| {
+        let mut encoder = Encoder::new(codec);
+        let count = encoder.rate() as i32 / 50;
+        let samples: Vec<i16> = (0..count)
+            .map(|i| (i * 7_919 % (2 * amplitude) - amplitude) as i16)
+            .collect();
+        let mut out = [0; 640];
+        let mut len = 0;
+        for _ in 0..20 {
+            len = encoder.encode(&samples, &mut out);
+        }
+        out[..len].to_vec()
+    };
+    let said: Vec<[Vec<u8>; 2]> = Codec::ALL
+        .iter()
+        .map(|&codec| [payload(codec, 2), payload(codec, 6_000)])
+        .collect();
+    let mut events: Vec<PortEvent> = Vec::with_capacity(20_000);
+    let (mut sent, mut frames, mut out) = (0_u64, 0_u64, [0; 1500]);
+
+    ASKED.set(Some(0));
+    for n in 0..500_u32 {
+        for member in 0..ROOM {
+            // Two talkers for a second each.
+            let talks = (n / 50 * 2..=n / 50 * 2 + 1).contains(&(member % 20));
+            let mut packet = [0; 700];
+            let header = Header {
+                marker: false,
+                payload_type: 96,
+                sequence: Sequence(n as u16),
+                time: RtpTime(n * codec(member).frame_ticks()),
+                ssrc: member,
+            };
+            let rest = write_header(&header, &mut packet).unwrap();
+            let payload = &said[member as usize % 4][usize::from(talks)];
+            rest[..payload.len()].copy_from_slice(payload);
+            let len = 12 + payload.len();
+            worker.receive(
+                now,
+                PortId(member),
+                Lane::Rtp,
+                address(member),
+                &mut packet,
+                len,
+            );
+        }
+        for _ in 0..4 {
+            now += TICK;
+            worker.tick(now);
+            while worker.poll_transmit(&mut out).is_some() {
+                sent += 1;
+            }
+        }
+        let (port, to) = (PortId(n % ROOM), PortId((n + 7) % ROOM));
+        let gain = Some(media::dsp::mix::Gain::from_db(-6.0));
+        match n % 50 {
+            10 => worker.command(
+                now,
+                PortCommand::Gain {
+                    port,
+                    to: Some(to),
+                    gain,
+                },
+            ),
+            20 => worker.command(
+                now,
+                PortCommand::Gain {
+                    port,
+                    to: None,
+                    gain,
+                },
+            ),
+            30 => worker.command(now, PortCommand::Unbridge { port }),
+            31 => worker.command(now, bridge((n - 1) % ROOM)),
+            40 => {
+                let port = PortId(5);
+                let play = plays.pop().unwrap();
+                worker.command(now, PortCommand::Announce { port, play });
+            }
+            _ => {}
+        }
+        while let Some(event) = worker.poll_event() {
+            events.push(event);
+        }
+        while reader.pop().is_ok() {
+            frames += 1;
+        }
+    }
+    let asked = ASKED.replace(None);
+    assert_eq!(asked, Some(0));
+    assert!(
+        sent > u64::from(ROOM) * 490 && frames >= 499,
+        "{sent} {frames}"
+    );
+    let refused = events
+        .iter()
+        .filter(|it| matches!(it, PortEvent::Refused { .. }));
+    assert_eq!(refused.count(), 0);
+}

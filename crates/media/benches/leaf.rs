@@ -5,15 +5,20 @@
 )]
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 use clock::{Duration, Now};
 use criterion::{Criterion, criterion_group, criterion_main};
+use media::bridge::BridgeId;
 use media::codec::{Decoder, Encoder};
+use media::dsp::mix::Gain;
 use media::dsp::resample::PAST_ANY;
 use media::dsp::{DtmfDetector, DtmfTone, Resampler, Tone, ToneMeter, mix, resample};
 use media::jitter::{JitterBuffer, JitterConfig};
+use media::port::{PortId, PortPlan, Remote};
 use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
 use media::srtp::{MasterKey, OVERHEAD_MAX, Protector, Suite, Unprotector};
+use media::worker::{Lane, PortCommand, TICK, Worker, WorkerConfig};
 use media::{BUS_FRAME_MAX, Codec, Digit, FRAME, SILENCE};
 
 fn header(i: u32) -> Header {
@@ -205,12 +210,83 @@ fn signals(c: &mut Criterion) {
             frames.iter().for_each(|frame| mix::add(&mut sum, frame));
             let mut heard = [SILENCE; 10];
             for (heard, own) in heard.iter_mut().zip(black_box(&frames)) {
-                mix::minus_own(heard, &sum, own);
+                let mut others = sum;
+                mix::weigh(&mut others, own, Gain::UNITY, Gain::MUTE);
+                mix::all(heard, &others);
             }
             heard
         })
     });
 }
 
-criterion_group!(benches, packets, codecs, srtp, playout, signals);
+/// 20 ms of a worker with one conference: what comes, what goes, three talk and the others hiss.
+fn rooms(c: &mut Criterion) {
+    for (codec, members) in [
+        (Codec::Pcmu, 3),
+        (Codec::Pcmu, 100),
+        (Codec::Pcmu, 1_000),
+        (Codec::Opus, 3),
+        (Codec::Opus, 1_000),
+    ] {
+        let mut now = Now::from_nanos(1_000_000_000);
+        let config = WorkerConfig {
+            ports_max: members as usize,
+            ..WorkerConfig::default()
+        };
+        let mut worker = Worker::new(config, now);
+        let address = |n: u32| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 4_000));
+        for n in 0..members {
+            let (port, bridge) = (PortId(n), BridgeId(1));
+            let mut plan = PortPlan::new(port, address(n), codec, u64::from(n) << 9);
+            plan.remote = Some(Remote::of(address(n), false));
+            worker.command(now, PortCommand::Open(Box::new(plan)));
+            worker.command(now, PortCommand::Bridge { port, bridge });
+            while worker.poll_event().is_some() {}
+        }
+        let (mut talk, mut hiss) = ([0; 640], [0; 640]);
+        let mut encoder = Encoder::new(codec);
+        let mut sound = vec![0; encoder.rate() as usize / 50];
+        Tone::new(1_000.0, -20.0).fill(&mut sound);
+        let talk_len = encoder.encode(&sound, &mut talk);
+        sound.fill(3);
+        for _ in 0..20 {
+            encoder.encode(&sound, &mut hiss);
+        }
+        let hiss_len = encoder.encode(&sound, &mut hiss);
+        let (mut n, mut out) = (0_u32, [0; 1_500]);
+        let mut frame = || {
+            n += 1;
+            for member in 0..members {
+                let said = if member < 3 {
+                    &talk[..talk_len]
+                } else {
+                    &hiss[..hiss_len]
+                };
+                let header = Header {
+                    payload_type: codec.static_payload_type().unwrap_or(96),
+                    time: RtpTime(n.wrapping_mul(codec.frame_ticks())),
+                    ssrc: member,
+                    ..header(n)
+                };
+                let mut packet = [0; 1_500];
+                let rest = write_header(&header, &mut packet).unwrap();
+                rest[..said.len()].copy_from_slice(said);
+                let (port, len) = (PortId(member), HEADER_LEN + said.len());
+                worker.receive(now, port, Lane::Rtp, address(member), &mut packet, len);
+            }
+            for _ in 0..4 {
+                now += TICK;
+                worker.tick(now);
+                while worker.poll_transmit(&mut out).is_some() {}
+            }
+            while worker.poll_event().is_some() {}
+        };
+        (0..100).for_each(|_| frame());
+        c.bench_function(&format!("room/{}/{members}", codec.name()), |b| {
+            b.iter(&mut frame)
+        });
+    }
+}
+
+criterion_group!(benches, packets, codecs, srtp, playout, signals, rooms);
 criterion_main!(benches);

@@ -22,6 +22,14 @@ impl Law {
         }
     }
 
+    /// What one byte stands for.
+    pub(crate) fn expand(self, code: u8) -> i16 {
+        match self {
+            Self::Mu => MU_TO_LINEAR[usize::from(code)],
+            Self::A => A_TO_LINEAR[usize::from(code)],
+        }
+    }
+
     /// Decodes one sample per byte, as many as both slices have; gives their number.
     pub fn decode(self, payload: &[u8], out: &mut [i16]) -> usize {
         let table = match self {

@@ -11,6 +11,7 @@ pub mod comfort_noise;
 pub mod g711;
 pub mod g722;
 pub mod l16;
+pub(crate) mod loudness;
 pub mod opus;
 
 #[cfg(test)]
@@ -399,6 +400,42 @@ impl Encoder {
     pub fn lost(&mut self, percent: u8) {
         if let Self::Opus(opus) = self {
             opus.lost(percent);
+        }
+    }
+
+    /// The loss that it was told of, in percent.
+    pub(crate) const fn loss(&self) -> u8 {
+        match self {
+            Self::Opus(opus) => opus.loss(),
+            Self::G711(_) | Self::G722(_) | Self::L16(_) | Self::Nothing(_) => 0,
+        }
+    }
+
+    /// Goes on where `other`, of the same codec, is: what it makes next follows what `other` made last.
+    /// G.722 adapts within milliseconds and begins where it is.
+    pub(crate) fn go_on_from(&mut self, other: &Self) {
+        if let (Self::Opus(opus), Self::Opus(other)) = (self, other) {
+            opus.go_on_from(other);
+        }
+    }
+
+    /// Whether it can become like `other` without taking memory.
+    pub(crate) const fn is_kin(&self, other: &Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::G722(_), Self::G722(_))
+                | (Self::Opus(_), Self::Opus(_))
+                | (Self::G711(_) | Self::L16(_), Self::G711(_) | Self::L16(_))
+        )
+    }
+
+    /// Is set as `other`, its kin, is, and goes on where it is.
+    pub(crate) fn become_like(&mut self, other: &Self) {
+        let plain = matches!(self, Self::G711(_) | Self::L16(_));
+        match other {
+            Self::G711(law) if plain => *self = Self::G711(*law),
+            Self::L16(rate) if plain => *self = Self::L16(*rate),
+            other => self.go_on_from(other),
         }
     }
 

@@ -7,10 +7,17 @@ pub fn add(sum: &mut [i32], frame: &[i16]) {
     }
 }
 
-/// Writes `sum` without `own`, saturated: what one party of a conference hears.
-pub fn minus_own(out: &mut [i16], sum: &[i32], own: &[i16]) {
-    for ((o, &s), &x) in out.iter_mut().zip(sum).zip(own) {
-        *o = saturate(s - i32::from(x));
+/// Takes `frame` out of `sum` as loud as it was put in, and puts it in as loud as it shall be.
+/// 65,536 frames fit at unity, 1,024 at the largest gain.
+pub fn weigh(sum: &mut [i32], frame: &[i16], was: Gain, shall_be: Gain) {
+    if (was, shall_be) == (Gain::MUTE, Gain::UNITY) {
+        return add(sum, frame);
+    }
+    if was == shall_be {
+        return;
+    }
+    for (s, &x) in sum.iter_mut().zip(frame) {
+        *s += shall_be.of(x) - was.of(x);
     }
 }
 
@@ -49,15 +56,18 @@ impl Gain {
         Self(factor.round() as i32)
     }
 
+    /// One sample, multiplied: 2^15 · 2^18 would overflow 32 bits, the product shifted back does not.
+    fn of(self, sample: i16) -> i32 {
+        ((i64::from(sample) * i64::from(self.0)) >> 12) as i32
+    }
+
     /// Multiplies each sample, saturating.
     pub fn apply(self, samples: &mut [i16]) {
         if self == Self::UNITY {
             return;
         }
         for sample in samples {
-            // 2^15 · 2^18 would overflow 32 bits.
-            let scaled = (i64::from(*sample) * i64::from(self.0)) >> 12;
-            *sample = scaled.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            *sample = saturate(self.of(*sample));
         }
     }
 }
@@ -68,7 +78,7 @@ fn saturate(sample: i32) -> i16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gain, add, add_to, all, minus_own};
+    use super::{Gain, add, add_to, all, weigh};
     use crate::{FRAME, Frame};
 
     fn noise(seed: u32) -> Frame {
@@ -80,20 +90,37 @@ mod tests {
     }
 
     #[test]
-    fn each_party_hears_the_saturated_sum_of_the_others_as_naive_addition_gives_it() {
+    fn each_party_hears_the_sum_of_the_others_as_naive_addition_gives_it() {
         for parties in [1_u32, 2, 3, 10, 50] {
             let frames: Vec<Frame> = (0..parties).map(noise).collect();
             let mut sum = [0; FRAME];
             frames.iter().for_each(|frame| add(&mut sum, frame));
             for (me, own) in frames.iter().enumerate() {
+                let mut others = sum;
+                weigh(&mut others, own, Gain::UNITY, Gain::MUTE);
                 let mut heard = [0; FRAME];
-                minus_own(&mut heard, &sum, own);
+                all(&mut heard, &others);
                 for (i, &sample) in heard.iter().enumerate() {
                     let others = frames.iter().enumerate().filter(|&(other, _)| other != me);
                     let naive: i64 = others.map(|(_, frame)| i64::from(frame[i])).sum();
                     assert_eq!(i64::from(sample), naive.clamp(-32_768, 32_767));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_voice_that_is_weighed_anew_leaves_nothing_of_its_old_weight() {
+        let (voice, other) = (noise(1), noise(2));
+        for (was, shall_be) in [(0.0, -20.0), (-20.0, 0.0), (12.0, 3.0), (-200.0, 6.0)] {
+            let (was, shall_be) = (Gain::from_db(was), Gain::from_db(shall_be));
+            let mut sum = [0; FRAME];
+            weigh(&mut sum, &other, Gain::MUTE, Gain::UNITY);
+            let mut wanted = sum;
+            weigh(&mut sum, &voice, Gain::MUTE, was);
+            weigh(&mut sum, &voice, was, shall_be);
+            weigh(&mut wanted, &voice, Gain::MUTE, shall_be);
+            assert_eq!(sum, wanted);
         }
     }
 

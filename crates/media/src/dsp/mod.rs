@@ -1,9 +1,10 @@
-//! Signal processing on 16-bit samples: tones, DTMF, levels, mixing, resampling.
+//! Signal processing on 16-bit samples: tones, DTMF, levels, mixing, limiting, resampling.
 //!
 //! Everything here has fixed memory and hot loops over plain arrays.
 
 mod dtmf;
 pub mod level;
+pub(crate) mod limit;
 pub mod mix;
 pub mod resample;
 mod tone;

@@ -3,10 +3,12 @@
 //! Law: the n-th sample played is the n-th sample of the clips' concatenation, whatever the clips'
 //! lengths are; nothing is inserted between two clips and nothing is lost. Hold music takes its
 //! position from the worker's clock, so all who wait are at the same place. Clips are encoded
-//! already: a listener costs a copy of 160 bytes per frame.
+//! in G.711 already: a listener costs a copy of 160 bytes per frame. Music in other codecs is encoded once
+//! for all who wait ([`edition`](crate::bridge::edition)).
 
 use std::sync::Arc;
 
+use crate::bridge::edition::Program;
 use crate::codec::g711::Law;
 use crate::source::Clip;
 use crate::{FRAME, Frame, SILENCE};
@@ -90,6 +92,12 @@ impl Player {
 
     pub(crate) fn id(&self) -> PlayId {
         self.play.id
+    }
+
+    /// What all hear who hear the same music, if it is music that follows the worker's clock.
+    pub(crate) fn program(&self) -> Option<Program> {
+        let first = self.play.clips.first().filter(|_| self.play.shared_clock)?;
+        Some(Program::Music(Arc::as_ptr(first).addr(), self.total))
     }
 
     /// Whether the last sample has been played.

@@ -91,6 +91,7 @@ impl Worker {
         if let Some(place) = self.phases.get_mut(at) {
             *place = Some(phase);
         }
+        self.seats.clear(at as u32);
     }
 
     /// Takes a port's name and place away; what it holds is still in its slot.

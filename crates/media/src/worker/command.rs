@@ -4,6 +4,7 @@ use super::Carriage;
 use crate::Digit;
 use crate::bridge::BridgeId;
 use crate::capture::Capture;
+use crate::dsp::mix::Gain;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate};
 use crate::tap::{Tap, TapState};
 
@@ -25,6 +26,44 @@ pub enum PortCommand {
     /// Takes a port out of its bridge. The bridge ends with its last port.
     Unbridge {
         /// Who leaves.
+        port: PortId,
+    },
+    /// Sets how loud a member is to another member of its bridge, or to all for whom nothing else was said.
+    /// It holds until the member leaves. Who listens unheard is mute to all; who whispers is mute to all but one.
+    Gain {
+        /// Who speaks.
+        port: PortId,
+        /// Who hears it; `None` for all others.
+        to: Option<PortId>,
+        /// How loud; `None` takes back what was said of one, or to all is unity.
+        gain: Option<Gain>,
+    },
+    /// Lets a member hear nothing of its bridge, only what is played to it; or all again.
+    Deafen {
+        /// Who.
+        port: PortId,
+        /// Whether to hear nothing.
+        on: bool,
+    },
+    /// Plays to all members of a port's bridge, beside what they say, in place of what was played so. Told by
+    /// [`PortEvent::Played`](super::PortEvent::Played) under this port's name, whoever is left then.
+    Announce {
+        /// A member.
+        port: PortId,
+        /// What is heard.
+        play: Box<Playback>,
+    },
+    /// Puts a tap on a port's bridge, in place of the one it has: what somebody hears who says nothing, on
+    /// both sides. It ends with the bridge.
+    TapBridge {
+        /// A member.
+        port: PortId,
+        /// Where it goes.
+        tap: Box<Tap>,
+    },
+    /// Takes the tap off a port's bridge.
+    UntapBridge {
+        /// A member.
         port: PortId,
     },
     /// Plays to a port's peer, in place of what was playing.
@@ -122,6 +161,11 @@ impl PortCommand {
             Self::Update(update) => update.port,
             Self::Bridge { port, .. }
             | Self::Unbridge { port }
+            | Self::Gain { port, .. }
+            | Self::Deafen { port, .. }
+            | Self::Announce { port, .. }
+            | Self::TapBridge { port, .. }
+            | Self::UntapBridge { port }
             | Self::Play { port, .. }
             | Self::Stop { port, .. }
             | Self::SendDigits { port, .. }

@@ -1,12 +1,11 @@
-//! Commands: what control asks of ports and bridges, carried out at once.
+//! Commands: what control asks of ports, carried out at once. What is asked of bridges is in `bridges`.
 
 use clock::Now;
 
 use super::event::PortEvent;
 use super::port::Port;
 use super::{Garbage, PortCommand, Refusal, Worker};
-use crate::SAMPLE_RATE;
-use crate::bridge::{Bridge, BridgeId, Mode};
+use crate::bridge::Bridge;
 use crate::capture::Capture;
 use crate::port::play::Player;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate, Security};
@@ -23,6 +22,11 @@ impl Worker {
             PortCommand::Update(update) => self.update(now, update),
             PortCommand::Bridge { port, bridge } => self.bridge(port, bridge),
             PortCommand::Unbridge { port } => self.unbridge(port),
+            PortCommand::Gain { port, to, gain } => self.gain(port, to, gain),
+            PortCommand::Deafen { port, on } => self.deafen(port, on),
+            PortCommand::Announce { port, play } => self.announce(port, play),
+            PortCommand::TapBridge { port, tap } => self.tap_bridge(port, tap),
+            PortCommand::UntapBridge { port } => self.untap_bridge(port),
             PortCommand::Play { port, play } => self.play(port, play),
             PortCommand::Stop { port, play } => self.stop(port, play),
             PortCommand::SendDigits {
@@ -82,83 +86,6 @@ impl Worker {
         self.discard(Garbage::Update(update));
         self.settle(at.ok_or(Refusal::NoSuchPort)?);
         Ok(())
-    }
-
-    fn bridge(&mut self, port: PortId, id: BridgeId) -> Result<(), Refusal> {
-        let at = self.find(port)?;
-        let bridge = self.bridge_index.get(id.0);
-        if bridge.is_some() && self.port(at).and_then(|port| port.bridge) == bridge {
-            return Ok(());
-        }
-        if bridge
-            .and_then(|bridge| self.bridge_at(bridge))
-            .is_some_and(Bridge::is_full)
-        {
-            return Err(Refusal::BridgeFull);
-        }
-        if bridge.is_none() && self.bridges_free.is_empty() {
-            return Err(Refusal::BridgesFull);
-        }
-        self.leave(at);
-        let bridge = match bridge {
-            Some(bridge) => bridge,
-            None => self.make_bridge(id, at)?,
-        };
-        if let Some(bridge) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
-            bridge.join(at as u32);
-            if let Some(place) = self.phases.get_mut(at) {
-                *place = Some(bridge.phase);
-            }
-        }
-        if let Some(port) = self.port_mut(at) {
-            port.bridge = Some(bridge);
-            port.converts = false;
-        }
-        self.settle_bridge(bridge);
-        Ok(())
-    }
-
-    /// A bridge in the phase of its first member.
-    fn make_bridge(&mut self, id: BridgeId, first: usize) -> Result<usize, Refusal> {
-        let bridge = self.bridges_free.pop().ok_or(Refusal::BridgesFull)? as usize;
-        let phase = self.phases.get(first).copied().flatten().unwrap_or(0);
-        self.bridge_index.insert(id.0, bridge);
-        if let Some(place) = self.bridges.get_mut(bridge) {
-            *place = Some(Bridge::new(id, phase));
-        }
-        Ok(bridge)
-    }
-
-    fn unbridge(&mut self, port: PortId) -> Result<(), Refusal> {
-        let at = self.find(port)?;
-        self.leave(at);
-        self.settle(at);
-        Ok(())
-    }
-
-    /// Takes a port out of its bridge, and ends the bridge with its last member.
-    pub(super) fn leave(&mut self, at: usize) {
-        let Some(bridge) = self.port_mut(at).and_then(|port| port.bridge.take()) else {
-            return;
-        };
-        let Some(place) = self.bridges.get_mut(bridge) else {
-            return;
-        };
-        let Some(held) = place else { return };
-        for &member in held.members() {
-            let slot = self.slots.get_mut(member as usize);
-            if let Some(port) = slot.and_then(|slot| slot.port.as_mut()) {
-                port.out.parted();
-            }
-        }
-        held.leave(at as u32);
-        if held.members().is_empty() {
-            self.bridge_index.remove(held.id.0);
-            *place = None;
-            self.bridges_free.push(bridge as u32);
-        } else {
-            self.settle_bridge(bridge);
-        }
     }
 
     fn play(&mut self, port: PortId, play: Box<Playback>) -> Result<(), Refusal> {
@@ -345,110 +272,9 @@ impl Worker {
         self.bridges.get(bridge)?.as_ref()
     }
 
-    /// Decides anew how a port's sound travels, after something about it changed.
-    pub(super) fn settle(&mut self, at: usize) {
-        match self.port(at).and_then(|port| port.bridge) {
-            Some(bridge) => self.settle_bridge(bridge),
-            None => self.listen(at, false),
-        }
-    }
-
-    /// Decides anew whether a bridge relays, and who of its members must be decoded.
-    fn settle_bridge(&mut self, bridge: usize) {
-        let Some(held) = self.bridge_at(bridge) else {
-            return;
-        };
-        let mode = match *held.members() {
-            [a, b] if self.may_relay(a as usize, b as usize) => Mode::Relay,
-            _ => Mode::Mix,
-        };
-        // A relayed bridge is listened to by recordings and detectors alone.
-        let rate = match mode {
-            Mode::Mix => self.shared_rate(held),
-            Mode::Relay => self.tapped_rate(held).min(self.shared_rate(held)),
-        };
-        let members = held.members().len();
-        let tapped = held.members().iter().any(|&member| {
-            self.port(member as usize)
-                .is_some_and(|port| port.tap.is_some())
-        });
-        if let Some(held) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
-            held.mode = mode;
-            held.rate = rate;
-        }
-        self.settle_keys(bridge);
-        for member in 0..members {
-            let held = self
-                .bridge_at(bridge)
-                .and_then(|held| held.members().get(member).copied());
-            if let Some(at) = held {
-                self.listen(at as usize, (mode == Mode::Mix && members > 1) || tapped);
-            }
-        }
-    }
-
-    /// The highest rate that two members' codecs carry.
-    fn shared_rate(&self, bridge: &Bridge) -> u32 {
-        let (mut highest, mut second) = (SAMPLE_RATE, SAMPLE_RATE);
-        for &member in bridge.members() {
-            let rate = self
-                .port(member as usize)
-                .map_or(SAMPLE_RATE, |port| port.plan.codec.sample_rate());
-            second = second.max(rate.min(highest));
-            highest = highest.max(rate);
-        }
-        second
-    }
-
-    /// The highest rate that a tap of a member wants.
-    fn tapped_rate(&self, bridge: &Bridge) -> u32 {
-        let ports = bridge.members().iter().map(|&at| self.port(at as usize));
-        let rates = ports.filter_map(|port| Some(port?.tap.as_ref()?.rate()));
-        rates.max().unwrap_or(SAMPLE_RATE)
-    }
-
-    /// Decides anew whose tones are taken out of a bridge of two.
-    fn settle_keys(&mut self, bridge: usize) {
-        let pair = match self.bridge_at(bridge).map(Bridge::members) {
-            Some(&[a, b]) => [(a as usize, b as usize), (b as usize, a as usize)],
-            _ => return,
-        };
-        for (at, other) in pair {
-            let converts = match (self.port(at), self.port(other)) {
-                (Some(port), Some(partner)) => port.must_convert_for(partner),
-                _ => false,
-            };
-            if let Some(port) = self.port_mut(at) {
-                port.converts = converts;
-            }
-        }
-    }
-
-    /// Whether two ports' packets may be passed on undecoded, both ways.
-    fn may_relay(&self, a: usize, b: usize) -> bool {
-        let (Some(a), Some(b)) = (self.port(a), self.port(b)) else {
-            return false;
-        };
-        if a.plan.codec.is_only_relayed() {
-            // There is no other way.
-            let open = a.may_be_relayed() && b.may_be_relayed();
-            return a.plan.codec == b.plan.codec && open;
-        }
-        let same = a.plan.codec == b.plan.codec
-            && a.plan.ptime_ms == b.plan.ptime_ms
-            // Copies are made use of here: the other side may not have agreed to them.
-            && a.plan.coding.redundant_type().is_none()
-            && b.plan.coding.redundant_type().is_none()
-            // Telephone-events that the other side did not agree to must become tones.
-            && a.plan.dtmf_payload_type.is_some() == b.plan.dtmf_payload_type.is_some()
-            && a.plan.dtmf_clock_rate == b.plan.dtmf_clock_rate;
-        let converted = a.must_convert_for(b) || b.must_convert_for(a);
-        same && !converted && a.may_be_relayed() && b.may_be_relayed()
-    }
-
     /// Starts or ends decoding what a port's peer says. A recording or a detector of a relayed
     /// bridge listens to a copy: the relay stays as it is.
-    fn listen(&mut self, at: usize, needed: bool) {
+    pub(super) fn listen(&mut self, at: usize, needed: bool) {
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };

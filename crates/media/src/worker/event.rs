@@ -54,9 +54,12 @@ pub enum Refusal {
     /// The worker holds as many bridges as it was built for.
     #[error("the worker holds as many bridges as it was built for")]
     BridgesFull,
-    /// The bridge has as many members as one may have.
-    #[error("the bridge has as many members as one may have")]
-    BridgeFull,
+    /// The port is in no bridge, or the other one not in the same.
+    #[error("the port is in no bridge, or not in that of the other")]
+    NotBridged,
+    /// The bridge has as many pairs with a gain of their own as one may have.
+    #[error("the bridge has as many pairs with a gain of their own as one may have")]
+    PairsFull,
     /// The carriage has a port in it already.
     #[error("the carriage has a port in it already")]
     CarriageTaken,

@@ -17,11 +17,13 @@ use std::net::SocketAddr;
 
 use clock::{Duration, Now};
 
+mod bridges;
 mod carriage;
 mod command;
 mod control;
 mod event;
 mod index;
+mod mixing;
 mod plane;
 mod port;
 mod quality;
@@ -37,14 +39,16 @@ pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
 pub use transmit::{Forward, Transmit};
 
-use crate::BUS_FRAME_MAX;
-use crate::bridge::{Bridge, MEMBERS_MAX};
+use crate::bridge::Bridge;
+use crate::bridge::edition::Editions;
+use crate::bridge::seats::Seats;
 use crate::dsp::resample;
 use crate::jitter::JitterConfig;
 use crate::port::PortId;
 use crate::quality::Totals;
 use event::EventQueue;
 use index::IdIndex;
+use mixing::Hall;
 use port::Slot;
 use transmit::TransmitQueue;
 
@@ -128,14 +132,18 @@ pub struct Worker {
     bridges: Box<[Option<Bridge>]>,
     bridges_free: Vec<u32>,
     bridge_index: IdIndex,
+    /// How many bridges there ever were.
+    bridges_made: u64,
+    seats: Seats,
+    editions: Editions,
     /// Which tick comes next, counted from `Now::ZERO`, so that workers of one clock agree.
     tick: u64,
     /// Where the next port that opens stands on the wheel.
     next_phase: u8,
     /// When the last tick was made: the time of what it sends.
     ticked_at: Now,
-    /// What each member of the bridge in hand says.
-    said: Box<[[i16; BUS_FRAME_MAX]]>,
+    /// What is said in the bridge in hand, and who is there.
+    hall: Hall,
     transmits: TransmitQueue,
     events: EventQueue,
     stats: WorkerStats,
@@ -155,10 +163,13 @@ impl Worker {
             bridges: (0..ports).map(|_| None).collect(),
             bridges_free: (0..count).rev().collect(),
             bridge_index: IdIndex::new(ports),
+            bridges_made: 0,
+            seats: Seats::new(ports),
+            editions: Editions::new(),
             tick: tick_of(now) + 1,
             next_phase: 0,
             ticked_at: now,
-            said: vec![[0; BUS_FRAME_MAX]; MEMBERS_MAX].into(),
+            hall: Hall::new(ports),
             // A frame, a report and a second event for each port of a tick, were all in one phase.
             transmits: TransmitQueue::new(2 * ports + 64),
             events: EventQueue::new(config.events_max),

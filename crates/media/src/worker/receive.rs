@@ -19,7 +19,7 @@ use crate::srtp::SrtpError;
 
 /// What a payload type stands for on one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Audio,
     Event,
     Noise,
@@ -79,6 +79,9 @@ impl Worker {
             return None;
         }
         let taken = slot.take(now, from, packet, &mut self.events)?;
+        if taken.kind == Kind::Audio {
+            self.claim_floor(now, at, packet);
+        }
         if let Some((digit, duration_ms)) = taken.digit {
             self.pressed(at, digit, DtmfVia::Rfc4733, duration_ms);
         }
@@ -333,7 +336,7 @@ impl Port {
 }
 
 /// What a packet is by the agreement, its payload, and the copies of older ones that it brings.
-fn unwrap<'a>(
+pub(super) fn unwrap<'a>(
     plan: &PortPlan,
     header: &Header,
     payload: &'a [u8],

@@ -11,7 +11,7 @@ use super::port::{KeysHeard, Port, Slot};
 use super::receive::held_ms;
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PHASES, Worker, tick_of};
-use crate::bridge::{MEMBERS_MAX, Mode};
+use crate::bridge::edition::{Editions, Program, Reader};
 use crate::codec::PAYLOAD_MAX;
 use crate::dsp::mix;
 use crate::jitter::Popped;
@@ -51,15 +51,14 @@ impl Worker {
                 self.alone(now, frame, at);
                 continue;
             };
-            match self
-                .bridge_at(bridge)
-                .map(|held| (held.members(), held.mode))
-            {
-                Some(([first], _)) if *first as usize == at => self.alone(now, frame, at),
-                Some(([first, ..], mode)) if *first as usize == at => {
-                    self.together(now, frame, bridge, mode);
-                }
-                _ => {}
+            let held = self.bridge_at(bridge);
+            let Some(held) = held.filter(|held| held.first() == Some(at as u32)) else {
+                continue;
+            };
+            if held.count == 1 && held.is_bare() {
+                self.alone(now, frame, at);
+            } else {
+                self.together(now, frame, bridge);
             }
         }
     }
@@ -73,61 +72,13 @@ impl Worker {
             rate: SAMPLE_RATE,
             said: &said,
             heard: None,
+            program: None,
         };
         self.speak(now, frame, at, &bus);
     }
 
-    fn together(&mut self, now: Now, frame: u64, bridge: usize, mode: Mode) {
-        let Some(held) = self.bridge_at(bridge) else {
-            return;
-        };
-        let rate = held.rate;
-        let listens = |&at: &u32| self.port(at as usize).is_some_and(|port| port.listens);
-        if mode == Mode::Relay && !held.members().iter().any(listens) {
-            return;
-        }
-        let mut members = [0; MEMBERS_MAX];
-        let count = held.members().len();
-        for (place, &member) in members.iter_mut().zip(held.members()) {
-            *place = member;
-        }
-        let members = members.get(..count).unwrap_or_default();
-        let samples = (rate as usize / 50).min(BUS_FRAME_MAX);
-        // Lent for this bridge, so that the ports can be worked on beside it.
-        let mut all = std::mem::take(&mut self.said);
-        let mut sum = [0; BUS_FRAME_MAX];
-        let sum = sum.get_mut(..samples).unwrap_or_default();
-        for (&member, said) in members.iter().zip(&mut all) {
-            let said = said.get_mut(..samples).unwrap_or_default();
-            self.hear(now, member as usize, rate, said);
-            mix::add(sum, said);
-        }
-        let mut heard = [0; BUS_FRAME_MAX];
-        let heard = heard.get_mut(..samples).unwrap_or_default();
-        for (&member, said) in members.iter().zip(&all) {
-            let said = said.get(..samples).unwrap_or_default();
-            mix::minus_own(heard, sum, said);
-            let bus = Bus {
-                frame,
-                rate,
-                said,
-                heard: Some(heard),
-            };
-            match mode {
-                Mode::Mix => self.speak(now, frame, member as usize, &bus),
-                // The packets are on their way already: this is the recording's copy.
-                Mode::Relay => {
-                    if let Some(port) = self.port_mut(member as usize) {
-                        port.record(&bus, heard);
-                    }
-                }
-            }
-        }
-        self.said = all;
-    }
-
     /// Decodes what a port's peer said in this frame, at `rate`, if anybody needs it.
-    fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
+    pub(super) fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
         let slot = self.slots.get_mut(at);
         let pressed = slot.and_then(|slot| slot.hear(now, rate, said));
         if let Some((digit, duration_ms)) = pressed {
@@ -136,12 +87,15 @@ impl Worker {
     }
 
     /// Sends a port's peer its frame: a digit, or the mix, the playback, or both.
-    fn speak(&mut self, now: Now, frame: u64, at: usize, bus: &Bus<'_>) {
+    pub(super) fn speak(&mut self, now: Now, frame: u64, at: usize, bus: &Bus<'_>) {
         let Some(port) = self.slots.get_mut(at).and_then(|slot| slot.port.as_mut()) else {
             return;
         };
         let dialing = !port.dialer.is_idle();
-        port.speak(now, frame, bus, &mut self.transmits);
+        let mut reader = self.seats.reader(at as u32);
+        let shared = (&mut self.editions, &mut reader);
+        port.speak((now, frame), bus, shared, &mut self.transmits);
+        self.seats.set_reader(at as u32, reader);
         let ended = self.events.has_room()
             && port
                 .player
@@ -166,6 +120,8 @@ pub(super) struct Bus<'a> {
     pub(super) said: &'a [i16],
     /// What all others said.
     pub(super) heard: Option<&'a [i16]>,
+    /// What that is called, when others hear exactly the same.
+    pub(super) program: Option<Program>,
 }
 
 impl Slot {
@@ -227,7 +183,17 @@ pub(super) enum Sound<'a> {
 }
 
 impl Port {
-    fn speak(&mut self, now: Now, frame: u64, bus: &Bus<'_>, out: &mut TransmitQueue) {
+    fn speak(
+        &mut self,
+        (now, frame): (Now, u64),
+        bus: &Bus<'_>,
+        (editions, reader): (&mut Editions, &mut Reader),
+        out: &mut TransmitQueue,
+    ) {
+        let mut program = match &self.player {
+            None => bus.program,
+            Some(player) => player.program().filter(|_| bus.heard.is_none()),
+        };
         let mut mixed;
         let usual = if self.player.is_none() {
             bus.heard.map_or(Sound::Nothing, Sound::Samples)
@@ -255,6 +221,7 @@ impl Port {
             }
             (Step::Sound(samples), _) => {
                 tone = [0; BUS_FRAME_MAX];
+                program = None;
                 self.played.tune(SAMPLE_RATE, bus.rate);
                 let count = self.played.convert(&samples, &mut tone);
                 Sound::Samples(tone.get(..count).unwrap_or_default())
@@ -276,7 +243,20 @@ impl Port {
                     time,
                     marker,
                 };
-                self.send_samples(start, bus.rate, samples, out);
+                let sound = (bus.rate, samples);
+                let whole = self.plan.coding.waiting.packet_ms == 20;
+                let own = &mut self.plan.coding.encoder;
+                let edition = match program.filter(|_| whole) {
+                    Some(program) => editions.payload(program, frame, sound, own, reader),
+                    None => None,
+                };
+                match edition {
+                    Some(payload) => self.send_payload(start, payload, out),
+                    None => {
+                        editions.hand_over(reader, own);
+                        self.send_samples(start, bus.rate, samples, out);
+                    }
+                }
             }
         }
     }
@@ -287,7 +267,7 @@ impl Port {
         self.plan.coding.waiting.clear();
     }
 
-    /// Encodes a frame and sends the packets that it completes. Encoded for each listener alone.
+    /// Encodes a frame for this listener alone and sends the packets that it completes.
     fn send_samples(&mut self, start: Start, rate: u32, samples: &[i16], out: &mut TransmitQueue) {
         let encoder = &mut self.plan.coding.encoder;
         if encoder.rate() != rate {
@@ -365,12 +345,18 @@ impl Port {
     fn send_packet(&mut self, start: Start, samples: &[i16], out: &mut TransmitQueue) {
         let mut payload = [0; PAYLOAD_MAX];
         let len = self.plan.coding.encoder.encode(samples, &mut payload);
-        if let Some(payload) = payload.get(..len).filter(|payload| !payload.is_empty()) {
-            let header = self
-                .out
-                .header(self.plan.payload_type, start.time, start.marker);
-            self.send(start.now, start.to, &header, payload, out);
+        self.send_payload(start, payload.get(..len).unwrap_or_default(), out);
+    }
+
+    /// Sends a payload, if there is anything in it.
+    fn send_payload(&mut self, start: Start, payload: &[u8], out: &mut TransmitQueue) {
+        if payload.is_empty() {
+            return;
         }
+        let header = self
+            .out
+            .header(self.plan.payload_type, start.time, start.marker);
+        self.send(start.now, start.to, &header, payload, out);
     }
 
     fn send(

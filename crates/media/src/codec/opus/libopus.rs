@@ -89,6 +89,16 @@ impl Encoder {
         done == c::OPUS_OK
     }
 
+    /// Becomes a copy of `other`: "only a shallow copy is sufficient to copy it" (`opus.h`, of the
+    /// encoder's state). `false` when the blocks differ in size, which they never do.
+    pub(super) fn copy(&mut self, other: &Self) -> bool {
+        let alike = self.0.len() == other.0.len();
+        if alike {
+            self.0.copy_from_slice(&other.0);
+        }
+        alike
+    }
+
     /// Encodes `samples`, which must last 2.5, 5, 10, 20, 40 or 60 ms; gives the bytes written.
     pub(super) fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {
         let state = self.state();

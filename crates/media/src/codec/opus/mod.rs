@@ -156,6 +156,19 @@ impl Encoder {
         self.prepare_for_loss();
     }
 
+    /// Takes over all of `other`: its settings, its rate and what it knows of its stream; without
+    /// allocating.
+    pub(crate) fn go_on_from(&mut self, other: &Self) {
+        if self.state.copy(&other.state) {
+            (self.settings, self.rate, self.loss) = (other.settings, other.rate, other.loss);
+        }
+    }
+
+    /// The loss it is set for, in percent.
+    pub(crate) const fn loss(&self) -> u8 {
+        self.loss
+    }
+
     /// Encodes `samples`, which must last 10, 20, 40 or 60 ms; gives the bytes written, none for
     /// another length or when `out` is too short.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {

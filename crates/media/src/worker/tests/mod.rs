@@ -5,6 +5,7 @@ mod moves;
 mod peers;
 mod quality;
 mod repeating;
+mod rooms;
 mod secured;
 mod sound;
 mod world;

@@ -32,8 +32,11 @@ pub(super) struct Phone {
     pub(super) header: Header,
     /// What it sends with and opens with, when its leg is secured.
     pub(super) keys: Option<(Protector, Unprotector)>,
-    tone: Tone,
+    pub(super) tone: Tone,
 }
+
+/// The payload type of codecs that have none of their own: below those of telephone-events.
+const UNNAMED: u8 = 96;
 
 impl Phone {
     /// What it heard, decoded.
@@ -91,9 +94,14 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::of(16)
+    }
+
+    /// A worker with room for `ports`.
+    pub(super) fn of(ports: usize) -> Self {
         let now = Now::from_nanos(3_000_000);
         let config = WorkerConfig {
-            ports_max: 16,
+            ports_max: ports,
             stats_every: Duration::ZERO,
             ..Default::default()
         };
@@ -119,11 +127,13 @@ impl World {
     pub(super) fn phone(&mut self, codec: Codec, hz: f32, plan: impl Fn(&mut PortPlan)) -> usize {
         let n = self.phones.len();
         let port = PortId(100 + n as u32);
-        let address: SocketAddr = format!("10.0.0.{}:4000", n + 1).parse().unwrap();
+        let address: SocketAddr = format!("10.0.{}.{}:4000", n / 200, n % 200 + 1)
+            .parse()
+            .unwrap();
         let random = 0xFFFE_FFFF_FFFD_FF00 ^ (n as u64 * 0x1234_5678_9ABC);
         let mut told = PortPlan::new(port, "10.1.0.1:20000".parse().unwrap(), codec, random);
         told.remote = Some(Remote::of(address, false));
-        told.dtmf_payload_type = Some(101 + n as u8);
+        told.dtmf_payload_type = Some(101 + n as u8 % 20);
         plan(&mut told);
         self.command(PortCommand::Open(Box::new(told)));
         self.phones.push(Phone {
@@ -135,8 +145,8 @@ impl World {
             reports: Vec::new(),
             header: Header {
                 marker: false,
-                payload_type: codec.static_payload_type().unwrap(),
-                sequence: Sequence(65_500 + n as u16),
+                payload_type: codec.static_payload_type().unwrap_or(UNNAMED),
+                sequence: Sequence(65_500_u16.wrapping_add(n as u16)),
                 time: RtpTime(u32::MAX - 1_000 * n as u32),
                 ssrc: 0xABC0 + n as u32,
             },
@@ -184,7 +194,7 @@ impl World {
         let Phone { tone, codec, .. } = &mut self.phones[phone];
         let mut payload = [0; FRAME];
         Encoder::new(*codec).encode(&tone.frame(), &mut payload);
-        let payload_type = codec.static_payload_type().unwrap();
+        let payload_type = codec.static_payload_type().unwrap_or(UNNAMED);
         self.send(phone, payload_type, &payload);
         let header = &mut self.phones[phone].header;
         header.time = header.time.plus(160);
