@@ -9,6 +9,7 @@
 )]
 
 pub mod args;
+pub mod chorus;
 pub mod figures;
 pub mod message;
 pub mod server;

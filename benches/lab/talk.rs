@@ -66,7 +66,7 @@ impl Talk {
         for (socket, to) in ends {
             socket.connect(to).unwrap();
             socket.set_nonblocking(true).unwrap();
-            setsockopt(&socket, sockopt::ReceiveTimestampns, &true).unwrap();
+            stamped(&socket);
             let number = self.legs.len() as u32;
             self.legs.push(Leg {
                 socket,
@@ -91,10 +91,10 @@ impl Talk {
             leg.newest = None;
         }
         let used = thread_time();
-        let start = wall_ns() + LEAD_NS;
+        let start = nanos_now() + LEAD_NS;
         let mut slot = 0;
         while slot < slots {
-            let now = wall_ns();
+            let now = nanos_now();
             let due = start + slot * FRAME_NS / legs;
             if due > now {
                 let rest = Duration::from_nanos(due - now).max(TOGETHER);
@@ -120,7 +120,7 @@ impl Talk {
         for leg in 0..self.legs.len() {
             self.hear(leg, &mut heard);
         }
-        let passed = wall_ns() - start;
+        let passed = nanos_now() - start;
         heard.busy = (thread_time() - used) as f64 / passed.max(1) as f64;
         heard.lost = heard.sent as i64 - heard.heard as i64;
         heard
@@ -169,21 +169,30 @@ impl Leg {
     /// A packet and when it came.
     fn take(&self) -> Option<(Said, u64)> {
         let mut bytes = [0; 1_500];
-        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let fd = self.socket.as_raw_fd();
-        let message = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), flags).ok()?;
-        let stamp = message.cmsgs().ok()?.find_map(|it| match it {
-            ControlMessageOwned::ScmTimestampns(at) => {
-                Some(at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64)
-            }
-            _ => None,
-        });
-        let length = message.bytes;
-        let came = stamp.unwrap_or_else(wall_ns);
+        let (length, came) = take_stamped(&self.socket, &mut bytes)?;
         Some((said(&bytes[..length]), came))
     }
+}
+
+/// Has the system stamp what comes to a socket.
+pub(crate) fn stamped(socket: &UdpSocket) {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &true).unwrap();
+}
+
+/// A packet's length and when it came, if there is one.
+pub(crate) fn take_stamped(socket: &UdpSocket, bytes: &mut [u8; 1_500]) -> Option<(usize, u64)> {
+    let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+    let mut parts = [IoSliceMut::new(bytes)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let fd = socket.as_raw_fd();
+    let message = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), flags).ok()?;
+    let stamp = message.cmsgs().ok()?.find_map(|it| match it {
+        ControlMessageOwned::ScmTimestampns(at) => {
+            Some(at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64)
+        }
+        _ => None,
+    });
+    Some((message.bytes, stamp.unwrap_or_else(nanos_now)))
 }
 
 /// Whose a packet is.
@@ -227,11 +236,11 @@ fn packet(leg: u32) -> [u8; PACKET] {
 }
 
 /// The time that the system stamps packets by.
-fn wall_ns() -> u64 {
+pub(crate) fn nanos_now() -> u64 {
     nanos(ClockId::Realtime)
 }
 
-fn thread_time() -> u64 {
+pub(crate) fn thread_time() -> u64 {
     nanos(ClockId::ThreadCPUTime)
 }
 

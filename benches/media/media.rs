@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `relay` | processor time a call-second, the delay added, loss, gaps and memory, servers taking turns |
 //! | `capacity` | calls a core, and the same figures at half and nine tenths of it |
+//! | `rooms` | conferences of three in which all speak: processor time a member-second, mouth to ear |
+//! | `room` | the same of one conference in which three speak |
 //! | `spray` | what a third address injects and learns that sprays all ports |
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +21,7 @@
 
 mod peers;
 mod relay;
+mod rooms;
 mod spray;
 
 use lab::args::Args;
@@ -36,8 +39,10 @@ fn main() {
         "relay" => relay::cost(&args),
         "capacity" => relay::capacity(&args),
         "spray" => spray::run(&args),
-        "transcode" | "playback" | "rooms" | "room" => {
-            println!("{mode}: this measurement is not built yet; relay, capacity and spray are");
+        "rooms" => rooms::rooms(&args),
+        "room" => rooms::room(&args),
+        "transcode" | "playback" => {
+            println!("{mode}: this measurement is not built yet; the others are");
         }
         _ => {
             println!(

@@ -117,6 +117,17 @@ pub(crate) fn names(args: &Args) -> Vec<String> {
     }
 }
 
+/// What a leg of so many calls costs a server, in ms a second; `None` if it is not there or the talkers were
+/// late.
+pub(crate) fn alone(name: &str, calls: usize, lasts: Duration) -> Option<f64> {
+    let mut peer = peers::start(name, calls as u32).ok()?;
+    let mut talk = Talk::default();
+    grow(peer.as_mut(), &mut talk, calls).ok()?;
+    let point = measure(peer.as_ref(), &mut talk, lasts);
+    point.say(name);
+    point.is_fair().then_some(point.cost / 2.0)
+}
+
 /// The same calls through each server in turn, as often as `repeat` says.
 pub(crate) fn cost(args: &Args) {
     let calls = args.number("calls", 300.0) as usize;

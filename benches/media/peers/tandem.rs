@@ -18,15 +18,26 @@ pub(crate) struct Tandem {
     number: &'static str,
     /// How each call is ended.
     byes: Vec<Vec<u8>>,
+    /// Whether no call has a callee.
+    is_rooms: bool,
 }
 
 impl Tandem {
     /// Starts it with one media thread.
     pub(crate) fn start(calls: u32) -> Self {
+        Self::of(calls, PLAN)
+    }
+
+    /// The same where every number is a conference.
+    pub(crate) fn with_rooms(members: u32) -> Self {
+        Self::of(members, ROOMS)
+    }
+
+    fn of(calls: u32, plan: &str) -> Self {
         let server = Server::tandem(&Setup {
             ip: "127.0.10.5",
             config: &CONFIG.replace("CALLS", &(calls + 10).to_string()),
-            plan: PLAN,
+            plan,
             workers: 1,
         });
         let open = |ip: [u8; 4], port| {
@@ -41,7 +52,34 @@ impl Tandem {
             callee: open(CALLEE, 5_070),
             number: "3000",
             byes: Vec::new(),
+            is_rooms: plan == ROOMS,
         }
+    }
+
+    /// Call `n` of an end of ours into a room; where it is to send.
+    pub(crate) fn enter(
+        &mut self,
+        n: u32,
+        room: usize,
+        end: SocketAddr,
+    ) -> Result<SocketAddr, String> {
+        let server: SocketAddr = "127.0.10.5:5060".parse().unwrap();
+        let me = self.caller.local_addr().unwrap();
+        let script = Script::new(
+            me,
+            server,
+            &(7_000 + room).to_string(),
+            Audio::pcmu(end.port()),
+        );
+        let (mut out, mut bye) = (Vec::new(), Vec::new());
+        script.invite.write(n, b"", &mut out);
+        self.caller.send_to(&out, server).unwrap();
+        let (port, tag) = self.answered(n)?;
+        script.ack.write(n, &tag, &mut out);
+        self.caller.send_to(&out, server).unwrap();
+        script.bye.write(n, &tag, &mut bye);
+        self.byes.push(bye);
+        Ok(SocketAddr::new(server.ip(), port))
     }
 
     /// The callee answers the INVITE that comes to it; where Tandem wants its sound.
@@ -112,6 +150,9 @@ impl Peer for Tandem {
     fn end(&mut self) {
         for bye in self.byes.drain(..) {
             let _ = self.caller.send_to(&bye, "127.0.10.5:5060");
+            if self.is_rooms {
+                continue;
+            }
             // The callee's BYE is answered too, so that nothing is sent again.
             let (mut request, mut out) = (vec![0; 4_096], Vec::new());
             while let Ok((length, from)) = self.callee.recv_from(&mut request) {
@@ -146,6 +187,13 @@ calls = CALLS
 addresses = ["127.0.10.1"]
 send_to = ["127.0.10.2:5070"]
 codecs = ["pcmu"]
+"#;
+
+const ROOMS: &str = r#"dialplan version=1
+entry pattern="*" flow="room"
+flow "room" {
+  conference "{to}" max=5000
+}
 "#;
 
 /// 3000 is put through, 3001 too and recorded.
