@@ -13,6 +13,8 @@ pub mod io;
 pub mod call;
 pub mod trunk;
 
+pub mod conference;
+
 pub mod center;
 pub mod dialplan;
 

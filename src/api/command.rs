@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::ApiError;
 use crate::call::{CallId, Cause, Direction};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
-use crate::control::{GuardCounts, Probe, Refused, Rehearsal, TrunkSnapshot};
+use crate::conference::{Ask, NotDone};
+use crate::control::{GuardCounts, Probe, Refused, Rehearsal, RoomSnapshot, TrunkSnapshot};
 use crate::store::EndpointRow;
 use crate::trunk::Ban;
 
@@ -69,6 +70,27 @@ pub enum Command {
         wish: Wish,
         /// Whether there is such an agent.
         reply: Reply<bool>,
+    },
+    /// The conferences that have a member.
+    Conferences {
+        /// By name.
+        reply: Reply<Vec<RoomSnapshot>>,
+    },
+    /// One conference.
+    Conference {
+        /// Its name.
+        name: String,
+        /// `None` if it has no member.
+        reply: Reply<Option<RoomSnapshot>>,
+    },
+    /// Ask something of a conference.
+    AskConference {
+        /// Its name.
+        name: String,
+        /// What.
+        ask: Box<Ask>,
+        /// Whether it is done.
+        reply: Reply<Result<(), NotDone>>,
     },
     /// The endpoints, configured and made at run time.
     Endpoints {

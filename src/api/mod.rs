@@ -10,6 +10,7 @@ mod calls;
 mod cdrs;
 mod center;
 mod command;
+mod conferences;
 mod endpoints;
 mod error;
 mod explain;
@@ -87,6 +88,11 @@ impl Api {
             .routes(routes!(center::queues))
             .routes(routes!(center::agents))
             .routes(routes!(center::set_agent))
+            .routes(routes!(conferences::list))
+            .routes(routes!(conferences::get, conferences::set))
+            .routes(routes!(conferences::announce))
+            .routes(routes!(conferences::set_member, conferences::remove))
+            .routes(routes!(conferences::set_gain))
             .routes(routes!(endpoints::list, endpoints::add))
             .routes(routes!(endpoints::remove))
             .routes(routes!(trunks::list))

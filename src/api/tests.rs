@@ -122,6 +122,13 @@ fn call() -> CallSnapshot {
     }
 }
 
+fn room_of(rooms: &crate::conference::Conferences) -> crate::control::RoomSnapshot {
+    let room = rooms.room("r").unwrap().clone();
+    let stayed = vec![Duration::from_secs(5); room.members.len()];
+    let file = room.recording.then(|| "day/conference-r.wav".to_owned());
+    crate::control::RoomSnapshot { room, file, stayed }
+}
+
 /// A client that is gone needs no reply.
 fn give<T>(reply: Reply<T>, value: T) {
     let _ = reply.send(value);
@@ -130,6 +137,10 @@ fn give<T>(reply: Reply<T>, value: T) {
 /// A control that has one call and one queue, remembers endpoints, and refuses to reload.
 async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     let mut endpoints = HashSet::new();
+    let mut rooms = crate::conference::Conferences::default();
+    for n in [1, 2] {
+        rooms.join(clock::Now::ZERO, CallId(n), "r", Default::default());
+    }
     let mut center = Center::new();
     let now = clock::Now::ZERO;
     let queues = vec![QueueConfig {
@@ -173,6 +184,11 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
                 center.handle(now, Input::AgentWish { agent, wish });
                 give(reply, known);
             }
+            Command::Conferences { reply } => give(reply, vec![room_of(&rooms)]),
+            Command::Conference { name, reply } => {
+                give(reply, Some(room_of(&rooms)).filter(|_| name == "r"));
+            }
+            Command::AskConference { name, ask, reply } => give(reply, rooms.ask(&name, *ask)),
             Command::Endpoints { reply } => give(reply, Vec::new()),
             Command::Trunks { reply } => give(reply, Vec::new()),
             Command::PingTrunk { name, reply } => give(reply, name == "acme"),
@@ -326,6 +342,12 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("GET", "/v1/queues"),
         ("GET", "/v1/agents"),
         ("PUT", "/v1/agents/anna/state"),
+        ("GET", "/v1/conferences"),
+        ("PUT", "/v1/conferences/r"),
+        ("POST", "/v1/conferences/r/announcement"),
+        ("PUT", "/v1/conferences/r/members/c0000000000000001"),
+        ("DELETE", "/v1/conferences/r/members/c0000000000000001"),
+        ("PUT", "/v1/conferences/r/gains"),
         ("GET", "/v1/endpoints"),
         ("POST", "/v1/endpoints"),
         ("DELETE", "/v1/endpoints/x"),
@@ -380,6 +402,98 @@ async fn a_call_in_progress_is_listed_shown_and_hung_up() {
         let (status, error) = world.ask("DELETE", path, "").await;
         assert_eq!((status, &error["error"]["id"]), (404, &json!("not-found")));
     }
+}
+
+#[tokio::test]
+async fn a_conference_is_shown_and_its_members_are_muted_whispered_to_and_put_out() {
+    let world = World::new().await;
+    let (one, two) = ("c0000000000000001", "c0000000000000002");
+    let (status, rooms) = world.ask("GET", "/v1/conferences", "").await;
+    assert_eq!((status, &rooms[0]["name"]), (200, &json!("r")));
+    assert_eq!(rooms[0]["members"][1]["call_id"], json!(two));
+    assert_eq!(world.ask("GET", "/v1/conferences/s", "").await.0, 404);
+    let member = |call: &str| format!("/v1/conferences/r/members/{call}");
+    let gain = |db: Value| json!({"from": one, "to": two, "db": db}).to_string();
+    let asked = [
+        ("PUT", member(one), json!({"muted": true}).to_string(), 204),
+        ("PUT", member(one), json!({"loud": true}).to_string(), 400),
+        (
+            "PUT",
+            member("c0000000000000009"),
+            json!({"muted": true}).to_string(),
+            404,
+        ),
+        (
+            "PUT",
+            "/v1/conferences/r/gains".to_owned(),
+            gain(json!(0.0)),
+            204,
+        ),
+        (
+            "PUT",
+            "/v1/conferences/r/gains".to_owned(),
+            gain(json!(99.0)),
+            400,
+        ),
+        (
+            "PUT",
+            "/v1/conferences/r".to_owned(),
+            json!({"locked": true, "recording": true}).to_string(),
+            204,
+        ),
+        ("PUT", "/v1/conferences/r".to_owned(), "{}".to_owned(), 400),
+        (
+            "PUT",
+            "/v1/conferences/s".to_owned(),
+            json!({"locked": true}).to_string(),
+            404,
+        ),
+        (
+            "POST",
+            "/v1/conferences/r/announcement".to_owned(),
+            json!({"file": "a.wav"}).to_string(),
+            204,
+        ),
+        (
+            "POST",
+            "/v1/conferences/r/announcement".to_owned(),
+            json!({"text": "Hello"}).to_string(),
+            204,
+        ),
+        (
+            "POST",
+            "/v1/conferences/r/announcement".to_owned(),
+            json!({"file": "a", "text": "b"}).to_string(),
+            400,
+        ),
+    ];
+    for (method, path, body, wanted) in asked {
+        let (status, error) = world.ask(method, &path, &body).await;
+        assert_eq!(status, wanted, "{method} {path} {body}: {error}");
+    }
+    let (_, room) = world.ask("GET", "/v1/conferences/r", "").await;
+    assert_eq!(
+        (
+            &room["locked"],
+            &room["members"][0]["muted"],
+            &room["gains"][0]["db"]
+        ),
+        (&json!(true), &json!(true), &json!(0.0))
+    );
+    assert_eq!(room["recording"], json!("day/conference-r.wav"));
+    assert_eq!(
+        world
+            .ask("PUT", "/v1/conferences/r/gains", &gain(Value::Null))
+            .await
+            .0,
+        204
+    );
+    assert_eq!(world.ask("DELETE", &member(two), "").await.0, 204);
+    let (_, room) = world.ask("GET", "/v1/conferences/r", "").await;
+    assert_eq!(
+        (room["members"].as_array().unwrap().len(), &room["gains"]),
+        (1, &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -621,6 +735,11 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/calls/{call_id}/trace",
         "/v1/captures",
         "/v1/cdrs",
+        "/v1/conferences",
+        "/v1/conferences/{name}",
+        "/v1/conferences/{name}/announcement",
+        "/v1/conferences/{name}/gains",
+        "/v1/conferences/{name}/members/{call_id}",
         "/v1/endpoints",
         "/v1/endpoints/{name}",
         "/v1/explain",

@@ -57,6 +57,8 @@ pub struct Call {
     pub(super) handovers: Vec<Handover>,
     /// How the media of legs that are over fared.
     pub(super) figures: Vec<LegFigures>,
+    /// The bridge that the caller hears, if it is a room's.
+    pub(super) room: Option<BridgeId>,
     /// A leg that another call wants.
     pub(super) lending: Option<Lending>,
     /// A leg that takes another's place.
@@ -98,6 +100,7 @@ impl Call {
             transfer: None,
             handovers: Vec::new(),
             figures: Vec::new(),
+            room: None,
             lending: None,
             replacing: None,
             recording: Recording::Off,

@@ -10,6 +10,7 @@ mod bridging;
 mod cause;
 mod cdr;
 mod command;
+mod conferring;
 mod dialing;
 mod digits;
 mod ending;

@@ -32,7 +32,7 @@ impl Call {
             (true, Recording::Off) => {
                 self.refuse_recording();
                 self.recording = Recording::Armed;
-                if self.partner.is_some() {
+                if self.partner.is_some() || self.room.is_some() {
                     self.recording_bridged();
                 }
             }

@@ -108,6 +108,9 @@ impl Call {
             if let Some(partner) = self.partner {
                 self.join(partner);
                 self.record_anew();
+            } else if self.room.is_some() {
+                self.join_room();
+                self.record_anew();
             }
             let handover = self.handover((now, How::Replaced), old, new, Party::Caller);
             self.tell(Notice::CallerReplaced(handover));

@@ -244,6 +244,9 @@ impl Control {
             slot.call.on_media(now, event);
             self.dirty.push_back(call);
         }
+        if closed {
+            self.confer_if_ready(now, call);
+        }
     }
 
     fn on_record(&mut self, now: Now, call: CallId, frames: rtrb::Consumer<media::tap::TapFrame>) {
@@ -280,7 +283,11 @@ impl Control {
                     self.engage(now, call, Party::Callee, endpoint.as_deref());
                 }
             }
-            Notice::CallerReplaced(handover) => self.on_caller_replaced(now, call, handover),
+            Notice::CallerReplaced(handover) => {
+                self.on_caller_replaced(now, call, handover);
+                self.rooms.machine.say_again(call);
+            }
+            Notice::CallerGone(_) => self.rooms.machine.leave(call),
             Notice::Transferred { by, handover, .. } => {
                 self.on_transferred(now, call, *by, handover);
             }
@@ -364,6 +371,8 @@ impl Control {
                 self.ask(now, call, action);
             }
             RunOutput::Join(request) => self.join(now, call, request),
+            RunOutput::Confer(request) => self.confer(now, call, request),
+            RunOutput::LeaveConference => self.leave_conference(call),
             RunOutput::Leave => {
                 let waiting = self
                     .calls
@@ -453,6 +462,7 @@ impl Control {
     fn on_finished(&mut self, now: Now, call: CallId, mut cdr: Cdr) {
         self.disengage(now, call, None);
         self.forget_merges(call);
+        self.rooms.machine.leave(call);
         let Some(slot) = self.calls.remove(&call) else {
             return;
         };

@@ -74,6 +74,11 @@ pub enum What {
         /// Which.
         queue: String,
     },
+    /// The caller hears a conference.
+    Conferring {
+        /// Its name.
+        name: String,
+    },
     /// An agent is rung for the call.
     Offered {
         /// Who.

@@ -16,6 +16,7 @@ mod agenda;
 mod attended;
 mod calls;
 mod carriers;
+mod conferring;
 mod door;
 mod emergency;
 mod event;
@@ -72,6 +73,7 @@ use slot::Slot;
 use waiting::Waiting;
 
 pub use carriers::{TrunkSnapshot, TrunkStates};
+pub use conferring::RoomSnapshot;
 pub use event::{CallSnapshot, Event, What};
 pub use facts::RequestFacts;
 pub use gate::{Gate, Pass};
@@ -96,6 +98,7 @@ pub struct Control {
     registrar: Registrar,
     plan: Arc<Plan>,
     center: Center,
+    rooms: conferring::Rooms,
     media: Box<dyn MediaPlane + Send>,
     wall: WallClock,
     codecs: Vec<sdp::Codec>,
@@ -155,6 +158,7 @@ impl Control {
             registrar: setup.registrar,
             plan: setup.plan,
             center: Center::new(),
+            rooms: conferring::Rooms::default(),
             media: setup.media,
             wall: setup.wall,
             codecs: setup.codecs,
@@ -219,7 +223,8 @@ impl Control {
         play: PlayId,
         clips: Result<Vec<Arc<Clip>>, String>,
     ) {
-        if let Some(slot) = self.calls.get_mut(&call) {
+        let clips = self.announce(play, clips);
+        if let Some((slot, clips)) = self.calls.get_mut(&call).zip(clips) {
             slot.call.clips_loaded(leg, play, clips);
             self.dirty.push_back(call);
         }
@@ -441,6 +446,8 @@ impl Control {
                 self.drive(now, call);
             } else if let Some(output) = self.center.poll_output() {
                 self.on_center(now, output);
+            } else if let Some(said) = self.rooms.machine.poll_output() {
+                self.on_conference(now, said);
             } else if let Some(word) = self.trunks.poll_word() {
                 self.on_ledger(now, word);
             } else if let Some(change) = self.registrar.poll_output() {

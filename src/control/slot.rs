@@ -11,7 +11,7 @@ use super::hunting::Dialled;
 use super::waiting::Waiting;
 use crate::call::{Call, Few, LegId, Party};
 use crate::center;
-use crate::dialplan::Run;
+use crate::dialplan::{ConferenceRequest, Run};
 use crate::explain::Explanation;
 use crate::trunk::{Admitted, Identity};
 
@@ -28,6 +28,8 @@ pub(super) struct Slot {
     /// The trunk it came by.
     pub(super) trunk: Option<String>,
     pub(super) queue: Option<String>,
+    /// The room that it wants into.
+    pub(super) confers: Option<ConferenceRequest>,
     pub(super) agent: Option<String>,
     pub(super) waited: Duration,
     pub(super) recording: Option<String>,
@@ -70,6 +72,7 @@ impl Slot {
             dialled: VecDeque::new(),
             trunk,
             queue: None,
+            confers: None,
             agent: None,
             waited: Duration::ZERO,
             recording: None,

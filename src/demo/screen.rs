@@ -88,6 +88,7 @@ impl<'a> Screen<'a> {
             What::Answered => "answered: the menu speaks".to_owned(),
             What::Digit(digit) => format!("pressed {digit}"),
             What::Queued { queue } => format!("waits in \"{queue}\", with music"),
+            What::Conferring { name } => format!("is in the conference \"{name}\""),
             What::Offered { agent } => format!("rings {agent}"),
             What::Bridged { with } => {
                 self.calls.entry(call).or_default().bridged = true;

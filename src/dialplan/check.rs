@@ -89,6 +89,7 @@ fn takes_key_or_wait(node: &Node, exit: &Exit) -> bool {
         (Step::Queue { .. }, Exit::MaxWait | Exit::Completed | Exit::Keys(_)) => true,
         (Step::Queue { .. }, Exit::Next) => node.has(&Exit::Full) && node.has(&Exit::NoAgents),
         (Step::Dial(_), Exit::NoAnswer | Exit::Completed) => true,
+        (Step::Conference(_), Exit::Removed | Exit::Keys(_)) => true,
         (Step::Dial(_), Exit::Next) => node.has(&Exit::Busy) && node.has(&Exit::Failed),
         _ => false,
     }
@@ -164,7 +165,7 @@ fn report_round(plan: &Plan, from: NodeId, to: NodeId, findings: &mut Findings) 
 fn answers(step: &Step) -> bool {
     matches!(
         step,
-        Step::Answer | Step::Gather(_) | Step::Menu(_) | Step::Queue { .. }
+        Step::Answer | Step::Gather(_) | Step::Menu(_) | Step::Queue { .. } | Step::Conference(_)
     )
 }
 

@@ -196,6 +196,7 @@ fn rehearse(plan: &Arc<Plan>, options: &TestOptions, taken: &mut Taken) -> Scena
                 Act::Agent(AgentDoes::Answers),
                 Act::Agent(AgentDoes::HangsUp),
             ],
+            Stage::Conferring => &[Act::Hangup],
             Stage::Dialling => &[
                 Act::Callee(CalleeDoes::Answers),
                 Act::Callee(CalleeDoes::HangsUp),

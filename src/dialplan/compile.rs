@@ -20,6 +20,7 @@ use super::table::{NOT_BUILT, Row, STEPS, TOP};
 
 mod declare;
 mod menu;
+mod rooms;
 mod steps;
 mod tests_block;
 mod words;

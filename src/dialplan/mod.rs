@@ -44,6 +44,7 @@ pub use missing::{CalledBy, NoEntry};
 pub use plan::{EntryId, Exit, NodeId, Plan, QueueSpec};
 pub use reference::reference;
 pub use run::{
-    CallFacts, LeftWhy, QueueNotice, QueueRequest, Run, RunInput, RunOutput, Stage, Trace,
+    CallFacts, ConferenceNotice, ConferenceRequest, LeftWhy, QueueNotice, QueueRequest, Run,
+    RunInput, RunOutput, Stage, Trace,
 };
 pub use trouble::Trouble;

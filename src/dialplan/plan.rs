@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostic, Source, Span};
 use super::hours::Hours;
 use super::scenario::Scenario;
 use crate::call::Cause;
+use crate::conference::Terms;
 
 /// A step's place in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,17 +49,21 @@ pub enum Exit {
     Hangup,
     /// Waited as long as the queue allows.
     MaxWait,
-    /// The queue has no place.
+    /// The queue or the conference has no place.
     Full,
     /// Nobody serves the queue.
     NoAgents,
+    /// The conference is locked.
+    Locked,
+    /// Somebody put the call out of its conference.
+    Removed,
     /// The other party hung up.
     Completed,
     /// Everybody is busy.
     Busy,
     /// Nobody answered.
     NoAnswer,
-    /// Refused or unreachable.
+    /// Refused or unreachable; no way into the conference.
     Failed,
 }
 
@@ -78,6 +83,8 @@ impl Exit {
             Self::MaxWait => "max-wait",
             Self::Full => "full",
             Self::NoAgents => "no-agents",
+            Self::Locked => "locked",
+            Self::Removed => "removed",
             Self::Completed => "completed",
             Self::Busy => "busy",
             Self::NoAnswer => "no-answer",
@@ -127,6 +134,7 @@ pub(super) enum Step {
         max_wait: Option<Duration>,
     },
     Dial(DialStep),
+    Conference(Box<ConferenceStep>),
     Record(bool),
     Hangup(Cause),
     Repeat,
@@ -150,6 +158,7 @@ impl Step {
             Self::Queue { .. } => "queue",
             Self::Dial(dial) if dial.blind => "transfer",
             Self::Dial(_) => "dial",
+            Self::Conference(_) => "conference",
             Self::Record(_) => "record",
             Self::Hangup(_) => "hangup",
             Self::Repeat => "repeat",
@@ -204,6 +213,13 @@ pub(super) struct DialStep {
     pub(super) timeout: Duration,
     pub(super) caller_id: Option<Template>,
     pub(super) blind: bool,
+}
+
+/// A room is joined.
+#[derive(Clone, Debug)]
+pub(super) struct ConferenceStep {
+    pub(super) name: Template,
+    pub(super) terms: Terms,
 }
 
 #[derive(Clone, Debug)]

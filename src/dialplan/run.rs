@@ -8,6 +8,7 @@
 //!             ▲     ├─ say, play ─▶ Speaking ── played, key ──────────────────────▶ leave  │
 //!             │     ├─ gather, menu ─▶ Listening ── keys, no key, wrong keys ─────▶ leave ◀┘
 //!             │     ├─ queue ─▶ Queued ── left, completed ────────────────────────▶ leave
+//!             │     ├─ conference ─▶ Conferring ── key, put out, not let in ──────▶ leave
 //!             │     ├─ dial, transfer ─▶ Dialling ── ended ───────────────────────▶ leave
 //!             │     ├─ set, if, goto, record, repeat ─────────────────────────────▶ leave
 //!             │     └─ hangup ─▶ Ended            caller gone, end of the flow ─▶ Ended
@@ -21,19 +22,25 @@ use std::time::Duration;
 use clock::Now;
 
 use super::condition::Value;
-use super::plan::{Callee, DialStep, EntryId, Exit, Node, NodeId, Plan, Step, Target, Utterance};
+use super::plan::{
+    Callee, ConferenceStep, DialStep, EntryId, Exit, Node, NodeId, Plan, Step, Target, Utterance,
+};
 use super::trouble::Trouble;
 use crate::call::{
     Action, Cause, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
     Ringback,
 };
+use crate::conference::{Away, check_name};
 
 mod listen;
 mod values;
 mod words;
 
 use listen::Listening;
-pub use words::{CallFacts, LeftWhy, QueueNotice, QueueRequest, RunInput, RunOutput, Stage, Trace};
+pub use words::{
+    CallFacts, ConferenceNotice, ConferenceRequest, LeftWhy, QueueNotice, QueueRequest, RunInput,
+    RunOutput, Stage, Trace,
+};
 
 #[derive(Clone, Debug)]
 enum State {
@@ -50,6 +57,7 @@ enum State {
         served: bool,
     },
     Dialling(DialToken),
+    Conferring,
     Ended,
 }
 
@@ -122,8 +130,11 @@ impl Run {
             (_, RunInput::Notice(Notice::CallerGone(_))) => self.caller_gone(now),
             (_, RunInput::Notice(notice)) => self.notice(now, notice),
             (State::Queued { .. }, RunInput::Queue(notice)) => self.queue_notice(now, notice),
+            (State::Conferring, RunInput::Conference(ConferenceNotice::Away(why))) => {
+                self.away(now, why);
+            }
             (_, RunInput::Deadline) => self.deadline_reached(now),
-            (_, RunInput::Start | RunInput::Queue(_)) => {}
+            (_, RunInput::Start | RunInput::Queue(_) | RunInput::Conference(_)) => {}
         }
     }
 
@@ -150,6 +161,7 @@ impl Run {
             State::Listening(_) => Stage::Listening,
             State::Queued { .. } => Stage::Queued,
             State::Dialling(_) => Stage::Dialling,
+            State::Conferring => Stage::Conferring,
             State::Ended => Stage::Ended,
         }
     }
@@ -158,7 +170,7 @@ impl Run {
     pub(super) fn hears_keys(&self) -> bool {
         match &self.state {
             State::Listening(listening) => listening.hears_keys(),
-            State::Queued { served: false } => {
+            State::Queued { served: false } | State::Conferring => {
                 let node = self.node.and_then(|id| self.plan.node(id));
                 let mut exits = node.into_iter().flat_map(|node| &node.exits);
                 exits.any(|(exit, _)| matches!(exit, Exit::Keys(_)))
@@ -247,7 +259,11 @@ impl Run {
         }
         let answers = matches!(
             node.step,
-            Step::Answer | Step::Gather(_) | Step::Menu(_) | Step::Queue { .. }
+            Step::Answer
+                | Step::Gather(_)
+                | Step::Menu(_)
+                | Step::Queue { .. }
+                | Step::Conference(_)
         );
         if answers && !self.answered {
             self.ask(Action::Answer);
@@ -294,6 +310,7 @@ impl Run {
                 }));
             }
             Step::Dial(dial) => return self.dial(node, dial),
+            Step::Conference(conference) => return self.confer(node, conference),
             Step::Record(on) => {
                 self.ask(Action::Record(*on));
                 return Some(Exit::Next);
@@ -342,6 +359,37 @@ impl Run {
         None
     }
 
+    fn confer(&mut self, node: &Node, conference: &ConferenceStep) -> Option<Exit> {
+        let name = self.render(&conference.name);
+        if let Err(want) = check_name(&name) {
+            self.trouble(Trouble::RoomName { name, want });
+            let has = node.has(&Exit::Failed);
+            return Some(if has { Exit::Failed } else { Exit::Next });
+        }
+        self.typed.clear();
+        self.state = State::Conferring;
+        let terms = conference.terms.clone();
+        self.emit(RunOutput::Confer(ConferenceRequest { name, terms }));
+        None
+    }
+
+    /// The conference has not let the call in, or put it out: then the call ends but by an exit of its own.
+    fn away(&mut self, now: Now, why: Away) {
+        self.quick = 0;
+        let exit = match why {
+            Away::Full => Exit::Full,
+            Away::Locked => Exit::Locked,
+            Away::Removed => Exit::Removed,
+            Away::Failed => Exit::Failed,
+        };
+        let node = self.node.and_then(|id| self.plan.node(id));
+        let ends = why == Away::Removed && !node.is_some_and(|node| node.has(&exit));
+        match ends {
+            true => self.end(Cause::Normal),
+            false => self.leave(now, exit),
+        }
+    }
+
     fn play(&mut self, utterances: &[Utterance]) -> PlayToken {
         let play = PlayToken(self.next_token());
         let items = utterances.iter().map(|u| self.prompt(u)).collect();
@@ -386,7 +434,10 @@ impl Run {
             }
             (State::Listening(_), notice) => self.heard(now, notice),
             (State::Queued { served: false }, Notice::Digit { digit, .. }) => {
-                self.leave_queue_by(now, digit);
+                self.leave_by(now, digit, RunOutput::Leave);
+            }
+            (State::Conferring, Notice::Digit { digit, .. }) => {
+                self.leave_by(now, digit, RunOutput::LeaveConference);
             }
             (
                 State::Dialling(token),
@@ -413,14 +464,14 @@ impl Run {
         }
     }
 
-    /// A key in a queue: takes the call out of it if there is an exit for it.
-    fn leave_queue_by(&mut self, now: Now, key: char) {
+    /// A key in a queue or a conference: takes the call out of it if there is an exit for it.
+    fn leave_by(&mut self, now: Now, key: char, leave: RunOutput) {
         let exit = Exit::Keys(key.to_string());
         let node = self.node.and_then(|id| self.plan.node(id));
         if node.is_some_and(|node| node.has(&exit)) {
             self.quick = 0;
             self.digits = key.to_string();
-            self.emit(RunOutput::Leave);
+            self.emit(leave);
             self.leave(now, exit);
         }
     }
@@ -468,6 +519,9 @@ impl Run {
         self.gone = true;
         if matches!(self.state, State::Queued { .. }) {
             self.emit(RunOutput::Leave);
+        }
+        if matches!(self.state, State::Conferring) {
+            self.emit(RunOutput::LeaveConference);
         }
         let node = self.node.and_then(|id| self.plan.node(id));
         let listens = matches!(self.state, State::Listening(_));

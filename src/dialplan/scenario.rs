@@ -15,6 +15,7 @@ use super::diagnostic::Span;
 use super::plan::{Exit, Node, NodeId, Plan, Step};
 use super::run::LeftWhy;
 use crate::call::Cause;
+use crate::conference::Away;
 
 mod world;
 
@@ -66,6 +67,7 @@ pub(super) enum Act {
     Wait(Duration),
     Agent(AgentDoes),
     QueueIs(LeftWhy),
+    ConferenceIs(Away),
     Callee(CalleeDoes),
     Hangup,
     ExpectSay(String),
@@ -74,6 +76,7 @@ pub(super) enum Act {
         queue: String,
         priority: Option<i32>,
     },
+    ExpectConference(String),
     ExpectDial(String),
     ExpectRecord(bool),
     ExpectSet(Vec<(String, Value)>),
@@ -197,6 +200,8 @@ fn can_leave(node: &Node, exit: &Exit) -> bool {
     match (&node.step, exit) {
         (Step::Menu(menu), Exit::Repeat) => menu.timeouts > 1 || menu.invalids > 1,
         (Step::Queue { .. }, Exit::Next) => !all(&[Exit::MaxWait, Exit::Full, Exit::NoAgents]),
+        // A room is left by a key, by being put out, or never.
+        (Step::Conference(_), Exit::Next) => !all(&[Exit::Full, Exit::Locked, Exit::Failed]),
         (Step::Dial(_), Exit::Next) => !all(&[Exit::Busy, Exit::NoAnswer, Exit::Failed]),
         _ => true,
     }

@@ -331,6 +331,25 @@ pub(super) static STEPS: &[Row] = &[
     row("transfer", "Gives the call away: it ends when the other party ends it. A refusal goes on to the next step.")
         .takes(&[maybe("to", Kind::Callee, "to whom")])
         .with(&[ENDPOINT, TRUNK, attr("timeout", Kind::Time, Some("60s"), "how long it rings")]),
+    row("conference", "Hears and is heard by all in the room of that name, which the first caller makes. Answers the call first. The call stays until its caller hangs up.")
+        .takes(&[arg("name", Kind::Spoken, "which; may hold variables. 1 to 64 letters, digits, - _ + and .")])
+        .with(&[
+            attr("muted", Kind::Truth, Some("#false"), "enters unheard, until the API says otherwise"),
+            attr("moderator", Kind::Truth, Some("#false"), "lets in those who wait"),
+            attr("wait-for-moderator", Kind::Truth, Some("#false"), "hears music until a moderator is there"),
+            attr("max", Kind::Whole(2, 5_000), Some("100"), "members at most; of the call that makes the room"),
+            attr("record", Kind::Truth, Some("#false"), "the room is recorded; of the call that makes it"),
+            attr("enter-sound", Kind::File, None, "all hear it when somebody comes: `beep` or a prompt file; of the call that makes the room"),
+            attr("leave-sound", Kind::File, None, "the same when somebody goes"),
+        ])
+        .block(Block::Exits)
+        .exits(&[
+            exit("full", "the room has as many members as it may have"),
+            exit("locked", "nobody more is let in"),
+            exit("removed", "somebody put the caller out; without this exit the call ends"),
+            exit("failed", "the name is none, or no media worker has a place"),
+            exit("\"1\"", "this key was pressed in the room; also \"*\" and \"#\""),
+        ]),
     row("record", "Starts or stops the recording. The call must be answered.")
         .takes(&[arg("what", Kind::Choice(&["start", "stop"]), "")]),
     row("hangup", "Ends the call; before `answer` it is refused with the cause's SIP status.")
@@ -349,7 +368,6 @@ impl Row {
 pub(super) static NOT_BUILT: &[(&str, &str)] = &[
     ("bot", "a bot's leg"),
     ("callback", "calling back instead of waiting"),
-    ("conference", "conferences"),
     ("consent", "recorded consent"),
     ("listen", "speech recognition"),
     ("message", "text messages"),
@@ -509,6 +527,11 @@ pub(super) static TESTS: &[Row] = &[
         Kind::Choice(&["answers", "busy", "no-answer", "failed", "hangs-up"]),
         "",
     )]),
+    row(
+        "conference",
+        "What the conference does: is full, is locked, puts the caller out.",
+    )
+    .takes(&[arg("is", Kind::Choice(&["full", "locked", "removed"]), "")]),
     row("hangup", "The caller hangs up."),
     row(
         "expect-say",
@@ -528,6 +551,11 @@ pub(super) static TESTS: &[Row] = &[
             None,
             "with this priority",
         )]),
+    row("expect-conference", "The call enters this room.").takes(&[arg(
+        "name",
+        Kind::Text,
+        "which",
+    )]),
     row(
         "expect-dial",
         "The plan dials, or transfers to, this party.",

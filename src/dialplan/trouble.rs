@@ -7,6 +7,13 @@ use crate::explain::{Explanation, printable};
 pub enum Trouble {
     /// `dial endpoint=` came to an empty name.
     NoEndpointName,
+    /// `conference` came to a text that names none.
+    RoomName {
+        /// The text.
+        name: String,
+        /// What a name looks like.
+        want: &'static str,
+    },
     /// A number was to be dialled and no trunk is named, nor did the call come by one.
     NoTrunk {
         /// The number.
@@ -27,6 +34,7 @@ impl Trouble {
     pub const fn id(&self) -> &'static str {
         match self {
             Self::NoEndpointName => "dialplan-no-endpoint-name",
+            Self::RoomName { .. } => "dialplan-conference-name",
             Self::NoTrunk { .. } => "dialplan-no-trunk",
             Self::EndlessRound(_) => "dialplan-endless-round",
             Self::Condition(_) => "dialplan-condition",
@@ -42,6 +50,11 @@ impl Trouble {
                 "the name of an endpoint".to_owned(),
                 "an empty text".to_owned(),
                 "set the variable that endpoint= names before this step".to_owned(),
+            ),
+            Self::RoomName { name, want } => (
+                format!("the name of a conference: {want}"),
+                format!("\"{}\"", printable(name)),
+                "check the variable that the step names".to_owned(),
             ),
             Self::NoTrunk { number } => (
                 format!("a trunk for {}", printable(number)),

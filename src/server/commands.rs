@@ -43,6 +43,13 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
             }
             let _ = reply.send(known);
         }
+        Command::Conferences { reply } => drop(reply.send(control.conferences(now))),
+        Command::Conference { name, reply } => {
+            drop(reply.send(control.conference(now, &name)));
+        }
+        Command::AskConference { name, ask, reply } => {
+            let _ = reply.send(control.ask_conference(now, &name, *ask));
+        }
         Command::Endpoints { reply } => drop(reply.send(endpoints(control, now))),
         Command::AddEndpoint { new, reply } => {
             drop(reply.send(add_endpoint(control, &edge.realm, new)));

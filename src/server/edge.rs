@@ -233,6 +233,7 @@ fn log(event: &Event) {
         What::Step { flow, step } => tracing::debug!(call = call(), flow, step, "step"),
         What::Digit(_) => tracing::debug!(call = call(), "digit"),
         What::Queued { queue } => tracing::info!(call = call(), queue, "queued"),
+        What::Conferring { name } => tracing::info!(call = call(), name, "in a conference"),
         What::Offered { agent } => tracing::info!(call = call(), agent, "offered"),
         What::Bridged { with } => tracing::info!(call = call(), with, "bridged"),
         What::Transferred { by, to, how } => {

@@ -17,6 +17,7 @@ pub(super) fn event(what: &What, redaction: &Redaction) -> Option<String> {
         What::Step { flow, step } => format!("step {flow}/{step}"),
         What::Digit(digit) => format!("key {} reaches the plan", redaction.digit(*digit)),
         What::Queued { queue } => format!("waits in queue {queue}"),
+        What::Conferring { name } => format!("hears conference {name}"),
         What::Offered { agent } => format!("offered to {agent}"),
         What::Bridged { with } => format!("bridged with {with}"),
         What::Transferred { by, to, how } => {

@@ -7,6 +7,7 @@
 )]
 
 mod attacks;
+mod conferences;
 mod emergency;
 mod explain;
 mod flows;

@@ -20,12 +20,24 @@ const MODULES: &[Module] = &[
     module("io", &["config", "telemetry"]),
     module("call", &["explain"]),
     module("trunk", &["config", "explain", "call"]),
-    module("dialplan", &["config", "explain", "call", "trunk"]),
+    module("conference", &["call"]),
+    module(
+        "dialplan",
+        &["config", "explain", "call", "trunk", "conference"],
+    ),
     module("center", &["config", "explain", "call"]),
     module("prompt", &["config", "telemetry", "call"]),
     module(
         "control",
-        &["config", "explain", "call", "trunk", "dialplan", "center"],
+        &[
+            "config",
+            "explain",
+            "call",
+            "trunk",
+            "conference",
+            "dialplan",
+            "center",
+        ],
     ),
     module("trace", &["config", "call", "control"]),
     module(
@@ -48,6 +60,7 @@ const MODULES: &[Module] = &[
             "telemetry",
             "call",
             "trunk",
+            "conference",
             "dialplan",
             "center",
             "control",
@@ -83,7 +96,14 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const PURE_CRATES: &[&str] = &["clock", "media", "sip"];
 /// Modules that are state machines: they never await and touch nothing.
 const PURE_MODULES: &[&str] = &[
-    "explain", "call", "trunk", "dialplan", "center", "control", "trace",
+    "explain",
+    "call",
+    "trunk",
+    "conference",
+    "dialplan",
+    "center",
+    "control",
+    "trace",
 ];
 
 /// What pure code must not name, and why.

@@ -70,6 +70,10 @@ impl MediaPlane for DryPlane {
         self.reserve(family)
     }
 
+    fn relocate(&mut self, _from: u8, port: PortId, _to: u8) -> Result<PortId, NoPort> {
+        Ok(port)
+    }
+
     fn command(&mut self, _worker: u8, command: PortCommand) -> Result<(), RingFull> {
         match command {
             PortCommand::Open(plan) => {

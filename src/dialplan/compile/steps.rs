@@ -121,7 +121,7 @@ impl Compiler<'_> {
             self.error(node.at, Code::NotBuilt, message, "remove it");
         } else if name == "on" {
             let message = "`on` stands outside of a step that has exits".to_owned();
-            let fix = "put it into the block of a menu, gather, queue or dial";
+            let fix = "put it into the block of a menu, gather, queue, conference or dial";
             self.error(node.at, Code::Misplaced, message, fix);
         } else if Row::find(TOP, name).is_some() {
             let message = format!("`{name}` stands at the top of a file, not in a flow");
@@ -155,6 +155,7 @@ impl Compiler<'_> {
             "if" => self.branch(&fields, node, otherwise, next),
             "goto" => self.goto(&fields, id),
             "queue" => self.queue(&fields, row, node, next),
+            "conference" => (self.conference(&fields), self.exits(row, node, next)),
             "dial" | "transfer" => {
                 let step = Step::Dial(self.dial(&fields, node, row.name == "transfer"));
                 (step, self.exits(row, node, next))
@@ -322,6 +323,8 @@ impl Compiler<'_> {
             "max-wait" => Exit::MaxWait,
             "full" => Exit::Full,
             "no-agents" => Exit::NoAgents,
+            "locked" => Exit::Locked,
+            "removed" => Exit::Removed,
             "completed" => Exit::Completed,
             "busy" => Exit::Busy,
             "no-answer" => Exit::NoAnswer,
@@ -387,7 +390,7 @@ impl Compiler<'_> {
         let keys = match row.name {
             "menu" => is_keys(name),
             // No menu says what else may come, so that one key must be enough.
-            "queue" => is_keys(name) && name.len() == 1,
+            "queue" | "conference" => is_keys(name) && name.len() == 1,
             _ => false,
         };
         if keys || names.contains(&name) {

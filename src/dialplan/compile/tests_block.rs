@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Compiler, Fields, Read, Row, Span, Tree};
+use crate::conference::Away;
 use crate::dialplan::condition::Value;
 use crate::dialplan::diagnostic::Code;
 use crate::dialplan::run::LeftWhy;
@@ -73,6 +74,11 @@ impl Compiler<'_> {
                 "full" => LeftWhy::Full,
                 _ => LeftWhy::NoAgents,
             }),
+            "conference" => Act::ConferenceIs(match text("is").as_str() {
+                "full" => Away::Full,
+                "locked" => Away::Locked,
+                _ => Away::Removed,
+            }),
             "callee" => Act::Callee(match text("does").as_str() {
                 "answers" => CalleeDoes::Answers,
                 "busy" => CalleeDoes::Busy,
@@ -89,6 +95,7 @@ impl Compiler<'_> {
                 let priority = fields.whole("priority").map(|p| p as i32);
                 Act::ExpectQueue { queue, priority }
             }
+            "expect-conference" => Act::ExpectConference(text("name")),
             "expect-dial" => Act::ExpectDial(text("to")),
             "expect-record" => Act::ExpectRecord(text("what") == "start"),
             "expect-set" => Act::ExpectSet(self.expected_values(fields)),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::super::plan::{Exit, NodeId};
 use super::super::trouble::Trouble;
 use crate::call::{Action, Notice, Party};
+use crate::conference::{Away, Terms};
 
 /// What is known of a call when it enters the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,24 @@ pub enum QueueNotice {
     },
 }
 
+/// A wish to be in a conference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConferenceRequest {
+    /// The room's name.
+    pub name: String,
+    /// On what terms.
+    pub terms: Terms,
+}
+
+/// What a conference tells of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConferenceNotice {
+    /// It hears the room.
+    Entered,
+    /// It is not let in, or was put out.
+    Away(Away),
+}
+
 /// What a run is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunInput {
@@ -83,6 +102,8 @@ pub enum RunInput {
     Notice(Notice),
     /// The queue tells something.
     Queue(QueueNotice),
+    /// The conference tells something.
+    Conference(ConferenceNotice),
     /// [`Run::deadline`] is reached.
     Deadline,
 }
@@ -96,6 +117,10 @@ pub enum RunOutput {
     Join(QueueRequest),
     /// Take the call out of its queue: the caller is gone, or chose to go by a key.
     Leave,
+    /// Bring the call into this conference; answered by [`ConferenceNotice`]s.
+    Confer(ConferenceRequest),
+    /// Take the call out of its conference, as [`RunOutput::Leave`] does of a queue.
+    LeaveConference,
     /// A step was entered, or the flow left.
     Step(Trace),
     /// Something did not work and the walk went on; for the log.
@@ -133,6 +158,8 @@ pub enum Stage {
     Queued,
     /// The dialled party.
     Dialling,
+    /// The end of a conference.
+    Conferring,
     /// Nothing: it is over.
     Ended,
 }

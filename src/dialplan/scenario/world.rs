@@ -13,7 +13,8 @@ use crate::call::{
 };
 use crate::dialplan::plan::Called;
 use crate::dialplan::run::{
-    CallFacts, LeftWhy, QueueNotice, QueueRequest, Run, RunInput, RunOutput, Stage, Trace,
+    CallFacts, ConferenceNotice, LeftWhy, QueueNotice, QueueRequest, Run, RunInput, RunOutput,
+    Stage, Trace,
 };
 
 /// What a playback brought to the ear.
@@ -31,6 +32,7 @@ pub(in crate::dialplan) struct World {
     heard: VecDeque<Heard>,
     playing: Option<(PlayToken, Now)>,
     queue: Option<(QueueRequest, Option<Now>)>,
+    conference: Option<String>,
     dial: Option<(Dial, Now)>,
     /// Somebody answered: the waits of queue and dial are over.
     bridged: bool,
@@ -70,6 +72,7 @@ impl World {
             heard: VecDeque::new(),
             playing: None,
             queue: None,
+            conference: None,
             dial: None,
             bridged: false,
             recorded: VecDeque::new(),
@@ -112,6 +115,13 @@ impl World {
                 RunOutput::Do(action) => self.carry_out(action),
                 RunOutput::Join(request) => self.join(request),
                 RunOutput::Leave => self.queue = None,
+                RunOutput::Confer(request) => {
+                    self.note(format!("enters the conference \"{}\"", request.name));
+                    self.conference = Some(request.name);
+                    let entered = ConferenceNotice::Entered;
+                    self.tell(RunInput::Conference(entered));
+                }
+                RunOutput::LeaveConference => self.conference = None,
                 RunOutput::Step(trace) => self.traces.push(trace),
                 RunOutput::Trouble { node, why } => {
                     let place = self.plan.place_shown(node);
@@ -273,6 +283,13 @@ impl World {
                 self.left(*why);
                 Ok(())
             }
+            Act::ConferenceIs(why) => {
+                self.expect_stage(Stage::Conferring)?;
+                self.conference = None;
+                self.note(format!("is not in the conference: {why:?}"));
+                self.tell(RunInput::Conference(ConferenceNotice::Away(*why)));
+                Ok(())
+            }
             Act::Callee(does) => self.callee(*does),
             Act::Hangup => {
                 self.note("the caller hangs up".to_owned());
@@ -289,6 +306,16 @@ impl World {
                 &format!("{file} is not played"),
             ),
             Act::ExpectQueue { queue, priority } => self.expect_queue(queue, *priority),
+            Act::ExpectConference(name) => {
+                self.expect_stage(Stage::Conferring)?;
+                match &self.conference {
+                    Some(is) if is == name => Ok(()),
+                    is => Err(format!(
+                        "the call is in {}",
+                        is.as_deref().unwrap_or("none")
+                    )),
+                }
+            }
             Act::ExpectDial(to) => self.expect_dial(to),
             Act::ExpectRecord(on) => {
                 self.speech_until(|world| !world.recorded.is_empty());
@@ -331,6 +358,7 @@ impl World {
             Stage::Listening => "waits for a key".to_owned(),
             Stage::Queued => "waits in a queue".to_owned(),
             Stage::Dialling => "rings somebody".to_owned(),
+            Stage::Conferring => "is in a conference".to_owned(),
             _ => format!("last: {last}"),
         };
         format!("{what} (the call {does})")
@@ -350,6 +378,9 @@ impl World {
         match self.speech_until(|world| world.stage() == stage) {
             true => Ok(()),
             false if stage == Stage::Queued => Err(self.instead("the call is in no queue")),
+            false if stage == Stage::Conferring => {
+                Err(self.instead("the call is in no conference"))
+            }
             false => Err(self.instead("nobody is dialled")),
         }
     }

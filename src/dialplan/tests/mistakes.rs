@@ -722,3 +722,48 @@ fn every_line_lost_from_a_good_file_leaves_a_plan_or_a_mistake_but_no_panic() {
         find(&text.join("\n"), &facts());
     }
 }
+
+#[test]
+fn mistakes_of_a_conference_are_found() {
+    let step = |text: &str| {
+        let text = format!(
+            "dialplan version=1\nentry pattern=\"*\" flow=\"f\"\nflow \"f\" {{\n{text}\n hangup\n}}\n"
+        );
+        let found = find(&text, &facts());
+        let first = found.first().map(|it| (it.code, it.line));
+        (
+            first,
+            found.first().map(|it| it.fix.clone()).unwrap_or_default(),
+        )
+    };
+    assert_eq!(
+        step("conference \"4711\" enter-sound=\"beep\" leave-sound=\"sorry.wav\"").0,
+        None
+    );
+    let table = [
+        ("conference", Code::Missing),
+        ("conference \"my room\"", Code::WrongType),
+        ("conference \"\"", Code::WrongType),
+        ("conference \"r\" max=1", Code::WrongType),
+        ("conference \"r\" muted=\"yes\"", Code::WrongType),
+        ("conference \"r\" mute=#true", Code::UnknownAttribute),
+        (
+            "conference \"r\" enter-sound=\"sory.wav\"",
+            Code::MissingPrompt,
+        ),
+        (
+            "conference \"r\" {\n on busy { hangup; }\n}",
+            Code::UnknownExit,
+        ),
+        (
+            "conference \"r\" {\n on \"12\" { hangup; }\n}",
+            Code::UnknownExit,
+        ),
+        ("conference \"r\" {\n say \"x\"\n}", Code::Misplaced),
+    ];
+    for (text, code) in table {
+        let (found, fix) = step(text);
+        assert_eq!(found.map(|it| it.0), Some(code), "{text}");
+        assert!(!fix.is_empty(), "{text}");
+    }
+}

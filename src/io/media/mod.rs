@@ -300,6 +300,10 @@ impl MediaPlane for Workers {
         self.bind(worker.into(), family)
     }
 
+    fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
+        self.send_off(from, port, to)
+    }
+
     fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {
         let command = match self.await_arrival(usize::from(worker), command) {
             Ok(waits) => return waits,

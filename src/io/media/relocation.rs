@@ -27,12 +27,9 @@ pub(super) struct Relocation {
 }
 
 impl Workers {
-    /// Moves an open port to `to`; gives the name it has from now on, by which it is commanded and told of. It leaves
-    /// its bridge: give it another where it arrives. Playback, digits, tap, streams and counters go on.
-    ///
-    /// # Errors
-    /// [`NoPort`] when there is no such worker, when it is full, or when the one it is on has fallen far behind.
-    pub fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
+    /// Carries out [`MediaPlane::relocate`](media::worker::MediaPlane::relocate). Playback, digits, tap, streams
+    /// and counters go on.
+    pub(super) fn send_off(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
         let (from, to) = (usize::from(from), usize::from(to));
         if from == to {
             return Ok(port);

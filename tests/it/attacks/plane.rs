@@ -29,6 +29,10 @@ impl MediaPlane for Plane {
         self.reserve(family)
     }
 
+    fn relocate(&mut self, _from: u8, port: PortId, _to: u8) -> Result<PortId, NoPort> {
+        Ok(port)
+    }
+
     fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {
         if let PortCommand::Close { .. } = command {
             let (port, stats) = (command.port(), PortStats::default());

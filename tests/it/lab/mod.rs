@@ -4,7 +4,7 @@
 
 mod names;
 mod plane;
-mod sound;
+pub(crate) mod sound;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Now;
+use rtrb::Consumer;
 use sip::auth::{self, Credentials};
 use sip::message::{Builder, Message, Method, Name};
 use sip::transport::{Flow, ListenerId, Transport};
 use sip::ua::UserAgentConfig;
-use tandem::call::Cdr;
+use tandem::call::{CallId, Cdr};
 use tandem::config::Config;
 use tandem::control::{
     Control, Event, Gate, Listener, Output, OverloadConfig, OverloadCounts, Reconfiguration, Setup,
@@ -30,6 +31,7 @@ use tandem::trunk::{
     TrunkConfig, Trunks, TrunksConfig, UsageRow,
 };
 
+use media::tap::TapFrame;
 use media::worker::MediaPlane;
 use names::Names;
 use plane::Quiet;
@@ -47,6 +49,8 @@ pub(crate) struct Lab {
     pub(crate) usage: Vec<UsageRow>,
     /// What the system was asked to drop unread.
     pub(crate) gates: Vec<Gate>,
+    /// Recordings by their files, and whether each is over.
+    pub(crate) recordings: Vec<(String, CallId, Consumer<TapFrame>, bool)>,
     sent: Vec<(SocketAddr, Bytes)>,
     seen: HashSet<String>,
     acks: Vec<(SocketAddr, String)>,
@@ -65,7 +69,12 @@ impl Lab {
 
     /// The same with production media workers, and ears at peers.
     pub(crate) fn sounding(toml: &str, plan: &str) -> Self {
-        let sound = Sound::new();
+        Self::sounding_on(1, toml, plan)
+    }
+
+    /// The same with several media workers.
+    pub(crate) fn sounding_on(workers: u8, toml: &str, plan: &str) -> Self {
+        let sound = Sound::new(workers);
         let mut lab = Self::with_media(toml, plan, sound.plane());
         lab.sound = Some(sound);
         lab
@@ -135,6 +144,7 @@ impl Lab {
             records: Vec::new(),
             usage: Vec::new(),
             gates: Vec::new(),
+            recordings: Vec::new(),
             sent: Vec::new(),
             seen: HashSet::new(),
             acks: Vec::new(),
@@ -458,6 +468,18 @@ impl Lab {
                     Output::Event(Event { what, .. }) => self.events.push(what),
                     Output::Usage(row) => self.usage.push(row),
                     Output::Gate(gate) => self.gates.push(gate),
+                    Output::LoadClips { call, request } if self.sound.is_some() => {
+                        let clips = sound::clips(&request.items);
+                        let (leg, play) = (request.leg, request.play);
+                        self.control.clips_loaded(self.now, call, leg, play, clips);
+                    }
+                    Output::Record { call, file, frames } => {
+                        self.recordings.push((file, call, frames, false));
+                    }
+                    Output::RecordEnded { call } => {
+                        let of = self.recordings.iter_mut().filter(|it| it.1 == call);
+                        of.for_each(|it| it.3 = true);
+                    }
                     _ => {}
                 }
             }

@@ -32,6 +32,10 @@ impl MediaPlane for Quiet {
         })
     }
 
+    fn relocate(&mut self, _from: u8, port: PortId, _to: u8) -> Result<PortId, NoPort> {
+        Ok(port)
+    }
+
     fn command(&mut self, _worker: u8, command: PortCommand) -> Result<(), RingFull> {
         if let PortCommand::Close { port } = command {
             let stats = Default::default();

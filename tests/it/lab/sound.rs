@@ -10,9 +10,11 @@ use media::Codec;
 use media::codec::{Decoder, Encoder};
 use media::dsp::{Goertzel, Tone};
 use media::rtp::{HEADER_LEN, Header, Packet, RtpTime, Sequence, write_header};
+use media::source::Clip;
 use media::worker::MediaPlane;
 use parking_lot::Mutex;
 use sim::{Desk, Studio};
+use tandem::call::Prompt;
 
 use super::Lab;
 
@@ -36,9 +38,9 @@ struct Ear {
 }
 
 impl Sound {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(workers: u8) -> Self {
         Self {
-            studio: Studio::alone(),
+            studio: Studio::of(workers),
             ears: BTreeMap::new(),
             next: None,
         }
@@ -135,7 +137,43 @@ impl Ear {
     }
 }
 
+/// What each kind of prompt sounds like here.
+pub(super) fn clips(items: &[Prompt]) -> Result<Vec<Arc<Clip>>, String> {
+    let sound = |item: &Prompt| {
+        let (hz, seconds) = match item {
+            Prompt::Music(_) => (MUSIC_HZ, 4),
+            Prompt::File(_) => (FILE_HZ, 2),
+            _ => (950.0, 1),
+        };
+        let mut samples = vec![0; 8_000 * seconds];
+        Tone::new(hz, SPOKEN_DBFS).fill(&mut samples);
+        Clip::from_pcm8k(samples).map(Arc::new)
+    };
+    let clips: Result<Vec<_>, _> = items.iter().map(sound).collect();
+    clips.map_err(|error| error.to_string())
+}
+
+/// All music.
+pub(crate) const MUSIC_HZ: f32 = 350.0;
+/// Every prompt file.
+pub(crate) const FILE_HZ: f32 = 1_900.0;
+
 impl Lab {
+    /// The tones that a peer hears as loud as they are spoken, of those that are asked for; each within the
+    /// second that follows.
+    pub(crate) fn hears(&mut self, remote: &str, tones: &[f32]) -> Vec<f32> {
+        self.level(remote, 0.0);
+        let at = audio(remote.parse().unwrap());
+        let heard = &self.sound.as_ref().unwrap().ears[&at].heard;
+        let sound = heard.get(heard.len().saturating_sub(4_000)..);
+        let sound = sound.unwrap_or_default();
+        let loud = |hz: &&f32| {
+            let level = Goertzel::new(**hz, 8_000).dbfs(sound);
+            sound.len() == 4_000 && (level - SPOKEN_DBFS).abs() < 1.5
+        };
+        tones.iter().filter(loud).copied().collect()
+    }
+
     /// A peer speaks a tone from now on, and hears.
     pub(crate) fn speaks(&mut self, remote: &str, hz: f32) {
         let sound = self.sound.as_mut().unwrap();

@@ -80,6 +80,13 @@ pub trait MediaPlane {
     /// [`NoPort`], which says what ran out.
     fn reserve_beside(&mut self, worker: u8, family: IpFamily) -> Result<Reserved, NoPort>;
 
+    /// Moves an open port to the worker `to`, with its sockets; gives the name it has from now on, by which
+    /// it is commanded and told of. It leaves its bridge; all else of it goes on.
+    ///
+    /// # Errors
+    /// [`NoPort`] when there is no such worker, or it is full or far behind.
+    fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort>;
+
     /// Gives `worker` a command; commands to one worker are carried out in order.
     ///
     /// # Errors

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use clock::{Duration, Now};
 use media::port::PortId;
 use media::worker::{
-    IpFamily, Lane, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull, Worker,
-    WorkerConfig,
+    Carriage, IpFamily, Lane, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull,
+    Worker, WorkerConfig,
 };
 use parking_lot::Mutex;
 
@@ -85,7 +85,12 @@ impl Studio {
     /// One sounding worker for a server that is well, and one for all phones: where a test has packets
     /// of its own to deliver.
     pub fn alone() -> Arc<Mutex<Self>> {
-        let studio = Self::new(1, true, Mischief::default(), Random::new(1));
+        Self::of(1)
+    }
+
+    /// The same with several workers for the server.
+    pub fn of(workers: u8) -> Arc<Mutex<Self>> {
+        let studio = Self::new(workers, true, Mischief::default(), Random::new(1));
         Arc::new(Mutex::new(studio))
     }
 
@@ -300,6 +305,72 @@ impl Studio {
         Ok(())
     }
 
+    /// An open port goes from one worker to another at once, with its address.
+    fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
+        if from == to {
+            return Ok(port);
+        }
+        let (old, new, now) = (usize::from(from), usize::from(to), self.now);
+        let target = self.stations.get_mut(new).ok_or(NoPort::NoWorker)?;
+        if target.bound.len() >= PORTS_MAX {
+            return Err(NoPort::WorkerFull);
+        }
+        let name = PortId(target.next_id);
+        let source = self.stations.get_mut(old).ok_or(NoPort::NoWorker)?;
+        let Engine::Sounding(worker) = &mut source.engine else {
+            // A silent engine knows nothing of ports but what it was commanded: it stays.
+            return Err(NoPort::WorkerFull);
+        };
+        let carriage = Carriage::new(WorkerConfig::default().jitter);
+        worker.command(now, PortCommand::Depart { port, carriage });
+        self.collect(old);
+        let source = self.stations.get_mut(old).ok_or(NoPort::NoWorker)?;
+        let departed = |(_, event): &(Now, PortEvent)| matches!(event, PortEvent::Departed { .. });
+        let told = source.events.iter().position(departed);
+        let Some((_, PortEvent::Departed { carriage, .. })) =
+            told.and_then(|at| source.events.remove(at))
+        else {
+            return Err(NoPort::NoWorker);
+        };
+        // What it caused before it left is told by its new name.
+        for (_, event) in &mut source.events {
+            if let Some(of) = event.port_mut().filter(|of| **of == port) {
+                *of = name;
+            }
+        }
+        let about = |event: &mut (Now, PortEvent)| event.1.port_mut().is_some_and(|of| *of == name);
+        let mut stay = VecDeque::new();
+        let mut gone = VecDeque::new();
+        while let Some(mut event) = source.events.pop_front() {
+            match about(&mut event) {
+                true => gone.push_back(event),
+                false => stay.push_back(event),
+            }
+        }
+        source.events = stay;
+        let address = source.bound.remove(&port);
+        source.open = source.open.saturating_sub(1);
+        let target = self.stations.get_mut(new).ok_or(NoPort::NoWorker)?;
+        target.next_id += 1;
+        target.open += 1;
+        target.events.append(&mut gone);
+        if let Some(address) = address {
+            target.bound.insert(name, address);
+            self.at.insert(address, (to, name));
+        }
+        if let Engine::Sounding(worker) = &mut target.engine {
+            worker.command(
+                now,
+                PortCommand::Arrive {
+                    port: name,
+                    carriage,
+                },
+            );
+        }
+        self.collect(new);
+        Ok(name)
+    }
+
     /// Keys reach the port at that address, as the packets of a [`Silent`] engine would.
     fn press(&mut self, to: SocketAddr, digits: &[media::Digit]) {
         let Some((worker, port)) = self.at.get(&to).copied() else {
@@ -424,6 +495,10 @@ impl MediaPlane for Desk {
 
     fn reserve_beside(&mut self, worker: u8, _family: IpFamily) -> Result<Reserved, NoPort> {
         self.studio.lock().reserve(worker, self.ip)
+    }
+
+    fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
+        self.studio.lock().relocate(from, port, to)
     }
 
     fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {
