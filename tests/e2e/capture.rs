@@ -152,6 +152,15 @@ impl Traffic {
         ports.into_iter().filter_map(stream).collect()
     }
 
+    /// RTP that was sent from `at`.
+    pub(crate) fn stream_from(&self, at: &RangeInclusive<SocketAddr>) -> Stream {
+        let sent = self.0.iter().filter(|it| at.contains(&it.from));
+        Stream(
+            sent.filter_map(|it| RtpPacket::parse(it.at, &it.payload))
+                .collect(),
+        )
+    }
+
     /// SIP messages whose first line begins with `start`, retransmissions left out.
     pub(crate) fn sip(&self, start: &str) -> Vec<Sip> {
         let mut found: Vec<Sip> = Vec::new();

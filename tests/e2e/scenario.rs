@@ -5,6 +5,7 @@ mod attackers;
 mod codecs;
 mod corners;
 mod kamailio;
+mod keys;
 mod load;
 mod measures;
 mod ops;
@@ -146,6 +147,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "codecs-linphone-g722",
         "the same with G.722 and linphone",
         codecs::linphone_g722,
+    ),
+    phones(
+        "keys-to-opus",
+        "a key by RFC 4733, INFO and in band reaches an agent's baresip with Opus",
+        keys::keys_to_opus,
+    ),
+    phones(
+        "keys-to-g722",
+        "the same to one with G.722",
+        keys::keys_to_g722,
+    ),
+    phones(
+        "packets-of-30-ms",
+        "a caller of 20 ms and a linphone that asks for 30, and the other way round, hear each other",
+        keys::packets_of_30,
+    ),
+    phones(
+        "packets-of-60-ms",
+        "the same with 60 ms",
+        keys::packets_of_60,
     ),
     phones(
         "late-offer",

@@ -349,7 +349,6 @@ impl Negotiation {
     ) -> Agreed {
         let flow = ours.meet(remote.direction);
         let clock = codec.clock_rate_hz();
-        // Many a telephone has its events on the usual clock, whatever the codec's.
         let dtmf_clock_rate_hz = match codec {
             Codec::Opus if remote.telephone_event(clock).is_none() => EVENT_CLOCK_HZ,
             _ => clock,
@@ -569,6 +568,10 @@ impl Negotiation {
                     clock_rate_hz: CN_CLOCK_HZ,
                 },
             });
+        }
+        // Many a telephone has its events on the usual clock alone, whatever the codec's.
+        if self.local.codecs.contains(&Codec::Opus) && !clocks.contains(&EVENT_CLOCK_HZ) {
+            clocks.push(EVENT_CLOCK_HZ);
         }
         for &clock_rate_hz in clocks.iter().filter(|_| self.local.dtmf) {
             formats.push(Format {
