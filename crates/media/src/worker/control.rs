@@ -46,7 +46,7 @@ impl Worker {
             PortCommand::DetectTones { port, on } => self.detect(port, on),
             PortCommand::Depart { port, carriage } => self.depart(port, carriage),
             PortCommand::Arrive { port, carriage } => self.arrive(port, carriage),
-            PortCommand::Close { port } => self.close(port),
+            PortCommand::Close { port } => self.close(now, port),
         };
         if let Err(why) = done {
             self.events.must(PortEvent::Refused { port, why });
@@ -223,13 +223,14 @@ impl Worker {
         Ok(())
     }
 
-    fn close(&mut self, id: PortId) -> Result<(), Refusal> {
+    fn close(&mut self, now: Now, id: PortId) -> Result<(), Refusal> {
         let at = self.find(id)?;
         self.vacate(id, at);
         let port = self.slots.get_mut(at).and_then(|slot| slot.port.take());
         let Some(mut port) = port else {
             return Err(Refusal::NoSuchPort);
         };
+        port.goodbye(now, self.config.ntp_at_zero, &mut self.transmits);
         port.judge();
         let stats = port.snapshot();
         self.stats.totals.grow(&mut port.judged.told, &stats);

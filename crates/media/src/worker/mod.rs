@@ -192,7 +192,10 @@ impl Worker {
     /// The next packet to send; its bytes are in `out`, protected if its port is secured.
     pub fn poll_transmit(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
         loop {
-            let transmit = self.transmits.pop(out)?;
+            let (transmit, sealed) = self.transmits.pop(out)?;
+            if sealed {
+                return Some(transmit);
+            }
             if let Some(len) = self.seal(&transmit, out) {
                 return Some(Transmit { len, ..transmit });
             }

@@ -9,7 +9,7 @@ use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
 use crate::port::PortStats;
 use crate::rtp::NtpTime;
-use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, write_report};
+use crate::rtp::rtcp::{Compound, ReportBlocks, RtcpPacket, append_goodbye, write_report};
 use crate::rtp::stats::{Reception, round_trip};
 use crate::rtp::xr::append_metrics;
 use crate::{BUS_FRAME_MAX, SILENCE};
@@ -44,7 +44,7 @@ impl Worker {
             port.care.report_at = now + self.config.rtcp_every;
             port.look_at(jitter);
             port.judge();
-            port.report(now, self.config.ntp_at_zero, &mut self.transmits);
+            port.report(now, self.config.ntp_at_zero, &mut self.transmits, false);
             if let Some(silent_ms) = port.reports_ended(now, self.config.rtcp_every) {
                 let port = id;
                 self.events
@@ -74,8 +74,16 @@ impl Port {
         }
     }
 
-    /// Sends a report: of what was sent if anything was, and of what was heard (RFC 3550 §6.4).
-    fn report(&mut self, now: Now, ntp_at_zero: u64, out: &mut TransmitQueue) {
+    /// The last report, with a goodbye: only of one who has spoken at all (RFC 3550 §6.3.7).
+    pub(super) fn goodbye(&mut self, now: Now, ntp_at_zero: u64, out: &mut TransmitQueue) {
+        if self.transmission.packets > 0 {
+            self.report(now, ntp_at_zero, out, true);
+        }
+    }
+
+    /// Sends a report: of what was sent if anything was, and of what was heard (RFC 3550 §6.4). Who
+    /// leaves says so, and protects it at once: nobody knows his keys when it goes.
+    fn report(&mut self, now: Now, ntp_at_zero: u64, out: &mut TransmitQueue, leaves: bool) {
         let Some(to) = self.source.rtcp(self.plan.rtcp_mux) else {
             return;
         };
@@ -97,12 +105,16 @@ impl Port {
         } else {
             Lane::Rtcp
         };
-        out.push(self.plan.port, lane, to, |packet| {
-            let len = write_report(packet, ssrc, sender.as_ref(), block.as_slice(), name)?;
-            match &metrics {
-                Some(metrics) => append_metrics(packet, len, ssrc, metrics),
-                None => Some(len),
+        out.push_as(leaves, (self.plan.port, lane, to), |packet| {
+            let mut len = write_report(packet, ssrc, sender.as_ref(), block.as_slice(), name)?;
+            if let Some(metrics) = &metrics {
+                len = append_metrics(packet, len, ssrc, metrics)?;
             }
+            if !leaves {
+                return Some(len);
+            }
+            let len = append_goodbye(packet, len, ssrc)?;
+            self.seal(now, (lane, to), packet, len)
         });
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct TransmitQueue {
 #[derive(Clone, Debug)]
 struct Slot {
     head: Option<Transmit>,
+    /// Whether it is protected already: its port has closed.
+    sealed: bool,
     bytes: [u8; PACKET_MAX],
 }
 
@@ -55,6 +57,7 @@ impl TransmitQueue {
     pub(crate) fn new(capacity: usize) -> Self {
         let slot = Slot {
             head: None,
+            sealed: false,
             bytes: [0; PACKET_MAX],
         };
         Self {
@@ -74,6 +77,16 @@ impl TransmitQueue {
         to: SocketAddr,
         write: impl FnOnce(&mut [u8; PACKET_MAX]) -> Option<usize>,
     ) -> bool {
+        self.push_as(false, (port, lane, to), write)
+    }
+
+    /// The same for a packet that is protected as it is written (`sealed`), or is not.
+    pub(crate) fn push_as(
+        &mut self,
+        sealed: bool,
+        (port, lane, to): (PortId, Lane, SocketAddr),
+        write: impl FnOnce(&mut [u8; PACKET_MAX]) -> Option<usize>,
+    ) -> bool {
         if self.held == self.slots.len() {
             self.dropped += 1;
             return false;
@@ -85,6 +98,7 @@ impl TransmitQueue {
         let Some(len) = write(&mut slot.bytes) else {
             return false;
         };
+        slot.sealed = sealed;
         slot.head = Some(Transmit {
             port,
             lane,
@@ -95,8 +109,8 @@ impl TransmitQueue {
         true
     }
 
-    /// Copies the oldest packet to `out`.
-    pub(crate) fn pop(&mut self, out: &mut [u8; 1500]) -> Option<Transmit> {
+    /// Copies the oldest packet to `out`, and says whether it is protected.
+    pub(crate) fn pop(&mut self, out: &mut [u8; 1500]) -> Option<(Transmit, bool)> {
         if self.held == 0 {
             return None;
         }
@@ -107,7 +121,7 @@ impl TransmitQueue {
         self.held -= 1;
         out.get_mut(..transmit.len)?
             .copy_from_slice(slot.bytes.get(..transmit.len)?);
-        Some(transmit)
+        Some((transmit, slot.sealed))
     }
 
     /// Packets dropped because nobody polled.

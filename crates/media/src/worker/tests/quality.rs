@@ -266,3 +266,25 @@ fn a_secured_packet_that_comes_before_its_key_is_counted_as_that() {
     world.command(crate::worker::PortCommand::Close { port });
     assert_eq!(world.worker.stats().totals.keyless, 10);
 }
+
+// covers: RFC 3550 §6.6, RFC 3550 §6.3.7
+#[test]
+fn who_has_spoken_says_goodbye_when_the_port_closes() {
+    let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
+    let mute = world.phone(Codec::Pcma, 440.0, |_| {});
+    world.phones[mute].speaks = false;
+    world.frames(50);
+    for phone in [0, mute] {
+        let port = world.port(phone);
+        world.command(crate::worker::PortCommand::Close { port });
+    }
+    let last = world.phones[0].reports.last().unwrap();
+    let packets: Vec<_> = Compound::parse(last).unwrap().packets().collect();
+    let Some(RtcpPacket::Goodbye(goodbye)) = packets.last() else {
+        panic!("{packets:?}")
+    };
+    let ours = world.phones[0].heard[0].header.ssrc;
+    assert_eq!(goodbye.sources().collect::<Vec<_>>(), [ours]);
+    assert!(matches!(packets[0], RtcpPacket::SenderReport { .. }));
+    assert!(world.phones[mute].reports.is_empty(), "it was never there");
+}

@@ -275,6 +275,11 @@ fn reports_are_protected_and_opened_too() {
         .receive(now, port, Lane::Rtcp, from, &mut bytes, len);
     let stats = world.stats(a);
     assert_eq!((stats.rtcp_received, stats.unauthentic), (1, 1));
+    // The goodbye goes when the port and its keys are no more.
+    let before = world.phones[a].reports.len();
+    let port = world.port(a);
+    world.command(PortCommand::Close { port });
+    assert_eq!(world.phones[a].reports.len(), before + 1);
 }
 
 #[test]
