@@ -100,6 +100,8 @@ pub struct Rtp {
     pub port_max: u16,
     /// Media threads; 0 means one a core, less one.
     pub workers: u8,
+    /// The playout delay's least, first and largest aim, in ms and in that order.
+    pub delay_ms: [u32; 3],
 }
 
 impl Sip {
@@ -267,6 +269,18 @@ impl Rtp {
             return Err(rtp.refuse("port_max", rule, &port_max.to_string()));
         }
         let workers = rtp.integer("workers", 0..=64)?.unwrap_or(0);
+        let mut delay_ms = [0; 3];
+        let delays = [("min", 20), ("initial", 40), ("max", 200)];
+        for (place, (name, usual)) in delay_ms.iter_mut().zip(delays) {
+            let given = rtp.integer(&format!("delay_{name}_ms"), 0..=1_000)?;
+            *place = given.map_or(usual, |ms| u32::try_from(ms).unwrap_or(usual));
+        }
+        if !delay_ms.is_sorted() {
+            let rule = "at least rtp.delay_min_ms and at most rtp.delay_max_ms";
+            let [min, initial, max] = delay_ms;
+            let found = format!("{min}, {initial}, {max}");
+            return Err(rtp.refuse("delay_initial_ms", rule, &found));
+        }
         rtp.finish()?;
         Ok(Self {
             bind,
@@ -274,6 +288,7 @@ impl Rtp {
             port_min: u16::try_from(port_min).unwrap_or(20_000),
             port_max: u16::try_from(port_max).unwrap_or(29_999),
             workers: u8::try_from(workers).unwrap_or(0),
+            delay_ms,
         })
     }
 

@@ -56,6 +56,10 @@ fn a_refusal_names_the_key_the_rule_and_the_value() {
             "http.listen: want an address and a port such as \"127.0.0.1:8080\", have 80",
         ),
         (
+            "[rtp]\ndelay_min_ms = 60",
+            "rtp.delay_initial_ms: want at least rtp.delay_min_ms and at most rtp.delay_max_ms, have \"60, 40, 200\"",
+        ),
+        (
             "[rtp]\nport_min = 20001",
             "rtp.port_min: want an even port, have \"20001\"",
         ),
@@ -230,7 +234,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        29,
+        32,
         "a default is missing from the example, or from this test"
     );
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
+use media::jitter::JitterConfig;
 use tokio::net::TcpListener;
 
 use super::known::Configured;
@@ -196,6 +197,8 @@ pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
     if rtp.workers > 0 {
         media.workers = rtp.workers;
     }
+    // Their order is checked where they are read.
+    media.worker.jitter = JitterConfig::from_ms(rtp.delay_ms).unwrap_or_default();
     media.worker.ports_max = ports_a_worker(config.limits.calls, media.workers);
     media
 }

@@ -12,6 +12,7 @@ mod ops;
 mod phones;
 mod race;
 mod reloads;
+mod rooms;
 mod seeing;
 mod smoke;
 mod srtp;
@@ -132,6 +133,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "codecs-baresip-opus",
         "the caller speaks G.711, the agent's baresip Opus",
         codecs::baresip_opus,
+    ),
+    phones(
+        "rooms-three",
+        "a carrier's caller and two baresips, one with Opus, hear each other in a conference",
+        rooms::three,
     ),
     phones(
         "codecs-baresip-g722",
