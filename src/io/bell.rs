@@ -144,6 +144,9 @@ const RING: u64 = u64::MAX;
 const BATCH: usize = 32;
 
 #[cfg(test)]
+mod interleavings;
+
+#[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
     use std::task::{Context, Poll};

@@ -2,6 +2,7 @@
 
 use clock::{Duration, Now};
 
+use super::world::World;
 use crate::bridge::BridgeId;
 use crate::codec::{Codec, Coding, Decoder, Encoder};
 use crate::dsp::{Goertzel, level};
@@ -296,5 +297,43 @@ fn prompts_and_recordings_sound_right_on_every_codec() {
             }
             assert!(level::dbfs(&right[8_000..]) < -10.0);
         }
+    }
+}
+
+#[test]
+fn what_is_only_relayed_passes_byte_for_byte_and_reaches_nobody_who_speaks_otherwise() {
+    for (other, ptime_ms) in [(Codec::G729, 20), (Codec::G729, 60), (Codec::Pcma, 20)] {
+        let mut world = World::new();
+        let a = world.phone(Codec::G729, 440.0, |_| {});
+        let b = world.phone(other, 440.0, |plan| plan.ptime_ms = ptime_ms);
+        world.bridge(a, 1);
+        world.bridge(b, 1);
+        world
+            .phones
+            .iter_mut()
+            .for_each(|phone| phone.speaks = false);
+        let mut said = Vec::new();
+        for n in 0..50_u8 {
+            let payload = [n; 20];
+            world.send(a, 18, &payload);
+            said.push(payload.to_vec());
+            let header = &mut world.phones[a].header;
+            header.time = header.time.plus(160);
+            world.frames(1);
+        }
+        let heard = &world.phones[b].heard;
+        if other == Codec::G729 {
+            let heard: Vec<_> = heard.iter().map(|it| it.payload.clone()).collect();
+            assert_eq!(heard, said);
+            assert_eq!(world.stats(b).relayed, 50);
+        } else {
+            assert!(
+                heard
+                    .iter()
+                    .all(|it| it.payload.iter().all(|&byte| byte == 0xD5))
+            );
+        }
+        assert!(world.phones[a].heard.is_empty(), "nothing is encoded");
+        assert_eq!(world.stats(a).received, 50);
     }
 }
