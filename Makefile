@@ -9,7 +9,7 @@
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
-#   make bench-media relayed calls beside other servers: docs/media-load.md   CALLS=450 SECONDS=8
+#   make bench-media relayed calls beside other servers, conferences: docs/media-load.md   CALLS=450 SECONDS=8
 #   make steady  the media plane's law for ten minutes                   SECONDS=600 PORTS=2000 MEMORY=10000
 #   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
 #   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
