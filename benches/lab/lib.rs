@@ -13,4 +13,5 @@ pub mod chorus;
 pub mod figures;
 pub mod message;
 pub mod server;
+pub mod streams;
 pub mod talk;

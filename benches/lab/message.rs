@@ -113,18 +113,29 @@ pub fn junk(method: &str, caller: SocketAddr, server: SocketAddr) -> Template {
     )
 }
 
-/// Where audio is taken, and in which codec of 8 kHz.
+/// Where audio is taken, and in which codec.
 #[derive(Clone, Copy)]
 pub struct Audio {
     port: u16,
     payload_type: u8,
+    /// As in `rtpmap`.
     name: &'static str,
 }
 
 impl Audio {
     /// G.711 A-law.
     pub const fn pcma(port: u16) -> Self {
-        let (payload_type, name) = (8, "PCMA");
+        let (payload_type, name) = (8, "PCMA/8000");
+        Self {
+            port,
+            payload_type,
+            name,
+        }
+    }
+
+    /// Opus, of payload type 111.
+    pub const fn opus(port: u16) -> Self {
+        let (payload_type, name) = (111, "opus/48000/2");
         Self {
             port,
             payload_type,
@@ -134,7 +145,7 @@ impl Audio {
 
     /// G.711 µ-law.
     pub const fn pcmu(port: u16) -> Self {
-        let (payload_type, name) = (0, "PCMU");
+        let (payload_type, name) = (0, "PCMU/8000");
         Self {
             port,
             payload_type,
@@ -153,7 +164,7 @@ pub fn sdp(at: SocketAddr, audio: Audio) -> String {
     } = audio;
     format!(
         "v=0\r\no=load 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP {payload_type} 101\r\na=rtpmap:{payload_type} {name}/8000\r\n\
+         m=audio {port} RTP/AVP {payload_type} 101\r\na=rtpmap:{payload_type} {name}\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
     )
 }

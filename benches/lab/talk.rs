@@ -240,7 +240,8 @@ pub(crate) fn nanos_now() -> u64 {
     nanos(ClockId::Realtime)
 }
 
-pub(crate) fn thread_time() -> u64 {
+/// What this thread has had of a processor, ns.
+pub fn thread_time() -> u64 {
     nanos(ClockId::ThreadCPUTime)
 }
 

@@ -69,6 +69,7 @@ fn main() {
     let warm = calls(Duration::from_secs(6), &FULL_HOUSE);
     std::thread::sleep(Duration::from_secs(40));
     let before = prison.memory("VmRSS");
+    let parts_before = parts(&prison);
     let flooded = flood(&prison, Duration::from_secs(seconds), rate);
     let peak = prison.memory("VmHWM");
     println!("flood over; waiting for what it left to end");
@@ -110,6 +111,8 @@ fn main() {
         "cgroup_peak_bytes": prison.group_peak(),
         "resident_before_bytes": before,
         "resident_after_bytes": after,
+        "resident_parts_before": parts_before,
+        "resident_parts_after": parts(&prison),
         "resident_settled_after_seconds": settled.as_secs(),
         "good_calls": good.told(),
         "good_calls_before_the_flood": Good::of(&warm).told(),
@@ -246,6 +249,22 @@ impl Good {
 fn epoch() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |it| it.as_millis() as u64) % (1 << 40)
+}
+
+/// What resident memory consists of: the process's own, and pages of its program that it has looked at,
+/// which the system takes back whenever it wants them; and what the allocator says of its part.
+fn parts(prison: &Prison) -> Value {
+    let metrics = prison.metrics();
+    let allocator = metrics.lines().filter_map(|line| {
+        let (of, bytes) = line
+            .strip_prefix("tandem_memory_bytes{of=\"")?
+            .split_once("\"} ")?;
+        Some((of.to_owned(), json!(bytes.parse::<f64>().ok()?)))
+    });
+    json!({
+        "own": prison.memory("RssAnon"), "of_files": prison.memory("RssFile"),
+        "allocator": allocator.collect::<Map<_, _>>(),
+    })
 }
 
 /// Waits until resident memory is back, at most two minutes: transactions live for 32 s.

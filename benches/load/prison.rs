@@ -105,7 +105,7 @@ impl Prison {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// A line of its `/proc/PID/status`, in bytes: `VmRSS`, `VmHWM`.
+    /// A line of its `/proc/PID/status`, in bytes: `VmRSS`, `RssAnon`.
     pub(crate) fn memory(&self, line: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap_or_default();

@@ -10,6 +10,8 @@
 //! | `capacity` | calls a core, and the same figures at half and nine tenths of it |
 //! | `rooms` | conferences of three in which all speak: processor time a member-second, mouth to ear |
 //! | `room` | the same of one conference in which three speak |
+//! | `transcode` | calls between PCMU and Opus, beside the codecs alone and rtpengine |
+//! | `playback` | callers who hear hold music |
 //! | `spray` | what a third address injects and learns that sprays all ports |
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +25,7 @@ mod peers;
 mod relay;
 mod rooms;
 mod spray;
+mod voices;
 
 use lab::args::Args;
 
@@ -41,9 +44,8 @@ fn main() {
         "spray" => spray::run(&args),
         "rooms" => rooms::rooms(&args),
         "room" => rooms::room(&args),
-        "transcode" | "playback" => {
-            println!("{mode}: this measurement is not built yet; the others are");
-        }
+        "transcode" => voices::transcode(&args),
+        "playback" => voices::playback(&args),
         _ => {
             println!(
                 "want relay, capacity, spray, transcode, playback, rooms or room; have {mode:?}"

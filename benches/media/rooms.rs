@@ -9,7 +9,7 @@ use lab::chorus::{Chorus, Sung};
 use lab::figures::{load, percentile};
 use serde_json::{Value, json};
 
-use crate::peers::tandem::Tandem;
+use crate::peers::tandem::{Sort, Tandem};
 use crate::peers::{self, Peer};
 use crate::relay;
 
@@ -47,14 +47,14 @@ fn run(args: &Args, mode: &str, counts: &[usize], place: impl Fn(usize) -> (usiz
     let most = counts.iter().copied().max().unwrap_or(0);
     let mut points = Vec::new();
     for &count in counts {
-        let mut peer = Tandem::with_rooms(most as u32);
+        let mut peer = Tandem::of(most as u32, Sort::Rooms);
         let mut chorus = Chorus::default();
         let empty = peer.server().resident();
         let joined = (0..count).try_for_each(|n| {
             let (room, speaks) = place(n);
             let end = peers::ends(n as u32)[0];
             let socket = UdpSocket::bind(end).unwrap();
-            let to = peer.enter(n as u32, room, end)?;
+            let to = peer.enter(n as u32, &(7_000 + room).to_string(), end)?;
             chorus.join(room, speaks, socket, to);
             Ok::<(), String>(())
         });

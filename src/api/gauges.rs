@@ -15,6 +15,23 @@ static SHOWN: parking_lot::Mutex<BTreeSet<String>> = parking_lot::Mutex::new(BTr
 /// The same of trunks.
 static TRUNKS: parking_lot::Mutex<BTreeSet<String>> = parking_lot::Mutex::new(BTreeSet::new());
 
+/// What of memory is in use, and what the allocator holds beside that.
+fn memory() {
+    use tikv_jemalloc_ctl::{epoch, stats};
+    // Its figures are as of the last epoch.
+    let _ = epoch::advance();
+    for (of, bytes) in [
+        ("allocated", stats::allocated::read()),
+        ("active", stats::active::read()),
+        ("metadata", stats::metadata::read()),
+        ("resident", stats::resident::read()),
+    ] {
+        if let Ok(bytes) = bytes {
+            metrics::gauge!("tandem_memory_bytes", "of" => of).set(bytes as f64);
+        }
+    }
+}
+
 /// Tables, trunks, the SIP machine and its transports.
 pub(super) fn counts(counts: &Counts) {
     let gauge = |name: &'static str, value: f64| metrics::gauge!(name).set(value);
@@ -28,6 +45,7 @@ pub(super) fn counts(counts: &Counts) {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         gauge("tandem_open_files", entries.count() as f64);
     }
+    memory();
     for (trunk, calls) in &counts.trunks {
         let label = [("trunk", trunk.clone())];
         metrics::gauge!("tandem_trunk_calls", &label).set(f64::from(*calls));

@@ -72,6 +72,7 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", CACHE)
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -144,3 +145,6 @@ pub const DATABASE: &str = "tandem.db";
 
 /// One writer and a few readers: SQLite has one writer at a time.
 const CONNECTIONS: u32 = 4;
+/// What a connection keeps of the file in memory, in KiB and negative for SQLite: records are appended
+/// and seldom read, and the system keeps the file's pages besides.
+const CACHE: &str = "-512";

@@ -66,7 +66,11 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 24] = [
+const GAUGES: [(&str, &str); 25] = [
+    (
+        "tandem_memory_bytes",
+        "Memory of the allocator: allocated by us, in pages that hold some of it, its own tables, resident",
+    ),
     ("tandem_calls_active", "Calls in progress"),
     (
         "tandem_trunk_calls",

@@ -40,7 +40,7 @@ pub(crate) const UNFIXED: &str = "rtpengine-unfixed";
 pub(crate) fn start(name: &str, calls: u32) -> Result<Box<dyn Peer>, String> {
     match name {
         "bare" => Ok(Box::new(bare::Bare::start(calls))),
-        "tandem" => Ok(Box::new(tandem::Tandem::start(calls))),
+        "tandem" => Ok(Box::new(tandem::Tandem::of(calls, tandem::Sort::Relayed))),
         "rtpengine" => Ok(Box::new(rtpengine::Rtpengine::start(rtpengine::DEBIAN)?)),
         UNFIXED => Ok(Box::new(rtpengine::Rtpengine::start(rtpengine::UNFIXED)?)),
         _ => Err(format!("want one of {ALL:?}, have {name}")),

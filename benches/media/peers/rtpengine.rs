@@ -17,6 +17,8 @@ pub(crate) struct Rtpengine {
     server: Server,
     control: UdpSocket,
     calls: Vec<u32>,
+    /// Whether callees speak Opus.
+    transcodes: bool,
     /// An answer is repeated for a cookie that was seen before.
     asked: Cell<u32>,
 }
@@ -61,9 +63,15 @@ impl Rtpengine {
             server,
             control,
             calls: Vec::new(),
+            transcodes: false,
             asked: Cell::new(0),
         };
         started.ask("d7:command4:pinge").map(|_| started)
+    }
+
+    /// Callees speak Opus from now on, callers PCMU as before.
+    pub(crate) fn transcode(&mut self) {
+        self.transcodes = true;
     }
 
     fn ask(&self, command: &str) -> Result<Vec<u8>, String> {
@@ -79,14 +87,23 @@ impl Rtpengine {
 
     /// Where the other side of the one who listens at `end` is to send.
     fn describe(&self, command: &str, n: u32, end: SocketAddr) -> Result<SocketAddr, String> {
-        let body = sdp(end, Audio::pcmu(end.port()));
+        let audio = match command {
+            "answer" if self.transcodes => Audio::opus(end.port()),
+            _ => Audio::pcmu(end.port()),
+        };
+        let body = sdp(end, audio);
+        let codecs = if self.transcodes && command == "offer" {
+            "5:codecd4:maskl4:PCMUe9:transcodel4:opusee"
+        } else {
+            ""
+        };
         let to = if command == "answer" {
             "6:to-tag1:b"
         } else {
             ""
         };
         let order = format!(
-            "d7:call-id8:{n:08}7:command{}:{command}8:from-tag1:a3:sdp{}:{body}{to}e",
+            "d7:call-id8:{n:08}{codecs}7:command{}:{command}8:from-tag1:a3:sdp{}:{body}{to}e",
             command.len(),
             body.len(),
         );

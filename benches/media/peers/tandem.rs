@@ -18,27 +18,53 @@ pub(crate) struct Tandem {
     number: &'static str,
     /// How each call is ended.
     byes: Vec<Vec<u8>>,
-    /// Whether no call has a callee.
-    is_rooms: bool,
+    sort: Sort,
+}
+
+/// What becomes of the calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// They are put through to somebody who speaks the same codec.
+    Relayed,
+    /// They are put through to somebody who speaks Opus.
+    Transcoded,
+    /// They wait in a queue that nobody serves, and hear music.
+    Waiting,
+    /// Every number is a conference.
+    Rooms,
+}
+
+impl Sort {
+    fn plan(self) -> &'static str {
+        match self {
+            Self::Relayed => PLAN,
+            Self::Transcoded => TO_OPUS,
+            Self::Waiting => WAITING,
+            Self::Rooms => ROOMS,
+        }
+    }
+
+    fn has_callees(self) -> bool {
+        matches!(self, Self::Relayed | Self::Transcoded)
+    }
+
+    /// What the callee takes at that port.
+    fn callee(self, port: u16) -> Audio {
+        match self {
+            Self::Transcoded => Audio::opus(port),
+            _ => Audio::pcmu(port),
+        }
+    }
 }
 
 impl Tandem {
-    /// Starts it with one media thread.
-    pub(crate) fn start(calls: u32) -> Self {
-        Self::of(calls, PLAN)
-    }
-
-    /// The same where every number is a conference.
-    pub(crate) fn with_rooms(members: u32) -> Self {
-        Self::of(members, ROOMS)
-    }
-
-    fn of(calls: u32, plan: &str) -> Self {
+    /// Starts it with one media thread, and another for every 4,000 calls more.
+    pub(crate) fn of(calls: u32, sort: Sort) -> Self {
         let server = Server::tandem(&Setup {
             ip: "127.0.10.5",
             config: &CONFIG.replace("CALLS", &(calls + 10).to_string()),
-            plan,
-            workers: 1,
+            plan: sort.plan(),
+            workers: calls / 4_000 + 1,
         });
         let open = |ip: [u8; 4], port| {
             let socket = UdpSocket::bind((std::net::Ipv4Addr::from(ip), port)).unwrap();
@@ -52,25 +78,20 @@ impl Tandem {
             callee: open(CALLEE, 5_070),
             number: "3000",
             byes: Vec::new(),
-            is_rooms: plan == ROOMS,
+            sort,
         }
     }
 
-    /// Call `n` of an end of ours into a room; where it is to send.
+    /// Call `n` of an end of ours to a number where nobody else is called; where it is to send.
     pub(crate) fn enter(
         &mut self,
         n: u32,
-        room: usize,
+        number: &str,
         end: SocketAddr,
     ) -> Result<SocketAddr, String> {
         let server: SocketAddr = "127.0.10.5:5060".parse().unwrap();
         let me = self.caller.local_addr().unwrap();
-        let script = Script::new(
-            me,
-            server,
-            &(7_000 + room).to_string(),
-            Audio::pcmu(end.port()),
-        );
+        let script = Script::new(me, server, number, Audio::pcmu(end.port()));
         let (mut out, mut bye) = (Vec::new(), Vec::new());
         script.invite.write(n, b"", &mut out);
         self.caller.send_to(&out, server).unwrap();
@@ -93,7 +114,8 @@ impl Tandem {
             if !request.starts_with(b"INVITE") {
                 continue;
             }
-            message::answer(request, me, Audio::pcmu(end.port()), &mut out);
+            let audio = self.sort.callee(end.port());
+            message::answer(request, me, audio, &mut out);
             self.callee.send_to(&out, from).unwrap();
             return audio_port(request).ok_or_else(|| "an INVITE without audio".to_owned());
         }
@@ -150,7 +172,7 @@ impl Peer for Tandem {
     fn end(&mut self) {
         for bye in self.byes.drain(..) {
             let _ = self.caller.send_to(&bye, "127.0.10.5:5060");
-            if self.is_rooms {
+            if !self.sort.has_callees() {
                 continue;
             }
             // The callee's BYE is answered too, so that nothing is sent again.
@@ -187,6 +209,25 @@ calls = CALLS
 addresses = ["127.0.10.1"]
 send_to = ["127.0.10.2:5070"]
 codecs = ["pcmu"]
+[trunks.opus]
+addresses = ["127.0.10.2"]
+send_to = ["127.0.10.2:5070"]
+codecs = ["opus"]
+"#;
+
+const TO_OPUS: &str = r#"dialplan version=1
+entry did="3000" flow="through"
+flow "through" {
+  dial "4000" trunk="opus"
+}
+"#;
+
+const WAITING: &str = r#"dialplan version=1
+queue "all" max-len=10000
+entry did="5000" flow="wait"
+flow "wait" {
+  queue "all"
+}
 "#;
 
 const ROOMS: &str = r#"dialplan version=1
