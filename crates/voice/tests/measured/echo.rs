@@ -2,6 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use voice::FRAME;
+use voice::activity::{Activity, Patience, Spurt};
 use voice::chain::{Chain, Wanted};
 
 use crate::line::{Line, linear};
@@ -25,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) cut_pc: f64,
     /// What the near talker lost altogether in double talk.
     pub(crate) lost_db: f64,
+    /// Spurts told while only the far talker talked.
+    pub(crate) false_spurts: f64,
     /// Processor time for 10 ms.
     pub(crate) us: f64,
     /// In the half second that had least to share the machine with.
@@ -32,12 +35,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn numbers(&self) -> [(&'static str, f64); 4] {
+    pub(crate) fn numbers(&self) -> [(&'static str, f64); 5] {
         [
             ("soon_db", self.soon_db),
             ("steady_db", self.steady_db),
             ("cut_pc", self.cut_pc),
             ("lost_db", self.lost_db),
+            ("false_spurts", self.false_spurts),
         ]
     }
 }
@@ -155,9 +159,20 @@ fn assess(heard: &Heard, out: &[i16]) -> Outcome {
         steady_db: reduced(&[(6.0, 13.8), (24.0, 29.9)]),
         cut_pc: 100.0 * cut / frames,
         lost_db: 10.0 * (clean / kept).log10(),
+        false_spurts: false_spurts(out),
         us: 0.0,
         us_least: 0.0,
     }
+}
+
+/// Spurts that begin before the near talker does, or a second after he has ceased.
+fn false_spurts(out: &[i16]) -> f64 {
+    let mut activity = Activity::new(Patience::default());
+    let frames = out.chunks_exact(FRAME);
+    let told = frames.filter_map(|frame| activity.handle(frame.try_into().unwrap()));
+    let alone = |at: u64| !(13 * 16_000..23 * 16_000).contains(&at);
+    told.filter(|spurt| matches!(spurt, Spurt::Began { at, .. } if alone(*at)))
+        .count() as f64
 }
 
 fn of(samples: &[i16], (from, to): (f64, f64)) -> &[i16] {
