@@ -46,6 +46,8 @@ pub(super) struct Port {
     pub(super) player: Option<Player>,
     pub(super) dialer: Dialer,
     pub(super) keys: EventReceiver,
+    /// When the last telephone-event began of which the bridge relayed nothing.
+    pub(super) key_told: Option<RtpTime>,
     /// What looks for keys in what the peer says.
     pub(super) ear: Option<Ear>,
     pub(super) tap: Option<Box<Tap>>,
@@ -104,6 +106,7 @@ impl Port {
             player: None,
             dialer: Dialer::new(plan.dtmf_clock_rate),
             keys: EventReceiver::new(plan.dtmf_clock_rate),
+            key_told: None,
             ear: plan.inband_dtmf.then(Ear::new),
             tap: None,
             capture: None,

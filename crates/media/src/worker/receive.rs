@@ -14,7 +14,7 @@ use crate::port::background::Background;
 use crate::port::{PortId, PortPlan};
 use crate::rtp::red::{self, Block};
 use crate::rtp::stats::Reception;
-use crate::rtp::{Header, Packet, rewrite_header};
+use crate::rtp::{Header, Packet, RtpTime, rewrite_header};
 use crate::srtp::SrtpError;
 
 /// What a payload type stands for on one port.
@@ -114,6 +114,21 @@ impl Worker {
         }
     }
 
+    /// Whether a telephone-event began before its bridge relayed: then it was told here, and the rest of it,
+    /// such as the repetitions of its end, would be another press to the partner.
+    fn is_told_already(&mut self, at: usize, time: RtpTime) -> bool {
+        let bridge = self.port(at).and_then(|port| port.bridge);
+        let bridge = bridge.and_then(|bridge| self.bridge_at(bridge));
+        let relays = bridge.is_some_and(|bridge| bridge.mode == Mode::Relay);
+        let Some(port) = self.port_mut(at) else {
+            return true;
+        };
+        if !relays {
+            port.key_told = Some(time);
+        }
+        port.key_told == Some(time)
+    }
+
     fn relay(
         &mut self,
         now: Now,
@@ -121,6 +136,7 @@ impl Worker {
         taken: &Taken,
         (buffer, len): (&mut [u8], usize),
     ) -> Option<Forward> {
+        let told = taken.kind == Kind::Event && self.is_told_already(at, taken.header.time);
         let bridge = self.bridge_at(self.port(at)?.bridge?)?;
         if bridge.mode != Mode::Relay {
             return None;
@@ -128,8 +144,9 @@ impl Worker {
         let partner = bridge.partner(at as u32)?;
         let partner = self.port_mut(partner as usize)?;
         let to = partner.source.rtp()?;
-        let Some(payload_type) = taken.kind.payload_type(&partner.plan) else {
-            // Comfort noise that the partner did not agree to: it makes its own silence.
+        let payload_type = taken.kind.payload_type(&partner.plan).filter(|_| !told);
+        let Some(payload_type) = payload_type else {
+            // Or comfort noise that the partner did not agree to: it makes its own silence.
             partner.out.skipped(taken.header.sequence);
             return None;
         };

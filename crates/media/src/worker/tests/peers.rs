@@ -85,6 +85,32 @@ fn behind_nat_the_first_valid_packet_locks_and_sound_goes_back_where_it_came_fro
     assert_eq!(stats(&world, a).unknown_payload, 1);
 }
 
+// covers: RFC 4733 §2.5.1.4
+#[test]
+fn a_key_that_was_pressed_before_the_bridge_is_no_press_to_the_partner() {
+    let mut world = World::new();
+    let a = world.phone(Codec::Pcma, 440.0, |_| {});
+    let b = world.phone(Codec::Pcma, 1_000.0, |_| {});
+    world.bridge(b, 1);
+    world.frames(5);
+    world.phones[a].speaks = false;
+    world.send(a, 101, &event(2, false, 160));
+    world.send(a, 101, &event(2, true, 320));
+    world.bridge(a, 1);
+    // Its end is said three times, and the next key is another.
+    world.send(a, 101, &event(2, true, 320));
+    world.send(a, 101, &event(2, true, 320));
+    let header = &mut world.phones[a].header;
+    header.time = header.time.plus(800);
+    world.send(a, 101, &event(5, true, 320));
+    world.frames(5);
+    let keys = world.phones[b].heard.iter();
+    let keys = keys.filter(|it| it.header.payload_type > 95);
+    let keys: Vec<_> = keys.map(|it| it.payload[0]).collect();
+    assert_eq!(keys, [5]);
+    assert_eq!(world.digits().len(), 2);
+}
+
 #[test]
 fn garbage_from_the_network_is_counted_and_nothing_else() {
     let mut world = World::bridged(Codec::Pcma, &[440.0, 1_000.0]);
