@@ -18,7 +18,7 @@ use media::port::{Keys, PlayId, Playback, PortId, PortPlan, Remote, Security};
 use media::rtp::{Header, RtpTime, Sequence, write_header};
 use media::source::Clip;
 use media::srtp::{MasterKey, OVERHEAD_MAX, Protector, Suite};
-use media::tap::Tap;
+use media::tap::{Tap, VoiceEnd, VoiceTap};
 use media::worker::{Lane, PortCommand, PortEvent, TICK, Worker, WorkerConfig};
 use media::{Codec, Digit};
 
@@ -114,6 +114,8 @@ fn clips() -> Vec<Arc<Clip>> {
 struct Readers {
     taps: Vec<rtrb::Consumer<media::tap::TapFrame>>,
     captures: Vec<rtrb::Consumer<RawPacket>>,
+    /// Threads that answer nothing, so that their rings fill up.
+    voices: Vec<VoiceEnd>,
 }
 
 /// A worker with every kind of port, all commands carried out.
@@ -151,6 +153,11 @@ fn full_worker(now: Now) -> (Worker, Readers) {
             let (tap, reader) = Tap::new(rate, 100);
             readers.taps.push(reader);
             worker.command(now, PortCommand::Tap { port: id, tap });
+        }
+        if port >= RELAYED + PLAYING && port % 6 == 1 {
+            let (tap, end) = VoiceTap::detour();
+            readers.voices.push(end);
+            worker.command(now, PortCommand::Voice { port: id, tap });
         }
         // Every fifth ring is so small that it overflows.
         if port % 20 == 0 {

@@ -183,6 +183,17 @@ pub enum Party {
     Server,
 }
 
+impl Party {
+    /// Its name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// What a call tells whoever drives it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {

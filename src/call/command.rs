@@ -11,7 +11,9 @@ use sip::ua::RequestId;
 use super::digits::Dtmf;
 use super::leg::Label;
 use super::sound::ClipRequest;
-use super::{Cause, Cdr, Destination, DialToken, Hearing, LegId, Notice, Trouble};
+use super::{
+    Cause, Cdr, Destination, DialToken, Hearing, LegId, Listening, Notice, Trouble, VoicePolicy,
+};
 
 /// A call whose INVITE has just come.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct LegMedia {
     pub dtmf: Dtmf,
     /// Whether tones in the audio are keys where no telephone-event is agreed and `dtmf` leaves it open.
     pub inband_dtmf: bool,
+    /// What is done with its voice.
+    pub voice: VoicePolicy,
 }
 
 /// One contact to ring, resolved by whoever owns the call.
@@ -129,6 +133,8 @@ pub enum Output {
     Record(Consumer<TapFrame>),
     /// The recording is over: no more frames come.
     RecordEnded,
+    /// A voice thread is to listen to a leg.
+    Listen(Box<Listening>),
     /// A word to whoever drives the call.
     Tell(Notice),
     /// A leg is not heard, or is again.

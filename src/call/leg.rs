@@ -10,7 +10,7 @@ use super::answering::Offered;
 use super::command::LegMedia;
 use super::digits::{Dtmf, Keys};
 use super::sound::Playing;
-use super::{Cause, Hearing, LegId, Trouble};
+use super::{Cause, Hearing, LegId, Trouble, VoicePolicy};
 
 /// Where a leg's signalling stands.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub(super) struct Leg {
     pub(super) keys: Keys,
     /// Whether anything is heard of it.
     pub(super) hearing: Hearing,
+    /// What is done with its voice.
+    pub(super) voice: VoicePolicy,
 }
 
 /// A leg's port, from reservation to the worker's word that it is closed.
@@ -121,6 +123,7 @@ impl Leg {
             playing: None,
             held_by_peer: false,
             hearing: Hearing::Heard,
+            voice: media.voice,
         }
     }
     /// Whether the peer would hear what we play.

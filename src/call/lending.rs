@@ -271,6 +271,7 @@ impl Call {
         self.next_leg += 1;
         self.next_play = self.next_play.max(next_play);
         leg.id = id;
+        let same = moved.is_none();
         if let Some((reserved, random)) = moved {
             leg.port = LegPort {
                 id: reserved.port,
@@ -282,6 +283,10 @@ impl Call {
             };
         }
         self.legs.insert(id, leg);
+        if same {
+            // Its voice is this call's to be told of now.
+            self.listen_to(id);
+        }
         self.open_port(id);
         self.transfer_adopted(now, id);
         id

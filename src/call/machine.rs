@@ -31,7 +31,7 @@ use super::lending::Lending;
 use super::record::Recording;
 use super::replacing::Replacing;
 use super::transfer::{Handover, Transfer};
-use super::{Action, CallId, Cause, DialToken, LegId, Notice, Trouble};
+use super::{Action, CallId, Cause, DialToken, LegId, Notice, Party, Trouble};
 
 /// One call. Plain data; one owner.
 #[derive(Debug)]
@@ -316,6 +316,16 @@ impl Call {
         self.worker
     }
 
+    /// Whose part a leg has in the call; none if it is not one of its legs.
+    pub fn party(&self, leg: LegId) -> Option<Party> {
+        self.legs.get(&leg)?;
+        Some(if leg == self.caller {
+            Party::Caller
+        } else {
+            Party::Callee
+        })
+    }
+
     /// The caller and the called, as they came.
     pub fn parties(&self) -> (&str, &str) {
         (&self.from, &self.to)
@@ -486,6 +496,7 @@ impl Call {
         it.port.state = PortState::Open;
         let plan = it.port_plan();
         self.port(PortCommand::Open(Box::new(plan)));
+        self.listen_to(leg);
         self.follow_detection(leg);
     }
 

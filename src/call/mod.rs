@@ -25,6 +25,7 @@ mod ringing;
 mod sound;
 mod transfer;
 mod trouble;
+mod voice;
 
 pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
@@ -44,6 +45,7 @@ pub use replacing::Newcomer;
 pub use sound::ClipRequest;
 pub use transfer::{BadRefer, Handover, How, News, NoTransfer, Refer};
 pub use trouble::{Description, Trouble};
+pub use voice::{Listening, Reach, VoicePolicy};
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ mod forking;
 mod holding;
 mod relaying;
 mod transferring;
+mod voicing;
 
 const NOW: Now = Now::ZERO;
 
@@ -42,6 +43,7 @@ fn media(port: u16) -> LegMedia {
         random: u64::from(port),
         dtmf: Dtmf::Auto,
         inband_dtmf: false,
+        voice: VoicePolicy::default(),
     }
 }
 

@@ -17,6 +17,7 @@ mod place;
 mod section;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use dns::Dns;
 pub use error::ConfigError;
 pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use section::Section;
+pub use voice::Voice;
 
 /// Everything that an operator can set, as one immutable snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub limits: Limits,
     /// The speech engine.
     pub speech: Speech,
+    /// The voice threads.
+    pub voice: Voice,
     /// `trunks`, parsed by the trunk module.
     pub trunks: Section,
     /// `endpoints`, parsed by the trunk module.
@@ -177,7 +181,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 21] = [
+const ROOT_KEYS: [&str; 22] = [
     "dialplans",
     "prompts",
     "data",
@@ -199,6 +203,7 @@ const ROOT_KEYS: [&str; 21] = [
     "process",
     "trace",
     "overload",
+    "voice",
 ];
 
 impl Config {
@@ -263,6 +268,7 @@ impl Config {
             ("rtp", self.rtp == other.rtp),
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
+            ("voice", self.voice == other.voice),
             ("acme", self.acme == other.acme),
             ("process", self.user == other.user),
             ("trace", self.trace == other.trace),
@@ -299,6 +305,7 @@ impl Config {
             rtp: Rtp::read(root.section("rtp")?)?,
             limits: Limits::read(root.section("limits")?)?,
             speech: Speech::read(root.section("speech")?)?,
+            voice: Voice::read(root.section("voice")?)?,
             trunks: root.section("trunks")?,
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,

@@ -234,7 +234,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        32,
+        33,
         "a default is missing from the example, or from this test"
     );
 }

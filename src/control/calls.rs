@@ -85,6 +85,9 @@ impl Control {
             }
             call::Output::Record(frames) => self.on_record(now, call, frames),
             call::Output::RecordEnded => self.outputs.push_back(Output::RecordEnded { call }),
+            call::Output::Listen(listening) => {
+                self.outputs.push_back(Output::Listen { call, listening });
+            }
             call::Output::Tell(notice) => self.on_notice(now, call, notice),
             call::Output::Hearing { who, is } => self.event(now, call, What::Hearing { who, is }),
             call::Output::Trouble(trouble) => {

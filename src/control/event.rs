@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clock::Now;
 use sip::transport::Transport;
+use voice::activity::Spurt;
 
 use super::Slot;
 use super::facts::RequestFacts;
-use crate::call::{CallId, Cause, Hearing, How};
+use crate::call::{CallId, Cause, Hearing, How, Party};
 use crate::center::AgentState;
 use crate::explain::Explanation;
 use crate::trunk::{RegistrationState, Target, TargetState};
@@ -140,6 +141,13 @@ pub enum What {
         who: String,
         /// What is heard.
         is: Hearing,
+    },
+    /// A party began or ceased to talk; told of legs with `talk_events`.
+    Talk {
+        /// Who.
+        party: Party,
+        /// What, with positions in samples at 16 kHz since its port opened.
+        spurt: Spurt,
     },
     /// Something went wrong that the caller may notice.
     Trouble(Explanation),

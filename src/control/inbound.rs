@@ -10,7 +10,7 @@ use sip::transport::{Flow, FrameError, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
 use super::{Control, Event, Output, Refusal, Signalling, Slot, What};
-use crate::call::{Call, CallId, Dtmf, Incoming, Label, LegId, LegMedia, Party};
+use crate::call::{Call, CallId, Dtmf, Incoming, Label, LegId, LegMedia, Party, VoicePolicy};
 use crate::center;
 use crate::dialplan::{CallFacts, CalledBy, EntryId, Run, RunInput};
 use crate::explain::nearest;
@@ -352,6 +352,7 @@ impl Control {
             random: self.random.next(),
             dtmf: Dtmf::Auto,
             inband_dtmf: self.inband_dtmf,
+            voice: VoicePolicy::default(),
         }
     }
 

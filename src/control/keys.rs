@@ -1,4 +1,4 @@
-//! How keys come and go on a leg, by the section of its trunk or endpoint.
+//! How keys come and go on a leg and what is done with its voice, by the section of its trunk or endpoint.
 
 use clock::Now;
 use sip::message::Method;
@@ -23,6 +23,7 @@ impl Control {
         media.dtmf = handling.map_or(Dtmf::Auto, |it| it.dtmf);
         media.local.dtmf = media.dtmf.has_events();
         if let Some(handling) = handling {
+            media.voice = handling.voice;
             media.local.srtp = self.srtp(handling, flow);
             media.local.redundancy = handling.redundancy;
         }

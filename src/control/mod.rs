@@ -44,6 +44,7 @@ mod signalling;
 mod slot;
 mod transfers;
 mod trouble;
+mod voice;
 mod waiting;
 mod wall;
 

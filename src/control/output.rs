@@ -6,7 +6,7 @@ use rtrb::Consumer;
 use sip::transport::Flow;
 
 use super::{Captured, Event, Gate, Note};
-use crate::call::{CallId, Cdr, ClipRequest};
+use crate::call::{CallId, Cdr, ClipRequest, Listening};
 use crate::trunk::Question;
 
 /// What control wants done outside.
@@ -52,6 +52,15 @@ pub enum Output {
     RecordEnded {
         /// Of which call.
         call: CallId,
+    },
+    /// Have a voice thread listen to a leg; answer by [`Control::talked`].
+    ///
+    /// [`Control::talked`]: super::Control::talked
+    Listen {
+        /// Of which call.
+        call: CallId,
+        /// The leg, what is done with its voice, and the rings.
+        listening: Box<Listening>,
     },
     /// Keep this call record.
     Cdr(Box<Cdr>),

@@ -12,3 +12,4 @@ pub mod net;
 pub mod precedence;
 pub mod privilege;
 pub mod record;
+pub mod voice;

@@ -23,7 +23,7 @@ use super::shard::{self, Inputs, Shard};
 use super::sockets::{Sockets, faces, media_config};
 use super::{Server, plans};
 use crate::api::{self, Api, Key, KeyFound};
-use crate::call::Prompt;
+use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
 use crate::dialplan::{Plan, Speech};
@@ -32,6 +32,7 @@ use crate::io::dns::Dns;
 use crate::io::media::Workers;
 use crate::io::net::Net;
 use crate::io::record::{Recorder, RecorderConfig};
+use crate::io::voice::{VoiceNews, VoicePool};
 use crate::prompt::speech::{Espeak, NoSpeech, Tts};
 use crate::prompt::{ClipLibrary, Installation};
 use crate::store::{Store, Writer};
@@ -62,6 +63,8 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let (handle, asks) = shard::channel();
     let (way, commands) = api::Control::new();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (voices, news) = voices(&config)?;
+    tasks.spawn(tell_of_voices(news, handle.clone()));
     let (store, way_in) = (read.store.clone(), handle.clone());
     let reloader = Reloader::new(config.clone(), read.voices, store, way_in, sockets.tls);
     let reloader = Arc::new(reloader);
@@ -71,6 +74,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         clips: services.clips,
         dns: Dns::new(&config.dns.servers),
         recorder: services.recorder,
+        voices,
         writer: services.writer,
         events: events.clone(),
         handle: handle.clone(),
@@ -377,6 +381,35 @@ async fn watch_recordings(mut recorded: tokio::sync::mpsc::Receiver<crate::io::r
             tracing::warn!(%path, gaps = recorded.gaps, ending = ?recorded.ending, "recorded");
         } else {
             tracing::info!(%path, seconds = recorded.length.as_secs(), "recorded");
+        }
+    }
+}
+
+/// The voice threads, and what they tell.
+fn voices(config: &Config) -> anyhow::Result<(VoicePool, tokio::sync::mpsc::Receiver<VoiceNews>)> {
+    let half = || std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
+    let threads = config.voice.threads.unwrap_or_else(half);
+    VoicePool::start(threads, config.voice.legs).context("voice threads")
+}
+
+/// Brings the voice threads' news to the calls they are about.
+async fn tell_of_voices(
+    mut news: tokio::sync::mpsc::Receiver<VoiceNews>,
+    shard: shard::ShardHandle,
+) {
+    while let Some(news) = news.recv().await {
+        match news {
+            VoiceNews::Spurt { id, spurt } => {
+                let (call, leg) = (CallId(id.0), LegId(id.1));
+                let tell = move |control: &mut Control, now| control.talked(now, call, leg, spurt);
+                shard.tell(tell).await;
+            }
+            VoiceNews::Ended { id, account } => {
+                metrics::counter!("tandem_voice_frames_total").increment(account.frames);
+                metrics::counter!("tandem_voice_frames_lost_total").increment(account.lost);
+                metrics::counter!("tandem_voice_frames_dropped_total").increment(account.dropped);
+                tracing::debug!(call = id.0, leg = id.1, ?account, "voice");
+            }
         }
     }
 }

@@ -13,13 +13,14 @@ use tokio_util::task::TaskTracker;
 use super::reload::Reloader;
 use super::shard::ShardHandle;
 use crate::api::{self, Reloaded};
-use crate::call::{CallId, ClipRequest, LegFigures, Prompt};
+use crate::call::{CallId, ClipRequest, LegFigures, Listening, Prompt};
 use crate::center::{AgentId, Wish};
 use crate::control::{Event, Output, What};
 use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::net::NetCounts;
 use crate::io::record::{Recorder, RecordingId};
+use crate::io::voice::{Hearing, VoiceId, VoicePool};
 use crate::prompt::ClipLibrary;
 use crate::store::{self, Anchor, CdrRow, Record, RegistrationRow, Writer};
 use crate::trunk::{Change, Question};
@@ -32,6 +33,7 @@ pub(super) struct Edge {
     pub(super) clips: ClipLibrary,
     pub(super) dns: Dns,
     pub(super) recorder: Recorder,
+    pub(super) voices: VoicePool,
     pub(super) writer: Writer,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) handle: ShardHandle,
@@ -56,6 +58,7 @@ impl Edge {
                     metrics::counter!("tandem_recordings_refused_total").increment(1);
                 }
             }
+            Output::Listen { call, listening } => self.listen(call, *listening),
             Output::Cdr(cdr) => {
                 metrics::counter!("tandem_calls_ended_total").increment(1);
                 cdr.legs.iter().for_each(rated);
@@ -80,6 +83,22 @@ impl Edge {
         Anchor {
             now: self.clock.now(),
             wall_ms: self.clock.wall().as_millisecond(),
+        }
+    }
+
+    /// Has a voice thread listen to a leg. When they are full the leg's voice goes as it is.
+    fn listen(&self, call: CallId, listening: Listening) {
+        let hearing = Hearing {
+            id: VoiceId(call.0, listening.leg.0),
+            wanted: listening.wanted,
+            patience: listening.patience,
+            tap: listening.end.tap,
+            back: listening.end.back,
+            listener: None,
+        };
+        if self.voices.listen(hearing).is_err() {
+            tracing::error!(%call, "the voice threads take no more legs");
+            metrics::counter!("tandem_voice_refused_total").increment(1);
         }
     }
 
@@ -261,6 +280,9 @@ fn log(event: &Event) {
         What::Hearing { who, is } => {
             metrics::counter!("tandem_audio_lost_total", "state" => is.name()).increment(1);
             tracing::warn!(call = call(), who, is = is.name(), "audio");
+        }
+        What::Talk { party, spurt } => {
+            tracing::debug!(call = call(), party = party.name(), ?spurt, "talk");
         }
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
             tracing::info!(call = call(), id = why.id, why = why.sentence(), "trouble");

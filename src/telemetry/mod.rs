@@ -148,7 +148,7 @@ const GAUGES: [(&str, &str); 25] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 38] = [
+const COUNTERS: [(&str, &str); 44] = [
     (
         "tandem_sip_unread_total",
         "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",
@@ -209,6 +209,30 @@ const COUNTERS: [(&str, &str); 38] = [
     (
         "tandem_recordings_refused_total",
         "Recordings not made because too many were being made",
+    ),
+    (
+        "tandem_voice_frames_total",
+        "Frames of 10 ms that voice threads processed, of legs that ended",
+    ),
+    (
+        "tandem_voice_frames_lost_total",
+        "Frames of 10 ms that did not reach a voice thread, of legs that ended",
+    ),
+    (
+        "tandem_voice_frames_dropped_total",
+        "Processed frames of 10 ms that a ring had no room for, of legs that ended",
+    ),
+    (
+        "tandem_voice_refused_total",
+        "Legs that no voice thread had room for",
+    ),
+    (
+        "tandem_voice_broken_total",
+        "Legs whose voice goes on unprocessed after a panic",
+    ),
+    (
+        "tandem_voice_news_dropped_total",
+        "Talk spurts that were not told because too many waited",
     ),
     (
         "tandem_http_requests_total",

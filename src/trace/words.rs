@@ -1,10 +1,11 @@
 //! Events and notes as lines for people.
 
 use media::port::PortStats;
+use voice::activity::Spurt;
 
 use super::Redaction;
 use super::summary::clip;
-use crate::call::Hearing;
+use crate::call::{Hearing, Party};
 use crate::control::{Noted, PortFacts, What};
 
 /// What a call's event says on the time axis; nothing where a note says it better.
@@ -25,11 +26,22 @@ pub(super) fn event(what: &What, redaction: &Redaction) -> Option<String> {
         }
         What::Recording { file } => format!("recording to {file}"),
         What::Hearing { who, is } => hearing(who, *is),
+        What::Talk { party, spurt } => talk(*party, *spurt),
         What::Trouble(why) => format!("trouble: {why}"),
         What::HungUp { cause } => format!("ended: {cause}"),
         _ => return None,
     };
     Some(clip(&text, LINE_MAX))
+}
+
+fn talk(party: Party, spurt: Spurt) -> String {
+    let ms = |samples: u64| samples / u64::from(voice::RATE / 1_000);
+    match spurt {
+        Spurt::Began { at, .. } => format!("{} talks since {} ms", party.name(), ms(at)),
+        Spurt::Ended { began, at } => {
+            format!("{} talked for {} ms", party.name(), ms(at - began))
+        }
+    }
 }
 
 /// What a note says on the time axis.

@@ -1,6 +1,6 @@
 //! What a trunk or an endpoint may do in a call that stands.
 
-use crate::call::Dtmf;
+use crate::call::{Dtmf, Reach, VoicePolicy};
 use crate::config::{ConfigError, Section};
 
 /// Keys of `[trunks.NAME]` and `[endpoints.NAME]` about calls that stand.
@@ -16,6 +16,8 @@ pub struct Handling {
     pub srtp: SrtpPolicy,
     /// Whether keys for that may stand in signalling that is not (`srtp_keys_in_clear`).
     pub srtp_keys_in_clear: bool,
+    /// What is done with its voice (`echo`, `noise`, `gain`, `talk_events`).
+    pub voice: VoicePolicy,
 }
 
 /// Whether a peer's sound is encrypted.
@@ -38,6 +40,7 @@ impl Handling {
         redundancy: false,
         srtp: SrtpPolicy::Off,
         srtp_keys_in_clear: false,
+        voice: VOICE,
     };
 
     /// A device of ours.
@@ -47,6 +50,7 @@ impl Handling {
         redundancy: false,
         srtp: SrtpPolicy::Off,
         srtp_keys_in_clear: false,
+        voice: VOICE,
     };
 
     /// What an operator should know of these settings, if anything; `section` is theirs.
@@ -74,9 +78,33 @@ impl Handling {
             srtp_keys_in_clear: file
                 .boolean("srtp_keys_in_clear")?
                 .unwrap_or(usual.srtp_keys_in_clear),
+            voice: voice(file, usual.voice)?,
         })
     }
 }
+
+fn voice(file: &mut Section, usual: VoicePolicy) -> Result<VoicePolicy, ConfigError> {
+    Ok(VoicePolicy {
+        echo: file.one_of("echo", &REACHES)?.unwrap_or(usual.echo),
+        noise: file.one_of("noise", &REACHES)?.unwrap_or(usual.noise),
+        gain: file.one_of("gain", &REACHES)?.unwrap_or(usual.gain),
+        talk: file.boolean("talk_events")?.unwrap_or(usual.talk),
+    })
+}
+
+/// Who listens by a tap hears the voice alone; between people nothing is changed unasked.
+const VOICE: VoicePolicy = VoicePolicy {
+    echo: Reach::Tap,
+    noise: Reach::Tap,
+    gain: Reach::Tap,
+    talk: false,
+};
+
+const REACHES: [(&str, Reach); 3] = [
+    ("off", Reach::Off),
+    ("tap", Reach::Tap),
+    ("leg", Reach::Leg),
+];
 
 const POLICIES: [(&str, SrtpPolicy); 3] = [
     ("off", SrtpPolicy::Off),

@@ -9,6 +9,7 @@ use super::super::{
     EndpointConfig, HeaderRule, Numbers, SendForm, Source, SrtpPolicy, TrunkConfig,
 };
 use super::REALM;
+use crate::call::Reach;
 use crate::config::{ConfigError, Section};
 
 fn section(text: &str, name: &str) -> Section {
@@ -39,6 +40,27 @@ fn encryption_is_one_of_three_and_off_if_not_given() {
     assert_eq!(endpoint[0].handling.srtp, SrtpPolicy::Optional);
     let mistake = trunk("srtp = \"yes\"").unwrap_err().to_string();
     for part in ["trunks.acme.srtp", "\"required\"", "\"yes\""] {
+        assert!(mistake.contains(part), "{mistake}");
+    }
+}
+
+#[test]
+fn what_is_done_with_a_voice_reaches_nobody_a_tap_or_the_other_party() {
+    let trunk = |lines: &str| trunks(&format!("addresses = [\"203.0.113.9\"]|{lines}"));
+    let usual = trunk("").unwrap()[0].handling.voice;
+    assert_eq!(
+        (usual.echo, usual.noise, usual.gain),
+        (Reach::Tap, Reach::Tap, Reach::Tap)
+    );
+    assert!(!usual.talk && !usual.is_detour());
+    let given = trunk("echo = \"leg\"|noise = \"off\"|talk_events = true").unwrap();
+    let voice = given[0].handling.voice;
+    assert_eq!((voice.echo, voice.noise), (Reach::Leg, Reach::Off));
+    assert!(voice.talk && voice.is_detour());
+    let mistake = endpoints("password = \"x\"|gain = \"on\"")
+        .unwrap_err()
+        .to_string();
+    for part in ["endpoints.alice.gain", "\"tap\"", "\"on\""] {
         assert!(mistake.contains(part), "{mistake}");
     }
 }

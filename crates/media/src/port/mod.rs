@@ -225,6 +225,8 @@ pub struct PortStats {
     pub rtcp_received: u32,
     /// Frames a tap's ring had no room for.
     pub tap_dropped: u32,
+    /// Frames that were not back from a voice thread in time, and were heard as they were.
+    pub detour_missed: u32,
     /// How what comes from the peer is rated, over the whole time.
     pub rating: Option<Rating>,
     /// The worst of the ratings between two reports.

@@ -8,6 +8,10 @@
 //! frame's place is that on the worker's wheel, not a count: what a late worker left out is a hole of its
 //! true length, so that a recording is as long as the call.
 
+pub mod voice;
+
+pub use voice::{Processed, VoiceEnd, VoiceTap};
+
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::dsp::Resampler;

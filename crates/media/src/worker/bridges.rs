@@ -256,7 +256,7 @@ impl Worker {
         };
         let is_tapped = |slot: u32| {
             let port = self.port(slot as usize);
-            port.is_some_and(|port| port.tap.is_some())
+            port.is_some_and(|port| port.is_tapped())
         };
         let copied = mode == Mode::Relay && self.seats.members(held).any(is_tapped);
         let mixed = mode == Mode::Mix && (held.count > 1 || !held.is_bare());
@@ -290,7 +290,7 @@ impl Worker {
     fn tapped_rate(&self, bridge: &Bridge) -> u32 {
         let members = self.seats.members(bridge);
         let ports = members.map(|at| self.port(at as usize));
-        let rates = ports.filter_map(|port| Some(port?.tap.as_ref()?.rate()));
+        let rates = ports.filter_map(|port| port?.tapped_rate());
         rates.max().unwrap_or(SAMPLE_RATE)
     }
 

@@ -6,7 +6,7 @@ use crate::bridge::BridgeId;
 use crate::capture::Capture;
 use crate::dsp::mix::Gain;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortUpdate};
-use crate::tap::{Tap, TapState};
+use crate::tap::{Tap, TapState, VoiceTap};
 
 /// What control may ask of a media worker: ids and owned data, big things boxed. Sent on a ring
 /// that is sized so that full is a bug. Every box comes back as [`Garbage`](super::Garbage).
@@ -108,6 +108,18 @@ pub enum PortCommand {
         /// How.
         state: TapState,
     },
+    /// Puts a port on its way through a voice thread, in place of the one it has.
+    Voice {
+        /// Whose voice.
+        port: PortId,
+        /// The way.
+        tap: Box<VoiceTap>,
+    },
+    /// Takes a port off its way through a voice thread.
+    Unvoice {
+        /// Whose voice.
+        port: PortId,
+    },
     /// Copies a port's packets from now on until it closes, in place of the capture it has.
     Capture {
         /// Whose packets.
@@ -172,6 +184,8 @@ impl PortCommand {
             | Self::Tap { port, .. }
             | Self::Untap { port }
             | Self::StandTap { port, .. }
+            | Self::Voice { port, .. }
+            | Self::Unvoice { port }
             | Self::Capture { port, .. }
             | Self::Key { port, .. }
             | Self::DetectTones { port, .. }

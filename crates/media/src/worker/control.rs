@@ -41,6 +41,8 @@ impl Worker {
             PortCommand::Tap { port, tap } => self.tap(port, tap),
             PortCommand::Untap { port } => self.untap(port),
             PortCommand::StandTap { port, state } => self.stand_tap(port, state),
+            PortCommand::Voice { port, tap } => self.voice(port, tap),
+            PortCommand::Unvoice { port } => self.unvoice(port),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::Key { port, keys } => self.key(port, keys),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
@@ -238,12 +240,16 @@ impl Worker {
             plan,
             player,
             tap,
+            voice,
             capture,
             ..
         } = port;
         self.played(id, player, false);
         if let Some(tap) = tap {
             self.discard(Garbage::Tap(tap));
+        }
+        if let Some(voice) = voice {
+            self.discard(Garbage::Voice(voice));
         }
         if let Some(capture) = capture {
             self.discard(Garbage::Capture(capture));
@@ -280,7 +286,7 @@ impl Worker {
             return;
         };
         let Some(port) = &mut slot.port else { return };
-        let wanted = needed || port.tap.is_some() || port.ear.is_some();
+        let wanted = needed || port.is_tapped() || port.ear.is_some();
         let listens = wanted && !port.plan.codec.is_only_relayed();
         if listens && !port.listens {
             slot.jitter.reset(port.plan.codec);

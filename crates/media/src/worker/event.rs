@@ -7,7 +7,7 @@ use super::Carriage;
 use crate::Digit;
 use crate::capture::Capture;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
-use crate::tap::Tap;
+use crate::tap::{Tap, VoiceTap};
 
 /// How a digit came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +29,8 @@ pub enum Garbage {
     Playback(Box<Playback>),
     /// Of [`PortCommand::Tap`](super::PortCommand::Tap): the recording is complete when it is here.
     Tap(Box<Tap>),
+    /// Of [`PortCommand::Voice`](super::PortCommand::Voice).
+    Voice(Box<VoiceTap>),
     /// Of [`PortCommand::Capture`](super::PortCommand::Capture): it is complete when it is here.
     Capture(Box<Capture>),
     /// Of [`PortCommand::Arrive`](super::PortCommand::Arrive), empty; or of what was refused, as it came.

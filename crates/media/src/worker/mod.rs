@@ -31,6 +31,7 @@ mod receive;
 mod report;
 mod tick;
 mod transmit;
+mod voice;
 
 pub use crate::port::Lane;
 pub use carriage::Carriage;

@@ -17,7 +17,7 @@ use crate::port::{PortPlan, PortStats, PortUpdate};
 use crate::rtp::event::EventReceiver;
 use crate::rtp::stats::{Reception, Transmission};
 use crate::rtp::{RtpTime, Sequence};
-use crate::tap::Tap;
+use crate::tap::{Tap, VoiceTap};
 use crate::{Codec, Digit, SAMPLE_RATE, SILENCE};
 
 /// A place for a port. What a port needs of the heap was taken when the worker was made.
@@ -51,6 +51,7 @@ pub(super) struct Port {
     /// What looks for keys in what the peer says.
     pub(super) ear: Option<Ear>,
     pub(super) tap: Option<Box<Tap>>,
+    pub(super) voice: Option<Box<VoiceTap>>,
     pub(super) capture: Option<Box<Capture>>,
     pub(super) bridge: Option<usize>,
     /// Whether what the peer says is decoded.
@@ -109,6 +110,7 @@ impl Port {
             key_told: None,
             ear: plan.inband_dtmf.then(Ear::new),
             tap: None,
+            voice: None,
             capture: None,
             bridge: None,
             listens: false,
@@ -205,6 +207,7 @@ impl Port {
             && self.plan.remote.is_some()
             && self.player.is_none()
             && self.dialer.is_idle()
+            && !self.is_on_detour()
     }
 }
 

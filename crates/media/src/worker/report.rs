@@ -162,14 +162,15 @@ impl Port {
 
     /// Copies this frame to the tap, if there is one: what was said on the bus, and `heard` beside it.
     pub(super) fn record(&mut self, bus: &Bus<'_>, heard: &[i16]) {
-        let Some(tap) = &mut self.tap else { return };
         let heard = heard.get(..bus.said.len()).unwrap_or(heard);
+        self.offer_to_voice(bus.frame, bus.rate, heard);
+        let Some(tap) = &mut self.tap else { return };
         self.stats.tap_dropped += tap.offer(bus.frame, (bus.rate, bus.said), (bus.rate, heard));
     }
 
     pub(super) fn record_sound(&mut self, bus: &Bus<'_>, sound: &Sound<'_>) {
         match sound {
-            _ if self.tap.is_none() => {}
+            _ if !self.is_tapped() => {}
             Sound::Nothing => self.record(bus, &[0; BUS_FRAME_MAX]),
             Sound::Samples(samples) => self.record(bus, samples),
             // Of a port alone, at 8 kHz.

@@ -80,7 +80,11 @@ impl Worker {
     /// Decodes what a port's peer said in this frame, at `rate`, if anybody needs it.
     pub(super) fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
         let slot = self.slots.get_mut(at);
-        let pressed = slot.and_then(|slot| slot.hear(now, rate, said));
+        let pressed = slot.and_then(|slot| {
+            let pressed = slot.hear(now, rate, said);
+            slot.port.as_mut()?.hear_by_voice(rate, said);
+            pressed
+        });
         if let Some((digit, duration_ms)) = pressed {
             self.pressed(at, digit, DtmfVia::InBand, duration_ms);
         }

@@ -8,4 +8,5 @@ mod repeating;
 mod rooms;
 mod secured;
 mod sound;
+mod voice;
 mod world;

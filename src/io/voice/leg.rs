@@ -1,0 +1,137 @@
+//! One leg's processing on its voice thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use media::tap::{Processed, TapFrame};
+use voice::activity::{Activity, Spurt};
+use voice::chain::Chain;
+use voice::{FRAME, Frame};
+
+use super::{Account, Hearing, VoiceId, Voiced};
+
+/// A leg that is listened to.
+#[derive(Debug)]
+pub(super) struct Leg {
+    hearing: Hearing,
+    /// `None` after a panic: it goes on unprocessed.
+    work: Option<Work>,
+    /// The frame that should come next.
+    next: u64,
+    account: Account,
+}
+
+#[derive(Debug)]
+struct Work {
+    chain: Chain,
+    activity: Activity,
+}
+
+impl Leg {
+    pub(super) fn new(hearing: Hearing) -> Self {
+        let work = Work {
+            chain: Chain::new(hearing.wanted),
+            activity: Activity::new(hearing.patience),
+        };
+        Self {
+            hearing,
+            work: Some(work),
+            next: 0,
+            account: Account::default(),
+        }
+    }
+
+    pub(super) const fn id(&self) -> VoiceId {
+        self.hearing.id
+    }
+
+    /// Whether its tap was taken off.
+    pub(super) fn is_over(&self) -> bool {
+        self.hearing.tap.is_abandoned()
+    }
+
+    pub(super) fn account(&self) -> Account {
+        let found = self.work.as_ref().and_then(|work| work.chain.findings());
+        Account {
+            echo_delay_ms: found.map_or(0, |found| found.delay_ms),
+            ..self.account
+        }
+    }
+
+    /// Processes what has come.
+    pub(super) fn drain(&mut self, mut tell: impl FnMut(VoiceId, Spurt)) {
+        while let Ok(frame) = self.hearing.tap.pop() {
+            let lost = frame.index.saturating_sub(self.next);
+            self.account.lost += lost;
+            // A hole is silence of its length, so that positions and the echo's delay stay true.
+            for _ in 0..lost.min(HOLE_MAX) {
+                self.process(&SILENCE, &SILENCE, &mut tell);
+            }
+            if let Some(work) = &mut self.work {
+                work.activity.skip(lost.saturating_sub(HOLE_MAX));
+            }
+            let TapFrame {
+                index, left, right, ..
+            } = &frame;
+            let samples = self.process(left, right, &mut tell);
+            self.hand_on(*index, samples);
+            self.next = frame.index + 1;
+        }
+    }
+
+    fn process(
+        &mut self,
+        near: &Frame,
+        far: &Frame,
+        tell: &mut impl FnMut(VoiceId, Spurt),
+    ) -> Frame {
+        let Some(work) = &mut self.work else {
+            self.account.unprocessed += 1;
+            return *near;
+        };
+        self.account.frames += 1;
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let voice = work.chain.handle(near, far);
+            (voice.out, work.activity.handle(&voice.clean))
+        }));
+        match done {
+            Ok((samples, spurt)) => {
+                if let Some(spurt) = spurt {
+                    tell(self.hearing.id, spurt);
+                }
+                samples
+            }
+            Err(_) => {
+                tracing::error!(leg = ?self.hearing.id, "voice processing broke: it goes on without");
+                metrics::counter!("tandem_voice_broken_total").increment(1);
+                self.work = None;
+                *near
+            }
+        }
+    }
+
+    fn hand_on(&mut self, index: u64, samples: Frame) {
+        if let Some(back) = &mut self.hearing.back {
+            let full = back.push(Processed { index, samples }).is_err();
+            self.account.dropped += u64::from(full);
+        }
+        if let Some(listener) = &mut self.hearing.listener {
+            let talking = self
+                .work
+                .as_ref()
+                .is_some_and(|work| work.activity.talking());
+            let at = index * FRAME as u64;
+            let full = listener
+                .push(Voiced {
+                    at,
+                    talking,
+                    samples,
+                })
+                .is_err();
+            self.account.dropped += u64::from(full);
+        }
+    }
+}
+
+const SILENCE: Frame = [0; FRAME];
+/// Half a second: after more than that a canceller begins anew by itself.
+const HOLE_MAX: u64 = 50;
