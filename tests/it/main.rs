@@ -28,4 +28,5 @@ mod sim_signalling;
 mod sim_srtp;
 mod sim_swarm;
 mod sim_transfers;
+mod sim_voice;
 mod trunks;

@@ -3,7 +3,7 @@
 
 use clock::{Duration, Now};
 use sip::sdp::{Codec, Srtp};
-use tandem::call::Dtmf;
+use tandem::call::{Dtmf, VoicePolicy};
 use tandem::demo::phone::{Act, Answering, Habits};
 use tandem::trunk::SrtpPolicy;
 
@@ -93,6 +93,7 @@ impl Swarm {
             callees: Vec::new(),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
+            voice: Default::default(),
             cut: None,
             mixes: Vec::new(),
             races: Races::default(),
@@ -173,6 +174,13 @@ impl Swarm {
             let habit = if of_trunk { &phones.0 } else { &phones.1 };
             callee.habits.srtp = habit.clone();
         }
+        self
+    }
+
+    /// What is done with the voices of the trunk and of the endpoints.
+    #[must_use]
+    pub fn voice(mut self, server: (VoicePolicy, VoicePolicy)) -> Self {
+        self.voice = server;
         self
     }
 

@@ -5,7 +5,7 @@
 
 use clock::{Duration, Now};
 use sip::sdp::{Codec, Srtp};
-use tandem::call::Dtmf;
+use tandem::call::{Dtmf, VoicePolicy};
 use tandem::demo::phone::{Act, Answering, Early, Habits};
 use tandem::trunk::SrtpPolicy;
 
@@ -98,6 +98,8 @@ pub struct Swarm {
     pub(crate) dtmf: (Dtmf, Dtmf),
     /// Whether the trunk and the endpoints are encrypted.
     pub(crate) srtp: (SrtpPolicy, SrtpPolicy),
+    /// What is done with the voices of the trunk and of the endpoints. The world has no voice threads.
+    pub(crate) voice: (VoicePolicy, VoicePolicy),
     /// Whose packets towards the server are lost, all of them, and from when to when.
     pub(crate) cut: Option<(usize, Now, Now)>,
     /// What happens between calls.
@@ -188,6 +190,7 @@ impl Swarm {
             callees: callees(r, &features, depth, span_ms),
             dtmf: (Dtmf::Auto, Dtmf::Auto),
             srtp: (SrtpPolicy::Off, SrtpPolicy::Off),
+            voice: Default::default(),
             cut: None,
             mixes: crate::mix::draw(seed, span_ms),
             races: Races::default(),

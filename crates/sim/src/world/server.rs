@@ -51,11 +51,13 @@ pub(super) fn control(
         endpoint.handling.dtmf = swarm.dtmf.1;
         endpoint.handling.srtp = swarm.srtp.1;
         endpoint.handling.srtp_keys_in_clear = true;
+        endpoint.handling.voice = swarm.voice.1;
     }
     let mut trunk = Stage::trunk(swarm.trunk_calls, swarm.trunk_rate);
     trunk.handling.dtmf = swarm.dtmf.0;
     trunk.handling.srtp = swarm.srtp.0;
     trunk.handling.srtp_keys_in_clear = true;
+    trunk.handling.voice = swarm.voice.0;
     let mut registrar = Registrar::new(RegistrarConfig::default());
     registrar.configure(&endpoints);
     let plan = stage.plans.get(swarm.plan).cloned().unwrap_or_default();
