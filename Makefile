@@ -148,4 +148,5 @@ phones:
 
 audio:
 	$(call need,tcpdump,tcpdump)
+	$(call need,ffmpeg,ffmpeg)
 	$(call need,tshark,tshark)

@@ -1,5 +1,6 @@
 //! `/v1/cdrs` and `/v1/recordings`: what calls came to.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path as FilePath};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use tokio_util::io::ReaderStream;
 
-use super::wire::{CdrPageJson, CdrQuery, ErrorJson};
+use super::wire::{CdrJson, CdrPageJson, CdrQuery, ErrorJson, RecordingJson};
 use super::{Api, ApiError, calls};
 use crate::store::CdrFilter;
 
@@ -45,13 +46,22 @@ pub(super) async fn list(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().map(|row| row.id).filter(|_| more);
-    Ok(Json(CdrPageJson {
-        cdrs: rows.into_iter().map(Into::into).collect(),
-        next,
-    }))
+    let calls: Vec<&str> = rows.iter().map(|row| row.call_id.as_str()).collect();
+    let mut recordings: BTreeMap<String, Vec<RecordingJson>> = BTreeMap::new();
+    for row in api.store.recordings(&calls).await? {
+        let of_call = recordings.entry(row.call_id.clone()).or_default();
+        of_call.push(row.into());
+    }
+    let cdrs = rows.into_iter().map(|row| {
+        let recordings = recordings.remove(&row.call_id).unwrap_or_default();
+        CdrJson::from(row).with(recordings)
+    });
+    let cdrs = cdrs.collect();
+    Ok(Json(CdrPageJson { cdrs, next }))
 }
 
-/// Downloads a call's recording: WAV, the caller left, the other party right.
+/// Downloads a call's first recording: the caller left, the other party right. An encrypted one comes as
+/// it is: `tandem recording open` opens it.
 #[utoipa::path(get, path = "/v1/recordings/{call_id}", tag = "cdrs",
     params(("call_id" = String, Path)), responses(
     (status = 200, content_type = "audio/wav", body = Vec<u8>), (status = 401, body = ErrorJson),
@@ -83,12 +93,20 @@ pub(super) async fn recording(
         .await
         .map_err(|_| missing())?;
     let length = file.metadata().await.map_err(|_| missing())?.len();
+    let ending = FilePath::new(&name).file_name().unwrap_or_default();
+    let ending = ending.to_string_lossy();
+    let (_, ending) = ending.split_once('.').unwrap_or(("", "wav"));
+    let kind = match ending {
+        "wav" => "audio/wav",
+        "opus" => "audio/ogg",
+        _ => "application/octet-stream",
+    };
     let headers = [
-        (CONTENT_TYPE, "audio/wav".to_owned()),
+        (CONTENT_TYPE, kind.to_owned()),
         (CONTENT_LENGTH, length.to_string()),
         (
             CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{call}.wav\""),
+            format!("attachment; filename=\"{call}.{ending}\""),
         ),
     ];
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())

@@ -6,10 +6,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use media::file::seal::Key;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ApiError;
-use crate::call::{CallId, Cause, Direction};
+use crate::call::{CallId, Cause, Direction, RecordAsk};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
 use crate::conference::{Ask, NotDone};
 use crate::control::{GuardCounts, Probe, Refused, Rehearsal, RoomSnapshot, TrunkSnapshot};
@@ -40,6 +41,17 @@ pub enum Command {
         call: CallId,
         /// The cause that both sides are told.
         cause: Cause,
+        /// Whether there was such a call.
+        reply: Reply<bool>,
+    },
+    /// Start or change a call's recording.
+    Record {
+        /// Which call.
+        call: CallId,
+        /// What.
+        ask: RecordAsk,
+        /// A key of its own.
+        key: Option<Key>,
         /// Whether there was such a call.
         reply: Reply<bool>,
     },

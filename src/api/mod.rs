@@ -81,6 +81,7 @@ impl Api {
         let (guarded, mut document) = OpenApiRouter::new()
             .routes(routes!(calls::list))
             .routes(routes!(calls::get, calls::hang_up))
+            .routes(routes!(calls::record))
             .routes(routes!(traces::trace))
             .routes(routes!(traces::pcap))
             .routes(routes!(traces::capture))

@@ -19,7 +19,7 @@ use crate::call::{CallId, Cause, Cdr, Direction, Handover, How, LegFigures};
 use crate::center::{Center, Input, QueueConfig, Wish};
 use crate::config::Secret;
 use crate::control::{Refused, Rehearsal, Step, Verdict};
-use crate::store::{Anchor, CdrRow, EndpointRow, Record, Writer};
+use crate::store::{Anchor, CdrRow, EndpointRow, HoleRow, Record, RecordingRow, Writer};
 
 const KEY: &str = "a key that only the test knows";
 
@@ -219,7 +219,9 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
                     },
                 );
             }
-            Command::Capture { call, reply } => give(reply, call == CallId(1)),
+            Command::Record { call, reply, .. } | Command::Capture { call, reply } => {
+                give(reply, call == CallId(1));
+            }
             Command::CaptureNext { reply, .. } => give(reply, ()),
             Command::Explain { probe, reply } => {
                 let verdict = Verdict::Taken(format!("rings {}", probe.to));
@@ -352,6 +354,7 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("POST", "/v1/endpoints"),
         ("DELETE", "/v1/endpoints/x"),
         ("GET", "/v1/cdrs"),
+        ("POST", "/v1/calls/c0000000000000001/recording"),
         ("GET", "/v1/recordings/c0000000000000001"),
         ("GET", "/v1/trunks"),
         ("POST", "/v1/trunks/acme/ping"),
@@ -577,6 +580,31 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
     for call in 1..=3 {
         keep(&world.store, call, Some("one.wav").filter(|_| call == 3)).await;
     }
+    let hole = HoleRow {
+        at: 1_500,
+        lasts: 40,
+        why: "lost".to_owned(),
+    };
+    let row = RecordingRow {
+        file: "one.wav".to_owned(),
+        call_id: CallId(3).to_string(),
+        part: 1,
+        began_at: 1_700_000_006_000,
+        length_ms: 5_000,
+        rate: 16_000,
+        lost_ms: 40,
+        holes: RecordingRow::holes_text(&[hole]),
+        key_id: Some("00ff".to_owned()),
+        ending: "complete".to_owned(),
+    };
+    let (writer, task) = Writer::new(world.store.clone());
+    let row = Record::Recording(Box::new(row));
+    // Twice is once.
+    for _ in 0..2 {
+        writer.write(row.clone()).await.unwrap();
+    }
+    drop(writer);
+    task.run().await;
     let (status, page) = world.ask("GET", "/v1/cdrs?limit=2", "").await;
     let record = &page["cdrs"][0];
     let want = json!({
@@ -586,6 +614,11 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
         "ended_at": "2023-11-14T22:13:31.000Z", "duration": 11.0, "billsec": 10.0,
         "hangup_cause": "normal", "sip_status": 200, "q850": 16, "queue": "sales", "agent": "anna",
         "wait_secs": 4.5, "recording_url": "/v1/recordings/c0000000000000003",
+        "recordings": [{
+            "file": "one.wav", "part": 1, "began_at": "2023-11-14T22:13:26.000Z", "duration": 5.0,
+            "rate": 16_000, "lost": 0.04, "encrypted": true, "key_id": "00ff", "ending": "complete",
+            "holes": [{"at": 1.5, "duration": 0.04, "why": "lost"}],
+        }],
         "transfers": [{"at": "2023-11-14T22:13:28.000Z", "by": "anna", "to": "bob", "how": "blind"}],
     });
     let mut record = record.clone();
@@ -617,6 +650,35 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
             400,
             "{bad}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_recording_is_told_what_to_do_and_mistakes_are_told_back() {
+    let world = World::new().await;
+    let ask = async |n: u32, body: Value| {
+        let path = format!("/v1/calls/c{n:016x}/recording");
+        world.ask("POST", &path, &body.to_string()).await
+    };
+    for action in ["start", "stop", "pause", "resume", "mask", "unmask"] {
+        assert_eq!(ask(1, json!({ "action": action })).await.0, 204, "{action}");
+    }
+    let key = "0a".repeat(32);
+    assert_eq!(
+        ask(1, json!({ "action": "start", "key": key })).await.0,
+        204
+    );
+    assert_eq!(ask(2, json!({ "action": "start" })).await.0, 404);
+    for bad in [
+        json!({ "action": "rewind" }),
+        json!({ "action": "start", "key": "0a" }),
+        json!({ "action": "stop", "key": key }),
+        json!({ "action": "stop", "loud": true }),
+        json!({}),
+    ] {
+        let (status, error) = ask(1, bad.clone()).await;
+        assert_eq!(status, 400, "{bad}: {error}");
+        assert!(!error.to_string().contains(&key), "{error}");
     }
 }
 
@@ -732,6 +794,7 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/calls/{call_id}",
         "/v1/calls/{call_id}/capture",
         "/v1/calls/{call_id}/pcap",
+        "/v1/calls/{call_id}/recording",
         "/v1/calls/{call_id}/trace",
         "/v1/captures",
         "/v1/cdrs",

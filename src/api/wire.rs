@@ -11,7 +11,7 @@ use super::command::{CallSnapshot, CallState, EndpointSnapshot, WaitsFor};
 use crate::call::Direction;
 use crate::center::{AgentSnapshot, QueueSnapshot, WaitingSnapshot};
 use crate::control::TrunkSnapshot;
-use crate::store::{CdrRow, TransferRow};
+use crate::store::{CdrRow, HoleRow, RecordingRow, TransferRow};
 use crate::trunk::TargetHealth;
 use leg::LegJson;
 
@@ -369,10 +369,80 @@ pub(super) struct CdrJson {
     agent: Option<String>,
     wait_secs: f64,
     recording_url: Option<String>,
+    /// What became of its recordings, in order.
+    recordings: Vec<RecordingJson>,
     /// Who handed the call on to whom, in order.
     transfers: Vec<TransferJson>,
     /// How the media of each leg fared, in the order in which they ended.
     legs: Vec<LegJson>,
+}
+
+/// One recording of a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordingJson {
+    /// Below the recordings folder.
+    file: String,
+    /// Which of the call's, from 1.
+    part: i64,
+    began_at: String,
+    /// How long it plays, in seconds; 0 for an encrypted one that a crash cut off.
+    duration: f64,
+    /// Samples per second.
+    rate: i64,
+    /// How much of it was lost against anybody's will, in seconds.
+    lost: f64,
+    /// Where it holds silence instead of what was said.
+    holes: Vec<HoleJson>,
+    encrypted: bool,
+    /// The name of the key that opens it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    /// `complete`, `too-long`, `stopped`, `crashed`, `disk-full` or `failed`.
+    ending: String,
+}
+
+/// A stretch of silence in a recording.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HoleJson {
+    /// From there, in seconds from the recording's beginning.
+    at: f64,
+    /// For so many seconds.
+    duration: f64,
+    /// `paused`, `lost` or `disk-full`.
+    why: String,
+}
+
+impl From<RecordingRow> for RecordingJson {
+    fn from(row: RecordingRow) -> Self {
+        let secs = |ms: i64| ms as f64 / 1_000.0;
+        let hole = |it: HoleRow| HoleJson {
+            at: secs(it.at),
+            duration: secs(it.lasts),
+            why: it.why,
+        };
+        Self {
+            holes: row.holes().into_iter().map(hole).collect(),
+            file: row.file,
+            part: row.part,
+            began_at: timestamp(row.began_at),
+            duration: secs(row.length_ms),
+            rate: row.rate,
+            lost: secs(row.lost_ms),
+            encrypted: row.key_id.is_some(),
+            key_id: row.key_id,
+            ending: row.ending,
+        }
+    }
+}
+
+/// What a call's recording is to do.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordJson {
+    /// `start`, `stop`, `pause`, `resume`, `mask` or `unmask`.
+    pub(super) action: String,
+    /// With `start`: a key for this recording alone, 64 hexadecimal digits. It is not kept.
+    pub(super) key: Option<String>,
 }
 
 /// One party of a call gave its place to another.
@@ -398,6 +468,13 @@ impl From<TransferRow> for TransferJson {
     }
 }
 
+impl CdrJson {
+    /// The same with its recordings.
+    pub(super) fn with(self, recordings: Vec<RecordingJson>) -> Self {
+        Self { recordings, ..self }
+    }
+}
+
 impl From<CdrRow> for CdrJson {
     fn from(row: CdrRow) -> Self {
         let secs = |ms: i64| ms as f64 / 1_000.0;
@@ -407,6 +484,7 @@ impl From<CdrRow> for CdrJson {
             recording_url: row
                 .recording
                 .map(|_| format!("/v1/recordings/{}", row.call_id)),
+            recordings: Vec::new(),
             call_id: row.call_id,
             direction: row.direction,
             from: row.caller,

@@ -89,12 +89,58 @@ pub enum Action {
     Dial(Dial),
     /// Stops ringing; told by [`Notice::DialEnded`] with [`DialResult::Cancelled`].
     CancelDial(DialToken),
-    /// Starts (`true`) or stops the stereo recording of the caller's side and whoever is bridged.
-    Record(bool),
+    /// Starts, stops or changes the stereo recording of the caller's side and whoever is bridged.
+    Record(RecordAsk),
     /// Sends digits to the caller's leg.
     SendDigits(String),
     /// Ends the whole call.
     Hangup(Cause),
+}
+
+/// What may be asked of a call's recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordAsk {
+    /// Begin, at the bridge if there is none yet; nothing where it runs.
+    Start,
+    /// End.
+    Stop,
+    /// Keep silence instead of what is said.
+    Pause,
+    /// Keep what is said again.
+    Resume,
+    /// Take keys out: of the recording's sound, and of what is told of the call.
+    Mask,
+    /// Leave keys in again.
+    Unmask,
+}
+
+impl RecordAsk {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Start,
+        Self::Stop,
+        Self::Pause,
+        Self::Resume,
+        Self::Mask,
+        Self::Unmask,
+    ];
+
+    /// The word in dialplans and in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Mask => "mask",
+            Self::Unmask => "unmask",
+        }
+    }
+
+    /// By its word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ask| ask.name() == name)
+    }
 }
 
 /// Somebody to ring.

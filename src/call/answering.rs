@@ -15,7 +15,6 @@ use sip::sdp::{Codec, Negotiation, OfferError};
 
 use super::leg::{Leg, LegState};
 use super::machine::Call;
-use super::record::Recording;
 use super::{Cause, LegId, Trouble};
 
 /// What the caller's answer is made of, until it has gone.
@@ -83,7 +82,7 @@ impl Call {
     pub(super) fn offerable(&self, codecs: Vec<Codec>) -> Vec<Codec> {
         let caller = self.legs.get(&self.caller).map(Leg::may_relay);
         let (mut relayed, only) = caller.unwrap_or_default();
-        if self.recording != Recording::Off && !only {
+        if self.recording.is_wanted() && !only {
             // A recording needs it decoded.
             relayed.clear();
         }

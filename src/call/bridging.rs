@@ -260,7 +260,7 @@ fn security(keys: Option<&StreamKeys>) -> Security {
 }
 
 /// The worker's name of a negotiated codec.
-fn media_codec(codec: sip::sdp::Codec) -> media::Codec {
+pub(super) fn media_codec(codec: sip::sdp::Codec) -> media::Codec {
     match codec {
         sip::sdp::Codec::Pcmu => media::Codec::Pcmu,
         sip::sdp::Codec::Pcma => media::Codec::Pcma,

@@ -28,6 +28,8 @@ pub struct Incoming {
     pub offer: Option<Bytes>,
     /// Our side of the caller's media.
     pub media: LegMedia,
+    /// Samples per second of a recording at most.
+    pub recording_rate_max: u32,
 }
 
 /// What a leg needs for its media.
@@ -130,7 +132,12 @@ pub enum Output {
     /// Clips to be fetched: answer by [`Call::clips_loaded`](super::Call::clips_loaded).
     LoadClips(ClipRequest),
     /// A recording begins: its frames come out of the ring.
-    Record(Consumer<TapFrame>),
+    Record {
+        /// The ring.
+        frames: Consumer<TapFrame>,
+        /// Samples per second.
+        rate: u32,
+    },
     /// The recording is over: no more frames come.
     RecordEnded,
     /// A voice thread is to listen to a leg.

@@ -82,6 +82,7 @@ impl Call {
             label,
             offer,
             media,
+            recording_rate_max,
         } = incoming;
         let mut call = Self {
             id,
@@ -103,7 +104,7 @@ impl Call {
             room: None,
             lending: None,
             replacing: None,
-            recording: Recording::Off,
+            recording: Recording::new(recording_rate_max),
             ending: None,
             started: now,
             answered: None,
@@ -159,7 +160,7 @@ impl Call {
             }
             Action::Dial(dial) => self.dial(now, dial),
             Action::CancelDial(token) => self.cancel_dial(token),
-            Action::Record(on) => self.record(on),
+            Action::Record(ask) => self.record(ask),
             Action::SendDigits(digits) => {
                 for digit in digits.chars() {
                     self.send_key(self.caller, digit, super::digits::USUAL_MS);

@@ -29,7 +29,7 @@ mod voice;
 
 pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,
-    PlayToken, Prompt, Ringback,
+    PlayToken, Prompt, RecordAsk, Ringback,
 };
 pub use bridging::{port_plan, port_update};
 pub use cause::Cause;

@@ -117,6 +117,7 @@ impl Rig {
             label: Label::default(),
             offer,
             media: media(20_000),
+            recording_rate_max: 16_000,
         };
         let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
         let mut rig = Self {
@@ -604,11 +605,11 @@ fn the_one_put_on_hold_hears_music_until_resumed() {
 #[test]
 fn an_armed_recording_starts_with_the_bridge_and_ends_with_the_callee() {
     let mut rig = Rig::waiting();
-    rig.ask(Action::Record(true));
+    rig.ask(Action::Record(RecordAsk::Start));
     let records = |rig: &Rig| {
         rig.log
             .iter()
-            .filter(|output| matches!(output, Output::Record(_)))
+            .filter(|output| matches!(output, Output::Record { .. }))
             .count()
     };
     assert_eq!(records(&rig), 0);
@@ -621,6 +622,28 @@ fn an_armed_recording_starts_with_the_bridge_and_ends_with_the_callee() {
             .iter()
             .any(|output| matches!(output, Output::RecordEnded))
     );
+}
+
+#[test]
+fn a_recording_is_paused_and_masked_where_it_runs_and_begins_as_it_stood() {
+    let states = |rig: &Rig| -> Vec<(bool, bool)> {
+        let commands = rig.log.iter().filter_map(|output| match output {
+            Output::Port(PortCommand::StandTap { state, .. }) => Some(state),
+            _ => None,
+        });
+        commands.map(|it| (it.paused, it.masked)).collect()
+    };
+    let mut rig = Rig::waiting();
+    rig.ask(Action::Record(RecordAsk::Mask));
+    assert!(rig.call.masks_keys() && states(&rig).is_empty());
+    rig.ask(Action::Record(RecordAsk::Start));
+    rig.dial(&[20_002], Ringback::Keep);
+    rig.answer_from(LegId(1));
+    for ask in [RecordAsk::Pause, RecordAsk::Resume, RecordAsk::Unmask] {
+        rig.ask(Action::Record(ask));
+    }
+    assert_eq!(states(&rig), [(true, true), (false, true), (false, false)]);
+    assert!(!rig.call.masks_keys());
 }
 
 #[test]
@@ -682,6 +705,7 @@ fn tones_are_keys_only_where_no_telephone_event_was_agreed() {
             label: Label::default(),
             offer: Some(offer),
             media,
+            recording_rate_max: 16_000,
         };
         let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
         let mut rig = Rig {

@@ -7,6 +7,7 @@ mod calls;
 mod explain;
 mod ladder;
 mod plans;
+mod recording;
 mod remote;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Writes a call as pcapng: SIP, decrypted, and its captured sound
     Pcap(trace::PcapArgs),
+    /// Opens an encrypted recording with its key, or mends one that a crash cut off
+    Recording(recording::RecordingArgs),
     /// Shows calls, queues, agents, trunks and media threads, live
     Top(top::TopArgs),
     /// Says why a call was refused or would be, and what would mend it
@@ -202,6 +205,7 @@ fn obey(command: Command, settled: fn(), out: &mut dyn Write) -> Result<(), Fail
         Command::Trunk(args) => trunk::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Pcap(args) => trace::pcap(&args, out),
+        Command::Recording(args) => recording::run(&args, out),
         Command::Top(args) => top::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
         Command::Demo(args) => demo(&args, out),

@@ -14,6 +14,7 @@ mod dns;
 mod error;
 mod listen;
 mod place;
+mod recording;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use acme::Acme;
 pub use dns::Dns;
 pub use error::ConfigError;
 pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
+pub use recording::{Recording, RecordingFormat};
 pub use section::Section;
 pub use voice::Voice;
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub speech: Speech,
     /// The voice threads.
     pub voice: Voice,
+    /// How calls are recorded.
+    pub recording: Recording,
     /// `trunks`, parsed by the trunk module.
     pub trunks: Section,
     /// `endpoints`, parsed by the trunk module.
@@ -181,7 +185,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 22] = [
+const ROOT_KEYS: [&str; 23] = [
     "dialplans",
     "prompts",
     "data",
@@ -194,6 +198,7 @@ const ROOT_KEYS: [&str; 22] = [
     "rtp",
     "limits",
     "speech",
+    "recording",
     "trunks",
     "endpoints",
     "agents",
@@ -269,6 +274,7 @@ impl Config {
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
             ("voice", self.voice == other.voice),
+            ("recording", self.recording == other.recording),
             ("acme", self.acme == other.acme),
             ("process", self.user == other.user),
             ("trace", self.trace == other.trace),
@@ -306,6 +312,7 @@ impl Config {
             limits: Limits::read(root.section("limits")?)?,
             speech: Speech::read(root.section("speech")?)?,
             voice: Voice::read(root.section("voice")?)?,
+            recording: Recording::read(root.section("recording")?)?,
             trunks: root.section("trunks")?,
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,

@@ -207,6 +207,29 @@ fn listening_on_all_addresses_needs_one_that_peers_can_use() {
 }
 
 #[test]
+fn recordings_take_known_formats_and_rates_and_their_mistakes_are_told() {
+    let lines = "format = \"opus\"\nrate_max = 48000\nkey_file = \"k\"\nsync = false";
+    let read = load(&format!("[recording]\n{lines}"), &[])
+        .unwrap()
+        .recording;
+    assert_eq!(
+        (read.format, read.rate_max, read.bitrate, read.sync),
+        (RecordingFormat::Opus, 48_000, 24_000, false)
+    );
+    assert_eq!(read.key_file, Some("k".into()));
+    for (line, rule) in [
+        ("format = \"mp3\"", "opus"),
+        ("rate_max = 44100", "8000, 16000 or 48000"),
+        ("bitrate = 5000", "6000"),
+        ("length_max = \"2d\"", "recording.length_max"),
+        ("keyfile = \"k\"", "recording.keyfile"),
+    ] {
+        let why = load(&format!("[recording]\n{line}"), &[]).unwrap_err();
+        assert!(why.to_string().contains(rule), "{line}: {why}");
+    }
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let config = load("api_key = \"0123456789abcdef\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
@@ -234,7 +257,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        33,
+        38,
         "a default is missing from the example, or from this test"
     );
 }

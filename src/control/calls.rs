@@ -22,8 +22,13 @@ impl Control {
         let Some(slot) = self.calls.get_mut(&call) else {
             return false;
         };
+        let masked = slot.call.masks_keys();
         slot.call.ask(now, action);
+        let masks = slot.call.masks_keys();
         self.dirty.push_back(call);
+        if masks != masked {
+            self.note_masks(now, call, masks);
+        }
         true
     }
 
@@ -83,7 +88,7 @@ impl Control {
                 self.note_wanted(now, call, &request);
                 self.outputs.push_back(Output::LoadClips { call, request });
             }
-            call::Output::Record(frames) => self.on_record(now, call, frames),
+            call::Output::Record { frames, rate } => self.on_record(now, call, (frames, rate)),
             call::Output::RecordEnded => self.outputs.push_back(Output::RecordEnded { call }),
             call::Output::Listen(listening) => {
                 self.outputs.push_back(Output::Listen { call, listening });
@@ -189,7 +194,7 @@ impl Control {
     }
 
     fn on_port_command(&mut self, now: Now, call: CallId, command: PortCommand) {
-        let noted = self.noted(&command);
+        let noted = self.noted(call, &command);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };
@@ -252,28 +257,14 @@ impl Control {
         }
     }
 
-    fn on_record(&mut self, now: Now, call: CallId, frames: rtrb::Consumer<media::tap::TapFrame>) {
-        let Some(slot) = self.calls.get_mut(&call) else {
-            return;
-        };
-        let day = self.wall.at(now).strftime("%Y-%m-%d").to_string();
-        slot.recordings += 1;
-        let file = match slot.recordings {
-            1 => format!("{day}/{call}.wav"),
-            // What begins anew, after a stop or at another leg, never overwrites what was.
-            n => format!("{day}/{call}-{n}.wav"),
-        };
-        slot.recording.get_or_insert_with(|| file.clone());
-        self.event(now, call, What::Recording { file: file.clone() });
-        self.outputs
-            .push_back(Output::Record { call, file, frames });
-    }
-
     fn on_notice(&mut self, now: Now, call: CallId, notice: Notice) {
         self.on_rescue(now, call, &notice);
         match &notice {
             Notice::Answered => self.event(now, call, What::Answered),
-            Notice::Digit { digit, .. } => self.event(now, call, What::Digit(*digit)),
+            Notice::Digit { digit, .. } => {
+                let shown = self.key_shown(call, *digit);
+                self.event(now, call, What::Digit(shown));
+            }
             Notice::Bridged(token) => {
                 let Label {
                     address, endpoint, ..
@@ -478,7 +469,7 @@ impl Control {
             queue,
             agent,
             waited,
-            recording,
+            recordings,
             step,
             trouble,
             ..
@@ -504,7 +495,7 @@ impl Control {
         cdr.queue = queue;
         cdr.agent = agent;
         cdr.waited = waited;
-        cdr.recording = recording;
+        cdr.recording = recordings.first;
         cdr.refusal = trouble.or_else(|| hung_up_by_flow(&cdr, step));
         self.event(now, call, What::HungUp { cause: cdr.cause });
         self.outputs.push_back(Output::Cdr(Box::new(cdr)));

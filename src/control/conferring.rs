@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use clock::Now;
-use media::SAMPLE_RATE;
 use media::bridge::BridgeId;
 use media::dsp::mix::Gain;
 use media::port::{PlayId, Playback, PortId};
@@ -266,18 +265,27 @@ impl Control {
         let id = CallId::new(self.shard, self.next_call);
         self.next_call += 1;
         let day = self.wall.at(now).strftime("%Y-%m-%d");
-        let file = format!("{day}/conference-{name}-{id}.wav");
+        let file = self
+            .recording
+            .file(&format!("{day}/conference-{name}-{id}"), false);
         place.recording = Some((id, file.clone()));
         let Some((call, port)) = self.inside(room) else {
             return;
         };
-        let (tap, frames) = Tap::new(SAMPLE_RATE, TAP_FRAMES);
+        let (tap, frames) = Tap::new(self.recording.rate_max, TAP_FRAMES);
+        let rate = tap.rate();
         self.command_room(room, PortCommand::TapBridge { port, tap });
         let what = What::Recording { file: file.clone() };
         self.event(now, call, what);
         let call = id;
-        self.outputs
-            .push_back(Output::Record { call, file, frames });
+        self.outputs.push_back(Output::Record {
+            call,
+            part: 1,
+            file,
+            key: None,
+            rate,
+            frames,
+        });
     }
 
     /// Somebody who hears the room, and his port there.

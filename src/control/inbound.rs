@@ -299,6 +299,7 @@ impl Control {
             label: caller.label,
             offer,
             media,
+            recording_rate_max: self.recording.rate_max,
         };
         let machine = Call::incoming(call, BridgeId(self.next_bridge), now, incoming);
         self.sessions.insert(session, (call, LegId::CALLER));

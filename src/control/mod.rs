@@ -33,6 +33,7 @@ mod overload;
 mod pins;
 mod queues;
 mod random;
+mod recording;
 mod refusal;
 mod refusals;
 mod registering;
@@ -82,6 +83,7 @@ pub use guard::GuardCounts;
 pub use noting::{Captured, Note, Noted, PortFacts};
 pub use output::Output;
 pub use overload::{OverloadConfig, OverloadCounts};
+pub use recording::RecordingSetup;
 pub use refusal::Refusal;
 pub use refusals::{REFUSALS_KEPT, Refusals, Refused};
 pub use rehearsal::{CalleeDoes, Probe, Rehearsal, Step, Verdict, dry_plane};
@@ -106,6 +108,7 @@ pub struct Control {
     inband_dtmf: bool,
     calls_max: usize,
     transfers_max: usize,
+    recording: RecordingSetup,
     guard: Guard,
     pins: pins::Pins,
     /// What the door decided about the request that the user agent looks at now.
@@ -166,6 +169,7 @@ impl Control {
             inband_dtmf: setup.inband_dtmf,
             calls_max: setup.calls_max,
             transfers_max: setup.transfers_max,
+            recording: setup.recording,
             guard: Guard::new(setup.abuse, [setup.seed ^ 1, setup.seed ^ 2]),
             pins: Default::default(),
             decided: None,

@@ -99,6 +99,8 @@ pub enum Noted {
     },
     /// We send keys.
     Dials(String),
+    /// Keys of the call are told to nobody from now on, or are again.
+    Masks(bool),
     /// Its packets are copied from now on.
     Captured,
     /// Its packets are not copied although that was asked for: as many ports as may be are.
@@ -225,6 +227,13 @@ impl Control {
         self.put(now, call, leg, what);
     }
 
+    /// Keys are masked from now on, or no longer.
+    pub(super) fn note_masks(&mut self, now: Now, call: CallId, masks: bool) {
+        if self.noting.on {
+            self.put(now, call, LegId::CALLER, Noted::Masks(masks));
+        }
+    }
+
     pub(super) fn note_wanted(
         &mut self,
         now: Now,
@@ -259,7 +268,7 @@ impl Control {
     }
 
     /// What a command says to a trace; made before the command goes.
-    pub(super) fn noted(&self, command: &PortCommand) -> Option<Noted> {
+    pub(super) fn noted(&self, call: CallId, command: &PortCommand) -> Option<Noted> {
         if !self.noting.on {
             return None;
         }
@@ -282,7 +291,8 @@ impl Control {
             PortCommand::Bridge { .. } => Noted::Joins,
             PortCommand::Unbridge { .. } => Noted::Parts,
             PortCommand::SendDigits { digits, .. } => {
-                Noted::Dials(digits.iter().map(|digit| digit.as_char()).collect())
+                let shown = |digit: &media::Digit| self.key_shown(call, digit.as_char());
+                Noted::Dials(digits.iter().map(shown).collect())
             }
             _ => return None,
         })
@@ -309,7 +319,7 @@ impl Control {
                     media::worker::DtmfVia::Rfc4733 => "telephone-event",
                     media::worker::DtmfVia::InBand => "tones",
                 };
-                let digit = digit.as_char();
+                let digit = self.key_shown(call, digit.as_char());
                 (*port, Noted::Presses { digit, via })
             }
             PortEvent::Played {

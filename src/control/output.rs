@@ -1,6 +1,7 @@
 //! What control wants done outside: by sockets, files, DNS, the store, and whoever watches.
 
 use bytes::Bytes;
+use media::file::seal::Key;
 use media::tap::TapFrame;
 use rtrb::Consumer;
 use sip::transport::Flow;
@@ -43,8 +44,14 @@ pub enum Output {
     Record {
         /// Of which call.
         call: CallId,
+        /// Which of the call's, from 1.
+        part: u32,
         /// A file name below the recordings folder.
         file: String,
+        /// A key of its own.
+        key: Option<Key>,
+        /// Samples per second.
+        rate: u32,
         /// The frames.
         frames: Consumer<TapFrame>,
     },

@@ -137,6 +137,11 @@ pub enum Refusal {
     NoInvite(Busy),
     /// The media worker has fallen far behind.
     MediaBehind,
+    /// The disk has no room for a recording.
+    RecordingDiskFull {
+        /// Its file below the folder of recordings.
+        file: String,
+    },
     /// The call left a queue without an agent.
     Queue {
         /// Which queue.
@@ -240,6 +245,7 @@ impl Refusal {
             Self::Carrier(trouble) => trouble.id(),
             Self::NoInvite(_) => "invite-not-sent",
             Self::MediaBehind => "media-behind",
+            Self::RecordingDiskFull { .. } => "recording-disk-full",
             Self::Queue { why, .. } => match why {
                 Left::NoAgents => "queue-no-agents",
                 Left::Full => "queue-full",
@@ -339,6 +345,11 @@ impl Refusal {
                  abuse.unproven_invites if it never acknowledged anything",
             ),
             Self::NoMedia { why, family } => no_media(*why, *family),
+            Self::RecordingDiskFull { file } => parts(
+                "room on the disk of recordings",
+                &format!("none: {file} has a hole from now on, the call goes on"),
+                "free some room: the recording goes on by itself; see docs/recording.md",
+            ),
             Self::NoInvite(why) => parts(
                 "an INVITE to be sent",
                 &why.to_string(),

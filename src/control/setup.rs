@@ -8,7 +8,7 @@ use sip::sdp;
 use sip::transport::{ListenerId, Transport};
 use sip::ua::UserAgentConfig;
 
-use super::{OverloadConfig, WallClock};
+use super::{OverloadConfig, RecordingSetup, WallClock};
 use crate::center::AgentConfig;
 use crate::dialplan::Plan;
 use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
@@ -45,6 +45,8 @@ pub struct Setup {
     pub calls_max: usize,
     /// How often one call may be transferred; a REFER more is refused with 603.
     pub transfers_max: usize,
+    /// What recordings are like.
+    pub recording: RecordingSetup,
     /// What a source may cost us.
     pub abuse: AbuseConfig,
 }

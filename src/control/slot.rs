@@ -8,6 +8,7 @@ use sip::ua::SessionId;
 
 use super::emergency;
 use super::hunting::Dialled;
+use super::recording::CallRecordings;
 use super::waiting::Waiting;
 use crate::call::{Call, Few, LegId, Party};
 use crate::center;
@@ -32,15 +33,13 @@ pub(super) struct Slot {
     pub(super) confers: Option<ConferenceRequest>,
     pub(super) agent: Option<String>,
     pub(super) waited: Duration,
-    pub(super) recording: Option<String>,
     /// Where its plan stands.
     pub(super) step: Option<String>,
     /// What last went wrong, unless somebody was reached since.
     pub(super) trouble: Option<Explanation>,
     /// How many REFERs of each leg were taken.
     pub(super) referred: BTreeMap<LegId, u32>,
-    /// Its recordings so far.
-    pub(super) recordings: u32,
+    pub(super) recordings: CallRecordings,
     /// Agents who are in it without a queue's doing.
     pub(super) engaged: Vec<(Party, center::AgentId)>,
     /// Who calls.
@@ -75,11 +74,10 @@ impl Slot {
             confers: None,
             agent: None,
             waited: Duration::ZERO,
-            recording: None,
             step: None,
             trouble: None,
             referred: BTreeMap::new(),
-            recordings: 0,
+            recordings: CallRecordings::default(),
             engaged: Vec::new(),
             identity: Identity::default(),
             hops: 0,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::compile::Shape;
 use super::diagnostic::{Code, Findings, Span};
 use super::plan::{Exit, Node, NodeId, Plan, Step};
+use crate::call::RecordAsk;
 
 /// Checks a plan whose names all exist.
 pub(super) fn graph(plan: &Plan, shape: &[Shape], findings: &mut Findings) {
@@ -172,7 +173,7 @@ fn answers(step: &Step) -> bool {
 fn before_answer(plan: &Plan, findings: &mut Findings) {
     let unanswered = mark(plan, roots(plan).into_iter(), |step| !answers(step));
     for (node, unanswered) in plan.nodes.iter().zip(unanswered) {
-        if unanswered && matches!(node.step, Step::Record(true)) {
+        if unanswered && matches!(node.step, Step::Record(RecordAsk::Start)) {
             let message = "`record start` may come before the call is answered".to_owned();
             findings.report(
                 node.at,

@@ -18,6 +18,7 @@ use super::plan::{Called, Entry, Flow, NodeId, Plan, Type};
 use super::syntax::{self, Node as Tree, Value as Raw};
 use super::table::{NOT_BUILT, Row, STEPS, TOP};
 
+mod consent;
 mod declare;
 mod menu;
 mod rooms;
@@ -327,6 +328,13 @@ impl<'f> Compiler<'f> {
 
     fn learn_from(&mut self, node: &Tree, expressions: &mut Vec<(String, String)>) {
         let into = node.name == "gather";
+        if node.name == "consent" {
+            let known = self.plan.variables.entry(consent::VARIABLE.to_owned());
+            let known = known.or_insert(Type::Text);
+            if *known != Type::Text {
+                *known = Type::Any;
+            }
+        }
         for field in &node.fields {
             let (name, kind) = match (&field.name, &field.value) {
                 (Some(name), Raw::Text(into_name)) if into && name == "into" => {

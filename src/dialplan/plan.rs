@@ -15,7 +15,7 @@ use super::condition::Condition;
 use super::diagnostic::{Diagnostic, Source, Span};
 use super::hours::Hours;
 use super::scenario::Scenario;
-use crate::call::Cause;
+use crate::call::{Cause, RecordAsk};
 use crate::conference::Terms;
 
 /// A step's place in its plan.
@@ -65,6 +65,8 @@ pub enum Exit {
     NoAnswer,
     /// Refused or unreachable; no way into the conference.
     Failed,
+    /// No consent to a recording.
+    Declined,
 }
 
 impl Exit {
@@ -89,6 +91,7 @@ impl Exit {
             Self::Busy => "busy",
             Self::NoAnswer => "no-answer",
             Self::Failed => "failed",
+            Self::Declined => "declined",
         }
     }
 }
@@ -135,7 +138,7 @@ pub(super) enum Step {
     },
     Dial(DialStep),
     Conference(Box<ConferenceStep>),
-    Record(bool),
+    Record(RecordAsk),
     Hangup(Cause),
     Repeat,
     End,
@@ -151,7 +154,7 @@ impl Step {
                 _ => "say",
             },
             Self::Gather(_) => "gather",
-            Self::Menu(_) => "menu",
+            Self::Menu(menu) => menu.verb,
             Self::Set(_) => "set",
             Self::If(_) => "if",
             Self::Goto => "goto",
@@ -200,6 +203,8 @@ pub(super) struct Gather {
 /// A menu; its keys are its exits.
 #[derive(Clone, Debug)]
 pub(super) struct Menu {
+    /// As it is written: `menu`, or `consent`.
+    pub(super) verb: &'static str,
     pub(super) gather: Gather,
     /// The timeout that leaves by the exit.
     pub(super) timeouts: u32,
@@ -245,6 +250,13 @@ pub(super) enum Setting {
 /// A text with places for variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template(pub(super) Vec<Piece>);
+
+impl Template {
+    /// A text without any place.
+    pub(super) fn plain(text: &str) -> Self {
+        Self(vec![Piece::Text(text.to_owned())])
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {

@@ -311,8 +311,8 @@ impl Run {
             }
             Step::Dial(dial) => return self.dial(node, dial),
             Step::Conference(conference) => return self.confer(node, conference),
-            Step::Record(on) => {
-                self.ask(Action::Record(*on));
+            Step::Record(ask) => {
+                self.ask(Action::Record(*ask));
                 return Some(Exit::Next);
             }
             Step::Hangup(cause) => self.end(*cause),

@@ -14,7 +14,7 @@ use super::condition::Value;
 use super::diagnostic::Span;
 use super::plan::{Exit, Node, NodeId, Plan, Step};
 use super::run::LeftWhy;
-use crate::call::Cause;
+use crate::call::{Cause, RecordAsk};
 use crate::conference::Away;
 
 mod world;
@@ -78,7 +78,7 @@ pub(super) enum Act {
     },
     ExpectConference(String),
     ExpectDial(String),
-    ExpectRecord(bool),
+    ExpectRecord(RecordAsk),
     ExpectSet(Vec<(String, Value)>),
     ExpectHangup(Cause),
 }

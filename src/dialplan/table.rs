@@ -261,6 +261,9 @@ const TRUNK: Attribute = attr(
     "the trunk of a number; without it the one the call came by",
 );
 
+/// What `record` may be asked, as in [`crate::call::RecordAsk`].
+const RECORD_WORDS: &[&str] = &["start", "stop", "pause", "resume", "mask", "unmask"];
+
 /// The steps of flows and menus.
 pub(super) static STEPS: &[Row] = &[
     row("answer", "Answers the call; a call already answered goes on."),
@@ -350,8 +353,19 @@ pub(super) static STEPS: &[Row] = &[
             exit("failed", "the name is none, or no media worker has a place"),
             exit("\"1\"", "this key was pressed in the room; also \"*\" and \"#\""),
         ]),
-    row("record", "Starts or stops the recording. The call must be answered.")
-        .takes(&[arg("what", Kind::Choice(&["start", "stop"]), "")]),
+    row("consent", "Asks whether the call may be recorded, and starts the recording if so. Answers the call first. Sets `vars.consent` to yes or no. A block of `say` and `play` speaks the question.")
+        .with(&[
+            attr("yes", Kind::Keys, Some("1"), "the key that consents; with `implied=#true` no key is needed"),
+            attr("no", Kind::Keys, Some("2"), "the key that declines"),
+            attr("timeout", Kind::Time, Some("5s"), "the wait for a key"),
+            attr("retries", Kind::Whole(0, 10), Some("1"), "asks again so often, after silence or another key"),
+            attr("implied", Kind::Truth, Some("#false"), "whoever stays silent consents"),
+            attr("otherwise", Kind::Choice(&["continue", "hangup"]), Some("continue"), "without the exit `declined`: goes on without a recording, or ends the call"),
+        ])
+        .block(Block::Prompts)
+        .exits(&[exit("declined", "no consent; its steps instead of `otherwise`")]),
+    row("record", "Starts, stops, pauses or resumes the recording; `mask` takes the keys that are pressed out of it and out of events, `unmask` leaves them in. The call must be answered.")
+        .takes(&[arg("what", Kind::Choice(RECORD_WORDS), "")]),
     row("hangup", "Ends the call; before `answer` it is refused with the cause's SIP status.")
         .with(&[attr("cause", Kind::Cause, Some("normal"), "why")]),
     row("repeat", "Says the menu around it again."),
@@ -368,7 +382,6 @@ impl Row {
 pub(super) static NOT_BUILT: &[(&str, &str)] = &[
     ("bot", "a bot's leg"),
     ("callback", "calling back instead of waiting"),
-    ("consent", "recorded consent"),
     ("listen", "speech recognition"),
     ("message", "text messages"),
     ("park", "parking by step"),
@@ -561,9 +574,9 @@ pub(super) static TESTS: &[Row] = &[
         "The plan dials, or transfers to, this party.",
     )
     .takes(&[arg("to", Kind::Text, "an endpoint or number")]),
-    row("expect-record", "The recording starts or stops.").takes(&[arg(
+    row("expect-record", "The recording does that.").takes(&[arg(
         "what",
-        Kind::Choice(&["start", "stop"]),
+        Kind::Choice(RECORD_WORDS),
         "",
     )]),
     row("expect-set", "Variables have these values now.").free(),

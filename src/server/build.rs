@@ -9,6 +9,7 @@ use anyhow::Context;
 use media::worker::MediaPlane;
 use sip::ua::UserAgentConfig;
 use tokio::sync::broadcast;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,11 +18,13 @@ use super::edge::Edge;
 use super::known::{Configured, Stored};
 use super::limits;
 use super::notify;
+use super::recording;
 use super::reload::Reloader;
 use super::seeing::{Seeing, Watch};
 use super::shard::{self, Inputs, Shard};
 use super::sockets::{Sockets, faces, media_config};
 use super::{Server, plans};
+
 use crate::api::{self, Api, Key, KeyFound};
 use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
@@ -31,7 +34,7 @@ use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::media::Workers;
 use crate::io::net::Net;
-use crate::io::record::{Recorder, RecorderConfig};
+use crate::io::record::{Recorder, RecordingEvent};
 use crate::io::voice::{VoiceNews, VoicePool};
 use crate::prompt::speech::{Espeak, NoSpeech, Tts};
 use crate::prompt::{ClipLibrary, Installation};
@@ -57,7 +60,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     limits::claim_files(&media);
     let workers = Workers::start(&media, clock.now())?;
     let wake = workers.wake().try_clone_to_owned()?;
-    let services = Services::start(&config, &read.store, read.engine)?;
+    let mut services = Services::start(&config, &read.store, read.engine)?;
 
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let (handle, asks) = shard::channel();
@@ -66,6 +69,8 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let (voices, news) = voices(&config)?;
     tasks.spawn(tell_of_voices(news, handle.clone()));
     let (store, way_in) = (read.store.clone(), handle.clone());
+    let told = recording::watch(services.recorded, handle.clone(), services.writer.clone());
+    services.running.spawn(told);
     let reloader = Reloader::new(config.clone(), read.voices, store, way_in, sockets.tls);
     let reloader = Arc::new(reloader);
     let edge = Edge {
@@ -234,6 +239,7 @@ async fn key(
 struct Services {
     clips: ClipLibrary,
     recorder: Recorder,
+    recorded: Receiver<RecordingEvent>,
     recordings: PathBuf,
     writer: Writer,
     running: JoinSet<()>,
@@ -242,7 +248,7 @@ struct Services {
 impl Services {
     fn start(config: &Config, store: &Store, engine: Arc<dyn Tts>) -> anyhow::Result<Self> {
         let recordings = config.paths.data.join("recordings");
-        let (recorder, recorded) = Recorder::start(RecorderConfig::new(recordings.clone()))
+        let (recorder, recorded) = Recorder::start(recording::recorder(config, &recordings)?)
             .with_context(|| format!("recordings: {}", recordings.display()))?;
         let mut running = JoinSet::new();
         let installation = Installation::new(config.paths.prompts.clone(), &config.paths.data);
@@ -256,10 +262,10 @@ impl Services {
         }
         let (writer, writing) = Writer::new(store.clone());
         running.spawn(writing.run());
-        running.spawn(watch_recordings(recorded));
         Ok(Self {
             clips,
             recorder,
+            recorded,
             recordings,
             writer,
             running,
@@ -344,6 +350,7 @@ fn setup(
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
         transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
+        recording: recording::setup(&config.recording),
     }
 }
 
@@ -373,30 +380,15 @@ fn seeds() -> anyhow::Result<Seeds> {
     })
 }
 
-async fn watch_recordings(mut recorded: tokio::sync::mpsc::Receiver<crate::io::record::Recorded>) {
-    while let Some(recorded) = recorded.recv().await {
-        let path = recorded.path.display();
-        metrics::counter!("tandem_recordings_total").increment(1);
-        if recorded.gaps > 0 || !matches!(recorded.ending, crate::io::record::Ending::Complete) {
-            tracing::warn!(%path, gaps = recorded.gaps, ending = ?recorded.ending, "recorded");
-        } else {
-            tracing::info!(%path, seconds = recorded.length.as_secs(), "recorded");
-        }
-    }
-}
-
 /// The voice threads, and what they tell.
-fn voices(config: &Config) -> anyhow::Result<(VoicePool, tokio::sync::mpsc::Receiver<VoiceNews>)> {
+fn voices(config: &Config) -> anyhow::Result<(VoicePool, Receiver<VoiceNews>)> {
     let half = || std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
     let threads = config.voice.threads.unwrap_or_else(half);
     VoicePool::start(threads, config.voice.legs).context("voice threads")
 }
 
 /// Brings the voice threads' news to the calls they are about.
-async fn tell_of_voices(
-    mut news: tokio::sync::mpsc::Receiver<VoiceNews>,
-    shard: shard::ShardHandle,
-) {
+async fn tell_of_voices(mut news: Receiver<VoiceNews>, shard: shard::ShardHandle) {
     while let Some(news) = news.recv().await {
         match news {
             VoiceNews::Spurt { id, spurt } => {

@@ -29,6 +29,12 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::Hangup { call, cause, reply } => {
             let _ = reply.send(control.hang_up(now, call, cause));
         }
+        Command::Record {
+            call,
+            ask,
+            key,
+            reply,
+        } => drop(reply.send(control.record(now, call, ask, key))),
         Command::Capture { call, reply } => drop(reply.send(control.capture(now, call))),
         Command::CaptureNext { from, reply } => {
             control.capture_next(from);

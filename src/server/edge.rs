@@ -19,7 +19,7 @@ use crate::control::{Event, Output, What};
 use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::net::NetCounts;
-use crate::io::record::{Recorder, RecordingId};
+use crate::io::record::{Order, Recorder, RecordingId};
 use crate::io::voice::{Hearing, VoiceId, VoicePool};
 use crate::prompt::ClipLibrary;
 use crate::store::{self, Anchor, CdrRow, Record, RegistrationRow, Writer};
@@ -47,13 +47,22 @@ impl Edge {
     pub(super) fn carry_out(&self, output: Output) {
         match output {
             Output::LoadClips { call, request } => self.load(call, request),
-            Output::Record { call, file, frames } => {
-                // The call's number names the recording: a call has one at a time.
-                if self
-                    .recorder
-                    .record(RecordingId(call.0), file.into(), frames)
-                    .is_err()
-                {
+            Output::Record {
+                call,
+                part,
+                file,
+                key,
+                rate,
+                frames,
+            } => {
+                let order = Order {
+                    id: RecordingId { call: call.0, part },
+                    path: file.into(),
+                    rate,
+                    key,
+                    began_ms: self.anchor().wall_ms,
+                };
+                if self.recorder.record(order, frames).is_err() {
                     tracing::error!(%call, "the recorder takes no more recordings");
                     metrics::counter!("tandem_recordings_refused_total").increment(1);
                 }

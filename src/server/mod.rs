@@ -18,6 +18,7 @@ mod limits;
 mod notify;
 mod offline;
 mod plans;
+mod recording;
 mod reload;
 mod seeing;
 mod shard;

@@ -72,6 +72,7 @@ pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyho
         inband_dtmf: true,
         calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
         transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
+        recording: Default::default(),
     };
     let mut control = Control::new(Now::ZERO, setup);
     for name in names {

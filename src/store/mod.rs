@@ -13,6 +13,7 @@
 mod cdr;
 mod endpoint;
 mod leg;
+mod recording;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub use cdr::CdrFilter;
 pub use leg::LegRow;
+pub use recording::{HoleRow, RecordingRow};
 pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow, TransferRow};
 pub use writer::{Record, WAITING_MAX, WRITER_CAPACITY, Writer, WriterTask, lost};
 

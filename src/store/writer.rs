@@ -7,8 +7,9 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
+use super::recording::put_recording;
 use super::usage::put_usage;
-use super::{CdrRow, RegistrationRow, Store};
+use super::{CdrRow, RecordingRow, RegistrationRow, Store};
 use crate::trunk::UsageRow;
 
 /// Something to keep.
@@ -25,6 +26,8 @@ pub enum Record {
         /// The Contact's URI; every contact if `None`.
         contact: Option<String>,
     },
+    /// A recording is over.
+    Recording(Box<RecordingRow>),
     /// What an owner has used of a day.
     Usage(UsageRow),
     /// An agent says whether he wants calls.
@@ -168,6 +171,7 @@ async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
         match record {
             Record::Cdr(_) => insert_cdrs(&mut transaction, run).await?,
             Record::Registered(row) => put_registration(&mut transaction, row).await?,
+            Record::Recording(row) => put_recording(&mut transaction, row).await?,
             Record::Usage(row) => put_usage(&mut transaction, row).await?,
             Record::Unregistered { endpoint, contact } => {
                 sqlx::query(

@@ -148,7 +148,7 @@ const GAUGES: [(&str, &str); 25] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 44] = [
+const COUNTERS: [(&str, &str); 46] = [
     (
         "tandem_sip_unread_total",
         "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",
@@ -206,6 +206,14 @@ const COUNTERS: [(&str, &str); 44] = [
         "What traces lack, by why: no room in the queue or in memory, or not sent to a Homer",
     ),
     ("tandem_recordings_total", "Recordings written"),
+    (
+        "tandem_recordings_disk_full_total",
+        "Recordings whose disk had no room: each has a hole from then on",
+    ),
+    (
+        "tandem_recordings_lost_milliseconds_total",
+        "Milliseconds of recordings that hold silence against anybody's will",
+    ),
     (
         "tandem_recordings_refused_total",
         "Recordings not made because too many were being made",

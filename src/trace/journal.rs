@@ -23,6 +23,7 @@ use media::worker::Lane;
 use sip::transport::{Flow, ListenerId};
 
 use super::config::TraceConfig;
+use super::redact;
 use super::story::{Packet, Party, SipMessage, Story, Told};
 use super::summary::{self, clip};
 use super::words;
@@ -105,6 +106,9 @@ impl Journal {
         };
         let mut masked = bytes.to_vec();
         self.config.redaction.message(&mut masked);
+        if self.stories.get(&story).is_some_and(|it| it.masks_keys) {
+            redact::keys_of_info(&mut masked);
+        }
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
         let local = self.listeners.get(&flow.listener).unwrap_or(&unspecified);
         let message = SipMessage {
@@ -188,6 +192,11 @@ impl Journal {
             let local = facts.local.or(before);
             story.facts.insert(leg, PortFacts { local, ..*facts });
         }
+        if let Noted::Masks(masks) = &what
+            && let Some(story) = self.stories.get_mut(&story)
+        {
+            story.masks_keys = *masks;
+        }
         if let Some(text) = words::note(&what, &self.config.redaction) {
             self.put(story, at, Some(leg), Told::Media(text));
         }
@@ -205,8 +214,11 @@ impl Journal {
         }
         let mut bytes: Box<[u8]> = raw.bytes().into();
         let keys = facts.and_then(|it| it.dtmf_payload_type);
-        if self.config.redaction.masks_digits() {
+        if self.config.redaction.masks_digits() || story.masks_keys {
             mask_key(&mut bytes, keys);
+        }
+        if story.masks_keys && raw.lane == Lane::Rtp {
+            bytes = without_sound(&bytes, keys);
         }
         let packet = Packet {
             at: raw.at,
@@ -470,6 +482,14 @@ fn mask_key(packet: &mut [u8], payload_type: Option<u8>) {
     if is_key && let Some(event) = packet.get_mut(12 + 4 * contributors) {
         *event = 255;
     }
+}
+
+/// The packet with its header alone, unless it is one of a key: there may be tones in the sound.
+fn without_sound(packet: &[u8], keys: Option<u8>) -> Box<[u8]> {
+    let payload_type = packet.get(1).map(|byte| byte & 0x7F);
+    let is_key = payload_type == keys && keys.is_some();
+    let kept = if is_key { packet.len() } else { 12 };
+    packet.get(..kept).unwrap_or(packet).into()
 }
 
 /// Between two looks for calls whose end nobody told.

@@ -263,7 +263,7 @@ fn inline_keys(message: &mut [u8], line: Range<usize>) {
 
 /// The key in an INFO's body: `Signal=5` of `application/dtmf-relay`, the bare key of
 /// `application/dtmf`, `digits="…"` of KPML (RFC 4730).
-fn keys_of_info(message: &mut [u8]) {
+pub(super) fn keys_of_info(message: &mut [u8]) {
     let Some(body) = body_of(message) else { return };
     let lower = message.to_ascii_lowercase();
     let head = lower.get(..body).unwrap_or_default();

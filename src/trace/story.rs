@@ -40,6 +40,8 @@ pub struct Story {
     pub(super) sip_call_ids: Vec<Arc<str>>,
     /// What each leg's port was agreed to do.
     pub(super) facts: Few<LegId, PortFacts>,
+    /// Whether its keys are told to nobody just now.
+    pub(super) masks_keys: bool,
     pub(super) number: u32,
     pub(super) bytes: usize,
     pub(super) packet_bytes: usize,
@@ -138,6 +140,7 @@ impl Story {
             packets_before: 0,
             sip_call_ids: Vec::new(),
             facts: Few::new(),
+            masks_keys: false,
             number: 0,
             bytes: 0,
             packet_bytes: 0,
@@ -164,6 +167,7 @@ impl Story {
             packets_before: self.packet_count(),
             sip_call_ids: self.sip_call_ids.clone(),
             facts: Few::new(),
+            masks_keys: self.masks_keys,
             number: self.number,
             bytes: self.bytes,
             packet_bytes: 0,

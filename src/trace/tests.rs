@@ -503,3 +503,48 @@ fn a_report_of_sound_becomes_json_and_junk_becomes_nothing() {
     packet.bytes = [0; 5].into();
     assert!(hep::report(&homer, 0, &packet, "c7").is_none());
 }
+
+#[test]
+fn a_call_whose_keys_are_masked_is_told_without_them_and_another_beside_it_whole() {
+    let mut journal = journal("");
+    let facts = PortFacts {
+        local: Some(SocketAddr::from(([127, 0, 0, 2], 20_000))),
+        remote: Some(remote()),
+        codec: "PCMA",
+        dtmf_payload_type: Some(101),
+        ways: [true, true],
+    };
+    let mut kept = Vec::new();
+    for (call, id, masks) in [(CALL, "one", true), (CallId(8), "two", false)] {
+        journal.ties(0, call, 0, id);
+        for what in [Noted::Opened(facts), Noted::Masks(masks)] {
+            let (at, leg) = (at(0), LegId(0));
+            journal.note(Note {
+                at,
+                call,
+                leg,
+                what,
+            });
+        }
+        let info = format!(
+            "INFO sip:a@b SIP/2.0\r\nCall-ID: {id}\r\nContent-Type: application/dtmf-relay\r\n\r\n\
+             Signal=7\r\n"
+        );
+        let told = journal.message(at(1), false, flow(Transport::Udp), info.as_bytes());
+        let told = String::from_utf8(told.unwrap().bytes.to_vec()).unwrap();
+        let mut lengths = Vec::new();
+        for payload_type in [8, 101] {
+            let mut bytes = [0x80; 172];
+            (bytes[1], bytes[12]) = (payload_type, 7);
+            let packet = RawPacket::copy(at(2), false, Lane::Rtp, remote(), &bytes);
+            journal.packet(call, LegId(0), &packet);
+            let story = journal.find(id).unwrap();
+            let packet = story.packets.back().unwrap();
+            lengths.push((packet.bytes.len(), packet.bytes.get(12).copied()));
+        }
+        kept.push((told.contains("Signal=7"), lengths));
+    }
+    let masked = (false, vec![(12, None), (172, Some(255))]);
+    let whole = (true, vec![(172, Some(7)), (172, Some(7))]);
+    assert_eq!(kept, [masked, whole]);
+}

@@ -70,6 +70,8 @@ pub(super) fn note(what: &Noted, redaction: &Redaction) -> Option<String> {
             let digits: String = digits.chars().map(|it| redaction.digit(it)).collect();
             format!("keys {digits} sent")
         }
+        Noted::Masks(true) => "keys and sound are kept from this trace".to_owned(),
+        Noted::Masks(false) => "keys and sound are told again".to_owned(),
         Noted::Captured => "packets are captured from here".to_owned(),
         Noted::NotCaptured => {
             "packets are not captured: as many ports as trace.rtp_ports allows are".to_owned()

@@ -85,7 +85,7 @@ impl Baresip {
         let tone = dir.join("tone.wav");
         // Its file must have the channels that the codec declares.
         let channels = if parameters.contains("opus") { 2 } else { 1 };
-        write_tone(&tone, hz, 120, channels)?;
+        write_tone(&tone, hz, TONE_SECS, channels)?;
         std::fs::write(
             dir.join("config"),
             configuration([sip, control, rtp], &dir, &tone),
@@ -100,7 +100,7 @@ impl Baresip {
             over.parameter()
         );
         std::fs::write(dir.join("accounts"), account)?;
-        let mut command = bounded("baresip", Duration::from_secs(180));
+        let mut command = bounded("baresip", LONGEST);
         command
             .arg("-f")
             .arg(&dir)
@@ -277,3 +277,9 @@ pub(crate) fn write_tone(
     }
     Ok(writer.finalize()?)
 }
+
+/// How long a phone lives at most: longer than the longest scenario.
+const LONGEST: Duration = Duration::from_secs(400);
+
+/// How long its tone is: with the last sample it hangs up.
+const TONE_SECS: usize = 360;

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         "tcpdump",
         "tshark",
         "espeak-ng",
+        "ffmpeg",
     ];
     if let Err(missing) = process::require(&programs) {
         println!("{missing}");
@@ -111,7 +112,7 @@ fn is_chosen(scenario: &Scenario, words: &[String]) -> bool {
         return short;
     }
     words.iter().any(|word| match word.as_str() {
-        "all" => true,
+        "all" => scenario.group != Group::Long,
         "smoke" => short,
         "load" => scenario.group == Group::Load,
         name => scenario.name == name,

@@ -11,6 +11,7 @@ mod measures;
 mod ops;
 mod phones;
 mod race;
+mod recordings;
 mod reloads;
 mod rooms;
 mod seeing;
@@ -32,6 +33,8 @@ pub(crate) enum Group {
     Phones,
     /// `make e2e`; takes both cores.
     Load,
+    /// By its name alone: it takes minutes.
+    Long,
 }
 
 /// One scenario: `run` gives what it measured, or why it failed.
@@ -298,6 +301,42 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     phones("drain", "SIGTERM in a call", ops::drain),
     phones("crash", "SIGKILL in a recorded call", ops::crash),
+    phones(
+        "recording-killed-wav",
+        "SIGKILL in a recorded call: ffmpeg plays what is left of the WAV",
+        recordings::killed_wav,
+    ),
+    phones(
+        "recording-killed-opus",
+        "the same of Ogg/Opus",
+        recordings::killed_opus,
+    ),
+    phones(
+        "recording-sealed",
+        "an encrypted recording opens with its key alone, also after SIGKILL",
+        recordings::sealed,
+    ),
+    phones(
+        "recording-disk-full",
+        "the disk is full in mid-call: the call is unharmed, the hole is marked and told",
+        recordings::disk_full,
+    ),
+    phones(
+        "recording-masked",
+        "paused and masked over the API: a hole, and no key anywhere",
+        recordings::paused_and_masked,
+    ),
+    phones(
+        "recording-consent",
+        "who consents is recorded, who does not is not",
+        recordings::consent,
+    ),
+    Scenario {
+        name: "recording-five-minutes",
+        what: "five minutes are recorded to 20 ms",
+        group: Group::Long,
+        run: recordings::five_minutes,
+    },
     phones(
         "service",
         "as a service: an account of its own, ready, watched, stopping",

@@ -150,6 +150,18 @@ impl Server {
         Ok((response.status().as_u16(), json))
     }
 
+    /// The status of a POST with a body.
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Result<u16> {
+        let response = ureq::post(format!("http://{}{path}", self.http))
+            .header("Authorization", &format!("Bearer {KEY}"))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .send_json(body)
+            .with_context(|| format!("POST {path}"))?;
+        Ok(response.status().as_u16())
+    }
+
     /// What a command of the same binary prints about this server.
     pub(crate) fn tandem(&self, lab: &Lab, arguments: &[&str]) -> Result<String> {
         let run = Command::new(env!("CARGO_BIN_EXE_tandem"))

@@ -66,7 +66,7 @@ impl<'a> Play<'a> {
         let file = lab.path(&format!("{name}.xml"));
         std::fs::write(&file, text)?;
         let calls = format!("e2e-{}-", STARTED.fetch_add(1, Ordering::Relaxed));
-        let mut command = bounded("sipp", Duration::from_secs(180));
+        let mut command = bounded("sipp", Duration::from_secs(400));
         command
             .arg(self.server.to_string())
             .arg("-sf")

@@ -11,7 +11,7 @@ use crate::rtp::rtcp::{Compound, RtcpPacket};
 use crate::rtp::stats::Reception;
 use crate::rtp::{Header, Packet, RtpTime, Sequence, rewrite_header};
 use crate::srtp::{MasterKey, OVERHEAD_MAX, Protector, SrtpError, Suite, Unprotector};
-use crate::{Codec, SILENCE};
+use crate::{Codec, SILENCE, file};
 
 /// Reads `bytes` as an RTP packet; rewriting its header keeps its payload.
 pub fn rtp(bytes: &[u8]) {
@@ -134,6 +134,39 @@ pub fn srtp(bytes: &[u8]) {
             assert_eq!(packet.get(..bytes.len()), Some(bytes));
             assert_eq!(open(&mut again), Err(SrtpError::Replayed));
         }
+    }
+}
+
+/// Reads `bytes` as the header of a recording in WAV; one that is ours is written as it was, but for
+/// lengths that fit no other.
+pub fn wav(bytes: &[u8]) {
+    let Some(header) = file::wav::Header::parse(bytes) else {
+        return;
+    };
+    let again = header.bytes();
+    assert_eq!(file::wav::Header::parse(&again), Some(header));
+    assert_eq!(again.get(8..40), bytes.get(8..40));
+}
+
+/// Walks `bytes` as an Ogg recording: its whole pages are a beginning of it, and all of themselves.
+pub fn ogg(bytes: &[u8]) {
+    let walk = |mut bytes: &[u8]| file::opus::whole_pages(&mut bytes).unwrap_or_default();
+    let whole = walk(bytes);
+    let kept = usize::try_from(whole.bytes).ok();
+    let kept = kept.and_then(|len| bytes.get(..len)).unwrap_or_default();
+    assert_eq!(kept.len() as u64, whole.bytes);
+    assert_eq!(walk(kept), whole);
+    assert!(whole.pages * 27 <= whole.bytes);
+}
+
+/// Opens `bytes` as an encrypted recording, made with a key that this knows: what comes out is a
+/// beginning of `plain`, whatever was done to it.
+pub fn sealed(bytes: &[u8], key: &file::seal::Key, plain: &[u8]) {
+    let mut opened = Vec::new();
+    let done = file::seal::open(key, &mut &*bytes, &mut opened);
+    assert!(plain.starts_with(&opened));
+    if done.is_ok_and(|done| done.whole) {
+        assert_eq!(opened, plain);
     }
 }
 

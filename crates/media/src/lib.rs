@@ -18,6 +18,7 @@
 //! * [`port`], [`bridge`], [`tap`]: a leg's media end, who hears whom, a copy for a recorder
 //! * [`quality`]: how a leg fares: ratings, levels, silence, clipping
 //! * [`capture`]: a copy of a port's packets as they were on the wire
+//! * [`file`]: recordings as bytes: WAV, Ogg/Opus, encrypted
 //! * [`worker`]: all of them on one wheel of 5 ms
 //!
 //! Units: samples are 16-bit linear; levels are dBFS, where 0 dBFS is a sine that just reaches full scale.
@@ -29,6 +30,7 @@ pub mod capture;
 pub mod codec;
 pub mod digit;
 pub mod dsp;
+pub mod file;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod jitter;

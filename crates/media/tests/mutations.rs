@@ -1,4 +1,5 @@
-//! Mutated RTP, RTCP, redundant and SRTP packets, and operations of the playout buffer: never a panic, never a law broken, never more
+//! Mutated packets (RTP, RTCP, redundant, SRTP) and recordings (WAV, Ogg, encrypted) against their readers, and
+//! operations of the playout buffer: never a panic, never a law broken, never more
 //! than a millisecond for 64 kB.
 //!
 //! 20,000 of each by default; `TANDEM_MUTATIONS` asks for another number, and `TANDEM_FUZZ_SECONDS`
@@ -10,7 +11,8 @@
     reason = "a test fails by panicking, and says how much it did"
 )]
 
-use media::fuzz::{jitter_ops, red, rtcp, rtp, srtp};
+use media::file::{opus::OggOpus, seal, wav::Header};
+use media::fuzz::{jitter_ops, ogg, red, rtcp, rtp, sealed, srtp, wav};
 use media::rtp::RtpTime;
 use media::rtp::red::Redundancy;
 use media::rtp::rtcp::{ReportBlock, append_goodbye, write_report};
@@ -186,6 +188,39 @@ fn fuzz_mutated_operations_break_no_law_of_the_playout_buffer() {
 #[test]
 fn fuzz_mutated_rtcp_is_walked_to_its_end_or_refused() {
     storm("rtcp", &compounds(), 0x5eed_0f51_9000_0005, rtcp);
+}
+
+#[test]
+fn fuzz_mutated_headers_of_wav_are_read_as_they_were_or_refused() {
+    let header = |rate, audio| Header { rate, audio }.bytes().to_vec();
+    let corpus = [header(8_000, 0), header(16_000, 32_000), header(48_000, 1)];
+    storm("wav", &corpus, 0x5eed_0f51_9000_0006, wav);
+}
+
+#[test]
+fn fuzz_mutated_ogg_is_cut_at_its_last_whole_page() {
+    let mut corpus = Vec::new();
+    for (rate, count) in [(8_000, 8_000), (16_000, 5_000), (48_000, 100)] {
+        let mut file = OggOpus::new(rate, 8_000, 1).unwrap();
+        let sound: Vec<i16> = (0..count).map(|i| (i % 97) * 100).collect();
+        file.push(&sound, &sound).unwrap();
+        file.finish().unwrap();
+        corpus.push(file.bytes().clone());
+    }
+    storm("ogg", &corpus, 0x5eed_0f51_9000_0007, ogg);
+}
+
+#[test]
+fn fuzz_mutated_encrypted_recordings_give_a_beginning_of_what_they_held() {
+    let (key, own) = (seal::Key::new([1; 32]), seal::Key::new([2; 32]));
+    let plain: Vec<u8> = (0..=255).collect();
+    let (mut sealer, header) = seal::Sealer::new(&key, &own, [3; 12]).unwrap();
+    let mut file = header.to_vec();
+    for (n, chunk) in plain.chunks(100).enumerate() {
+        sealer.seal(chunk, n == 2, &mut file).unwrap();
+    }
+    let body = |bytes: &[u8]| sealed(bytes, &key, &plain);
+    storm("sealed", &[file], 0x5eed_0f51_9000_0008, body);
 }
 
 /// All of the largest datagram, the body's own checks with it.

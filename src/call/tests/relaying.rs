@@ -22,6 +22,7 @@ fn called_by(codecs: &[Codec], ours: &[Codec]) -> (Rig, Negotiation) {
         label: Label::default(),
         offer: Some(caller.offer().unwrap()),
         media,
+        recording_rate_max: 16_000,
     };
     let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
     let mut rig = Rig {
@@ -155,14 +156,35 @@ fn a_callee_who_may_not_take_g729_is_not_rung_for_a_caller_who_has_nothing_else(
 fn what_is_to_be_recorded_is_not_relayed_in_g729() {
     let all = [Pcma, G729];
     let (mut rig, mut caller) = called_by(&[Pcma, G729], &all);
-    rig.ask(Action::Record(true));
+    rig.ask(Action::Record(RecordAsk::Start));
     let callee = rings(&mut rig, &all, &[G729, Pcma]);
     assert_eq!([told(&rig, &mut caller), callee], [Some(Pcma), Some(Pcma)]);
     // Asked for when it is too late it is refused, and the call goes on.
     let (mut rig, _) = called_by(&[G729], &all);
     rings(&mut rig, &all, &[G729]);
-    rig.ask(Action::Record(true));
+    rig.ask(Action::Record(RecordAsk::Start));
     assert_eq!(troubles(&rig), ["media-relay-only"]);
     let taps = |output: &Output| matches!(output, Output::Port(PortCommand::Tap { .. }));
     assert!(!rig.log.iter().any(taps) && !rig.call.is_ending());
+}
+
+#[test]
+fn a_recording_has_the_rate_that_both_sides_carry_up_to_the_longest_kept() {
+    let all = [Opus, G722, Pcma];
+    for (caller, callee, wanted) in [
+        (Opus, Opus, 16_000),
+        (G722, Opus, 16_000),
+        (G722, Pcma, 8_000),
+        (Pcma, Opus, 8_000),
+    ] {
+        let (mut rig, _) = called_by(&[caller], &all);
+        rig.ask(Action::Record(RecordAsk::Start));
+        rings(&mut rig, &[callee], &[callee]);
+        let rates = rig.log.iter().filter_map(|output| match output {
+            Output::Record { rate, .. } => Some(*rate),
+            _ => None,
+        });
+        let rates: Vec<u32> = rates.collect();
+        assert_eq!(rates, [wanted], "{caller:?} {callee:?}");
+    }
 }

@@ -125,6 +125,7 @@ impl Control {
             inband_dtmf: false,
             calls_max: self.calls_max.saturating_sub(self.calls.len()),
             transfers_max: self.transfers_max,
+            recording: self.recording,
             // One caller, who is asked about and not feared.
             abuse: AbuseConfig {
                 amplification: 0,

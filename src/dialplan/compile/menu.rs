@@ -60,6 +60,7 @@ impl Compiler<'_> {
             );
         }
         let step = Step::Menu(Menu {
+            verb: "menu",
             gather,
             timeouts: menu.timeouts.unwrap_or(ROUNDS),
             invalids: menu.invalids.unwrap_or(ROUNDS),

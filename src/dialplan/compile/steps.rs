@@ -2,6 +2,7 @@
 
 use super::Shape;
 use super::{Code, Compiler, Fields, NodeId, Read, Row, Span, Speech, Tree, Type};
+use crate::call::RecordAsk;
 use crate::dialplan::diagnostic::suggest;
 use crate::dialplan::fields::is_keys;
 use crate::dialplan::plan::{
@@ -53,7 +54,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn reserve(&mut self, at: Span, previous: Option<NodeId>) -> NodeId {
+    pub(super) fn reserve(&mut self, at: Span, previous: Option<NodeId>) -> NodeId {
         let id = NodeId(self.plan.nodes.len() as u32);
         self.plan.nodes.push(Node {
             step: Step::End,
@@ -160,15 +161,22 @@ impl Compiler<'_> {
                 let step = Step::Dial(self.dial(&fields, node, row.name == "transfer"));
                 (step, self.exits(row, node, next))
             }
+            "consent" => self.consent(&fields, row, node, next),
             "record" => {
-                let start = fields.text("what").as_deref() == Some("start");
-                (Step::Record(start), plain)
+                let what = fields.text("what").unwrap_or_default();
+                let ask = RecordAsk::from_name(&what).unwrap_or(RecordAsk::Stop);
+                (Step::Record(ask), plain)
             }
             "hangup" => (Step::Hangup(fields.cause("cause")), Vec::new()),
             "repeat" => self.repeat(node.at),
             _ => (Step::End, Vec::new()),
         };
         self.around.pop();
+        self.settle(id, step, exits);
+    }
+
+    /// What a reserved node is.
+    pub(super) fn settle(&mut self, id: NodeId, step: Step, exits: Vec<(Exit, Target)>) {
         if let Some(slot) = self.plan.nodes.get_mut(id.0 as usize) {
             slot.step = step;
             slot.exits = exits;
@@ -364,7 +372,7 @@ impl Compiler<'_> {
                 "menu" => {
                     "a menu holds say, play, gather and on; put other steps into an `on` block"
                 }
-                "gather" => "a gather holds say, play and on; put other steps after it",
+                "gather" | "consent" => "it holds say, play and on; put other steps after it",
                 _ => "its block holds `on …` exits; put other steps after it",
             };
             self.error(child.at, Code::Misplaced, message, fix);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Compiler, Fields, Read, Row, Span, Tree};
+use crate::call::RecordAsk;
 use crate::conference::Away;
 use crate::dialplan::condition::Value;
 use crate::dialplan::diagnostic::Code;
@@ -97,7 +98,9 @@ impl Compiler<'_> {
             }
             "expect-conference" => Act::ExpectConference(text("name")),
             "expect-dial" => Act::ExpectDial(text("to")),
-            "expect-record" => Act::ExpectRecord(text("what") == "start"),
+            "expect-record" => {
+                Act::ExpectRecord(RecordAsk::from_name(&text("what")).unwrap_or(RecordAsk::Start))
+            }
             "expect-set" => Act::ExpectSet(self.expected_values(fields)),
             _ => Act::ExpectHangup(fields.cause("cause")),
         })

@@ -10,6 +10,7 @@ use super::{Act, AgentDoes, CalleeDoes, Exit, FILE_LENGTH, Moment, NodeId, SPEEC
 use super::{Plan, Start, Value};
 use crate::call::{
     Action, Cause, Destination, Dial, DialResult, DtmfVia, Notice, Party, PlayToken, Prompt,
+    RecordAsk,
 };
 use crate::dialplan::plan::Called;
 use crate::dialplan::run::{
@@ -36,7 +37,7 @@ pub(in crate::dialplan) struct World {
     dial: Option<(Dial, Now)>,
     /// Somebody answered: the waits of queue and dial are over.
     bridged: bool,
-    recorded: VecDeque<bool>,
+    recorded: VecDeque<RecordAsk>,
     hung_up: Option<Cause>,
     traces: Vec<Trace>,
     moments: Vec<Moment>,
@@ -150,9 +151,9 @@ impl World {
                 self.dial = Some((dial, until));
                 self.bridged = false;
             }
-            Action::Record(on) => {
-                self.note(format!("recording {}", if on { "starts" } else { "stops" }));
-                self.recorded.push_back(on);
+            Action::Record(ask) => {
+                self.note(format!("recording: {}", ask.name()));
+                self.recorded.push_back(ask);
             }
             Action::Hangup(cause) => {
                 self.note(format!("hangs up: {cause}"));

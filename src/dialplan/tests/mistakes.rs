@@ -536,6 +536,29 @@ fn recording_before_the_answer_is_found() {
 }
 
 #[test]
+fn a_consent_that_asks_nothing_or_cannot_be_told_apart_is_found() {
+    let mistakes = [
+        (Code::EmptyBlock, "  consent\n"),
+        (
+            Code::AmbiguousDigits,
+            "  consent yes=\"1\" no=\"12\" {\n    play \"welcome.wav\"\n  }\n",
+        ),
+        (
+            Code::UnknownExit,
+            "  consent {\n    play \"welcome.wav\"\n    on refused {\n      hangup\n    }\n  }\n",
+        ),
+    ];
+    for (code, step) in mistakes {
+        let text = GOOD.replace("  answer\n", &format!("  answer\n{step}"));
+        let found = find(&text, &facts());
+        assert!(
+            found.iter().any(|it| it.code == code),
+            "{code:?}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn conditions_are_checked_within_their_text() {
     check_all(
         &[

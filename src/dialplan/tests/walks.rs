@@ -658,3 +658,53 @@ fn a_plan_of_ten_thousand_steps_compiles() {
     let plan = Plan::compile(&[file("big.kdl", &text)], &facts).unwrap();
     assert_eq!(plan.len(), 10_000);
 }
+
+/// A consent with these attributes, and what the caller answers: a key, or silence. What is asked of the
+/// call afterwards, playbacks left out.
+fn consented(attributes: &str, exits: &str, answer: Option<char>) -> (Vec<Action>, String) {
+    let mut walk = Walk::of(&format!(
+        "consent {attributes} {{\n say \"May we?\"\n{exits}\n}}\n transfer \"bob\"\n"
+    ));
+    let mut asked = walk.asks(RunInput::Start);
+    for round in 1..=3 {
+        asked.extend(walk.played(round));
+        match answer {
+            Some(key) => asked.extend(walk.key(key)),
+            None => asked.extend(walk.wait(6)),
+        }
+    }
+    asked.retain(|it| {
+        !matches!(
+            it,
+            Action::Play { .. } | Action::Answer | Action::StopPlay(_)
+        )
+    });
+    let consent = walk.run.variables().get("consent");
+    (asked, format!("{consent:?}"))
+}
+
+#[test]
+fn who_consents_is_recorded_and_who_does_not_goes_where_the_flow_says() {
+    use crate::call::RecordAsk::Start;
+    let starts = |asked: &[Action]| asked.contains(&Action::Record(Start));
+    let transfers = |asked: &[Action]| asked.iter().any(|it| matches!(it, Action::Dial(_)));
+    let hangs_up = |asked: &[Action]| asked.contains(&Action::Hangup(Cause::Normal));
+    let (asked, told) = consented("", "", Some('1'));
+    assert!(starts(&asked) && transfers(&asked) && told.contains("yes"));
+    for answer in [Some('2'), Some('7'), None] {
+        let (asked, told) = consented("", "", answer);
+        assert!(
+            !starts(&asked) && transfers(&asked),
+            "{answer:?}: {asked:?}"
+        );
+        assert!(told.contains("no"), "{told}");
+        let (asked, _) = consented("otherwise=\"hangup\"", "", answer);
+        assert!(!starts(&asked) && hangs_up(&asked) && !transfers(&asked));
+        let (asked, _) = consented("", "on declined {\n goto \"other\"\n}", answer);
+        assert!(!starts(&asked) && hangs_up(&asked) && !transfers(&asked));
+    }
+    let (asked, told) = consented("implied=#true", "", None);
+    assert!(starts(&asked) && told.contains("yes"));
+    let (asked, _) = consented("implied=#true", "", Some('2'));
+    assert!(!starts(&asked) && transfers(&asked));
+}

@@ -1,19 +1,28 @@
-//! The recorder: one thread that empties every tap ring into a stereo WAV below one folder.
+//! The recorder: one thread that empties every tap ring into a stereo file below one folder.
 //!
 //! ```text
 //!  media worker ── Tap ──▶ ring of TapFrame ──▶ recorder thread ──▶ NAME.wav   (left peer, right heard)
 //!                          full: newest dropped                      └──▶ RecordingEvent ──▶ control
 //! ```
 //!
-//! Law: a recording never holds up audio. Frames that the ring had no room for are silence in the
-//! file, of the right length, and counted. A recording ends when its tap is dropped; a file is
+//! Law: a recording never holds up audio. Frames that the ring or the disk had no room for are silence in
+//! the file, of the right length, and told as a hole. A recording ends when its tap is dropped; a file is
 //! playable at any moment, also after `kill -9`, up to its last whole second.
+//!
+//! * [`Recorder`]: the handle and the thread; `recording`: one of many; `mask`, `hole`: what is left out
+//! * `track`: WAV or Ogg/Opus; `disk`: bytes, encrypted or not; `note`: what outlives a crash; `name`
 
+mod disk;
+mod hole;
+mod mask;
 mod name;
-mod wav;
+mod note;
+mod recording;
+mod track;
 
+pub use hole::{Hole, Why};
 pub use name::{RecordingFacts, Template, TemplateError};
-pub use wav::Wav;
+pub use track::{Format, mend as mend_file};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -23,13 +32,25 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use media::tap::TapFrame;
+use media::file::seal::{Key, KeyId};
+use media::file::wav::{AUDIO_MAX, BLOCK};
+use media::tap::{TAP_SAMPLES, TapFrame};
 use rtrb::Consumer;
 use tokio::sync::mpsc;
 
+use self::disk::Disk;
+use self::note::Note;
+use self::recording::{Bounds, Made, Recording, Turn};
+use self::track::Track;
+
 /// Names one recording; chosen by control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordingId(pub u64);
+pub struct RecordingId {
+    /// The call's number.
+    pub call: u64,
+    /// Which of the call's recordings, from 1.
+    pub part: u32,
+}
 
 /// When what is written must have reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +68,10 @@ pub enum Sync {
 pub struct RecorderConfig {
     /// The folder below which all recordings lie.
     pub folder: PathBuf,
+    /// What they look like.
+    pub format: Format,
+    /// The key that wraps their keys; without one they are not encrypted, but such as bring their own.
+    pub key: Option<Key>,
     /// When to reach the disk.
     pub sync: Sync,
     /// Recordings at once.
@@ -56,10 +81,13 @@ pub struct RecorderConfig {
 }
 
 impl RecorderConfig {
-    /// Recordings below `folder`, on disk when they end, 4,096 at once, eight hours each.
+    /// Recordings below `folder`: WAV, not encrypted, on disk when they end, 4,096 at once, eight hours
+    /// each.
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
+            format: Format::Wav,
+            key: None,
             sync: Sync::AtEnd,
             recordings_max: 4_096,
             length_max: Duration::from_secs(8 * 3_600),
@@ -67,8 +95,41 @@ impl RecorderConfig {
     }
 }
 
-/// Frames of 20 ms that a tap's ring should hold: five seconds, for a disk that stalls.
-pub const RING_FRAMES: usize = 250;
+/// What is wanted of the recorder.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Which recording.
+    pub id: RecordingId,
+    /// Its file below the folder; gets a number if there is one of that name.
+    pub path: PathBuf,
+    /// The tap's rate.
+    pub rate: u32,
+    /// A key of its own, instead of the configured one.
+    pub key: Option<Key>,
+    /// When it began, in milliseconds since 1970 UTC.
+    pub began_ms: i64,
+}
+
+/// What the recorder tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordingEvent {
+    /// The disk has no room: the recording has a hole from here on.
+    Stalled {
+        /// Which.
+        id: RecordingId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The disk has room again.
+    Resumed {
+        /// Which.
+        id: RecordingId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// It is over.
+    Ended(Box<Recorded>),
+}
 
 /// What became of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +138,18 @@ pub struct Recorded {
     pub id: RecordingId,
     /// The file below the folder; its name may have got a number to be unique.
     pub path: PathBuf,
-    /// How long it plays.
+    /// When it began, in milliseconds since 1970 UTC.
+    pub began_ms: i64,
+    /// Samples per second.
+    pub rate: u32,
+    /// How long it plays; zero for an encrypted one that a crash cut off.
     pub length: Duration,
-    /// Places where frames were lost, and filled with silence.
-    pub gaps: u64,
-    /// How much silence was filled in altogether.
+    /// Where it holds silence instead of what was said.
+    pub holes: Vec<Hole>,
+    /// How much of that nobody wanted.
     pub missing: Duration,
+    /// The name of the key that opens it, if it is encrypted.
+    pub sealed_by: Option<KeyId>,
     /// Why it ended.
     pub ending: Ending,
 }
@@ -96,11 +163,30 @@ pub enum Ending {
     TooLong,
     /// The recorder was stopped.
     Stopped,
-    /// The disk is full; the file plays up to there.
+    /// The process died; the file was mended at the next start.
+    Crashed,
+    /// The disk was full at its end; the file plays up to there.
     DiskFull,
     /// The file could not be made or written.
     Failed(String),
 }
+
+impl Ending {
+    /// The name in records.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::TooLong => "too-long",
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+            Self::DiskFull => "disk-full",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Frames of 20 ms that a tap's ring should hold: five seconds, for a disk that stalls.
+pub const RING_FRAMES: usize = 250;
 
 /// The recorder has as many recordings, or as many requests, as it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,29 +202,34 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Request {
-    id: RecordingId,
-    path: PathBuf,
+    order: Order,
     tap: Consumer<TapFrame>,
 }
 
 impl Recorder {
-    /// Mends what a crash left open, and starts the thread. The receiver tells how recordings ended.
+    /// Mends what a crash left open, and starts the thread. The receiver tells what becomes of recordings,
+    /// those that were mended first.
     ///
     /// # Errors
     /// When the folder cannot be made or the thread not started.
-    pub fn start(config: RecorderConfig) -> io::Result<(Self, mpsc::Receiver<Recorded>)> {
-        fs::create_dir_all(config.folder.join(OPEN))?;
-        let mended = mend(&config.folder)?;
-        if mended > 0 {
-            tracing::warn!(mended, "recordings were left open by a crash; mended");
+    pub fn start(config: RecorderConfig) -> io::Result<(Self, mpsc::Receiver<RecordingEvent>)> {
+        let notes = config.folder.join(OPEN);
+        fs::create_dir_all(&notes)?;
+        let mended = note::mend(&config.folder, &notes)?;
+        if !mended.is_empty() {
+            let count = mended.len();
+            tracing::warn!(count, "recordings were left open by a crash; mended");
         }
         let (requests, queue) = sync_channel(REQUESTS_MAX);
         let (events, ended) = mpsc::channel(REQUESTS_MAX);
+        let mended = mended.into_iter().map(Box::new);
         let bench = Bench {
             config,
+            notes,
             events,
             open: BTreeMap::new(),
-            untold: VecDeque::new(),
+            untold: mended.map(RecordingEvent::Ended).collect(),
+            rounds: 0,
         };
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
@@ -152,21 +243,15 @@ impl Recorder {
         ))
     }
 
-    /// Records what comes out of `tap` into `path` below the folder, until the tap is dropped. Never
-    /// waits; whether the file can be made is told by its [`Recorded`].
+    /// Records what comes out of `tap` until the tap is dropped. Never waits; whether the file can be made
+    /// is told by its [`Recorded`].
     ///
     /// # Errors
     /// [`RecorderFull`] when too many requests wait.
-    pub fn record(
-        &self,
-        id: RecordingId,
-        path: PathBuf,
-        tap: Consumer<TapFrame>,
-    ) -> Result<(), RecorderFull> {
+    pub fn record(&self, order: Order, tap: Consumer<TapFrame>) -> Result<(), RecorderFull> {
         let requests = self.requests.as_ref().ok_or(RecorderFull)?;
-        requests
-            .try_send(Request { id, path, tap })
-            .map_err(|_| RecorderFull)
+        let request = Request { order, tap };
+        requests.try_send(request).map_err(|_| RecorderFull)
     }
 
     /// Ends every recording where it is and waits until all are closed. Blocks on the disk.
@@ -193,22 +278,12 @@ impl Drop for Recorder {
 /// The thread's own things.
 struct Bench {
     config: RecorderConfig,
-    events: mpsc::Sender<Recorded>,
+    notes: PathBuf,
+    events: mpsc::Sender<RecordingEvent>,
     open: BTreeMap<RecordingId, Recording>,
-    /// Endings that control has had no room for yet.
-    untold: VecDeque<Recorded>,
-}
-
-struct Recording {
-    path: PathBuf,
-    note: PathBuf,
-    wav: Wav,
-    tap: Consumer<TapFrame>,
-    /// The frame that should come next.
-    next: u64,
-    gaps: u64,
-    missing: u64,
-    synced: u64,
+    /// What nobody has had room for yet; bounded by what is open.
+    untold: VecDeque<RecordingEvent>,
+    rounds: u64,
 }
 
 impl Bench {
@@ -226,179 +301,134 @@ impl Bench {
             self.tell();
         }
         self.round();
-        for (id, recording) in std::mem::take(&mut self.open) {
-            self.close(id, recording, Ending::Stopped);
+        for (_, recording) in std::mem::take(&mut self.open) {
+            self.close(recording, Ending::Stopped);
         }
         self.tell();
     }
 
-    fn begin(&mut self, Request { id, path, tap }: Request) {
+    fn begin(&mut self, Request { order, tap }: Request) {
         let opened = if self.open.len() >= self.config.recordings_max {
             Err(io::Error::other("too many recordings at once"))
-        } else if self.open.contains_key(&id) {
+        } else if self.open.contains_key(&order.id) {
             Err(io::Error::other("this recording runs already"))
         } else {
-            create(&self.config.folder, &path)
+            self.make(&order)
         };
         match opened {
-            Ok((path, wav)) => {
-                let note = self.config.folder.join(OPEN).join(format!("{}.path", id.0));
-                // Without its note a file still plays, to its last whole second.
-                if let Err(error) = fs::write(&note, path.to_string_lossy().as_bytes()) {
-                    tracing::warn!(note = %note.display(), %error, "recording not noted as open");
-                }
-                let (gaps, missing, synced) = (0, 0, 0);
-                let recording = Recording {
-                    path,
-                    note,
-                    wav,
-                    tap,
-                    next: 0,
-                    gaps,
-                    missing,
-                    synced,
-                };
-                self.open.insert(id, recording);
+            Ok(made) => {
+                let bounds = self.bounds(&order);
+                let recording = Recording::new(order, made, tap, bounds);
+                self.open.insert(recording.order().id, recording);
             }
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "recording not begun");
-                let (length, missing) = (Duration::ZERO, Duration::ZERO);
-                let ending = ending_of(&error);
-                self.untold.push_back(Recorded {
-                    id,
-                    path,
-                    length,
-                    gaps: 0,
-                    missing,
-                    ending,
-                });
+                tracing::error!(path = %order.path.display(), %error, "recording not begun");
+                self.untold
+                    .push_back(RecordingEvent::Ended(Box::new(Recorded {
+                        id: order.id,
+                        path: order.path,
+                        began_ms: order.began_ms,
+                        rate: order.rate,
+                        length: Duration::ZERO,
+                        holes: Vec::new(),
+                        missing: Duration::ZERO,
+                        sealed_by: None,
+                        ending: ending_of(&error),
+                    })));
             }
+        }
+    }
+
+    fn make(&self, order: &Order) -> io::Result<Made> {
+        let key = order.key.as_ref().or(self.config.key.as_ref());
+        let (path, disk) = create(&self.config.folder, &order.path, key)?;
+        Ok(Made {
+            note: Note::make(&self.notes, &path, order),
+            track: Track::new(disk, self.config.format, order.rate)?,
+            sealed_by: key.map(Key::id),
+            path,
+        })
+    }
+
+    fn bounds(&self, order: &Order) -> Bounds {
+        let samples = |length: Duration| {
+            let samples = length.as_millis() * u128::from(order.rate) / 1_000;
+            u64::try_from(samples).unwrap_or(u64::MAX)
+        };
+        let longest = samples(self.config.length_max).min(AUDIO_MAX / BLOCK);
+        Bounds {
+            frames_max: longest / TAP_SAMPLES as u64,
+            sync_every: match self.config.sync {
+                Sync::Every(length) => Some(samples(length)),
+                Sync::Never | Sync::AtEnd => None,
+            },
+            sync_at_end: self.config.sync != Sync::Never,
         }
     }
 
     /// Empties every ring once.
     fn round(&mut self) {
-        let frames_max = frames_in(self.config.length_max);
-        let mut ended = Vec::new();
+        self.rounds += 1;
+        let second = self.rounds.is_multiple_of(SECOND_ROUNDS);
+        let mut over = Vec::new();
         for (&id, recording) in &mut self.open {
-            // In this order: what was pushed before the tap went is still taken.
-            let last = recording.tap.is_abandoned();
-            let ending = match recording.drain(frames_max, self.config.sync) {
-                Err(error) => Some(ending_of(&error)),
-                Ok(()) if recording.next >= frames_max => Some(Ending::TooLong),
-                Ok(()) => last.then_some(Ending::Complete),
-            };
-            if let Some(ending) = ending {
-                ended.push((id, ending));
+            let turn = recording.round(second);
+            let path = recording.path().to_owned();
+            match turn {
+                Turn::Fine => {}
+                Turn::Stalled => self.untold.push_back(RecordingEvent::Stalled { id, path }),
+                Turn::Resumed => self.untold.push_back(RecordingEvent::Resumed { id, path }),
+                Turn::Over(ending) => over.push((id, ending)),
             }
         }
-        for (id, ending) in ended {
+        for (id, ending) in over {
             if let Some(recording) = self.open.remove(&id) {
-                self.close(id, recording, ending);
+                self.close(recording, ending);
             }
         }
     }
 
-    fn close(&mut self, id: RecordingId, mut recording: Recording, ending: Ending) {
-        let path = std::mem::take(&mut recording.path);
-        let length = FRAME * u32::try_from(recording.wav.frames()).unwrap_or(u32::MAX);
-        let missing = FRAME * u32::try_from(recording.missing).unwrap_or(u32::MAX);
-        let gaps = recording.gaps;
-        let closed = recording.wav.close(self.config.sync != Sync::Never);
-        let ending = match closed {
-            Err(error) if ending == Ending::Complete => ending_of(&error),
-            Ok(()) | Err(_) => ending,
-        };
-        if matches!(ending, Ending::DiskFull | Ending::Failed(_)) {
-            tracing::error!(path = %path.display(), ?ending, "recording broken off");
-        }
-        // An absent note means that there is nothing to mend.
-        let _ = fs::remove_file(&recording.note);
-        self.untold.push_back(Recorded {
-            id,
-            path,
-            length,
-            gaps,
-            missing,
-            ending,
-        });
+    fn close(&mut self, recording: Recording, ending: Ending) {
+        let recorded = recording.close(ending);
+        let told = RecordingEvent::Ended(Box::new(recorded));
+        self.untold.push_back(told);
     }
 
     fn tell(&mut self) {
-        while let Some(recorded) = self.untold.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(recorded)) = self.events.try_send(recorded) {
-                self.untold.push_front(recorded);
+        // Of a disk that is full by turns and a listener that is away, the oldest news go.
+        while self.untold.len() > UNTOLD_MAX {
+            self.untold.pop_front();
+        }
+        while let Some(event) = self.untold.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+                self.untold.push_front(event);
                 return;
             }
         }
     }
 }
 
-impl Recording {
-    fn drain(&mut self, frames_max: u64, sync: Sync) -> io::Result<()> {
-        while let Ok(frame) = self.tap.pop() {
-            let index = frame.index.min(frames_max);
-            let lost = index.saturating_sub(self.next);
-            if lost > 0 {
-                self.wav.silence(lost)?;
-                self.gaps += 1;
-                self.missing += lost;
-            }
-            self.next = index;
-            if self.next >= frames_max {
-                break;
-            }
-            self.wav.push(&frame.left, &frame.right)?;
-            self.next += 1;
-        }
-        self.wav.flush()?;
-        if let Sync::Every(length) = sync
-            && self.next >= self.synced + frames_in(length)
-        {
-            self.wav.sync()?;
-            self.synced = self.next;
-        }
-        Ok(())
-    }
-}
-
-/// Makes the file, with a number before its extension if the name is taken.
-fn create(folder: &Path, path: &Path) -> io::Result<(PathBuf, Wav)> {
+/// Makes the file, with a number after its name if that is taken.
+fn create(folder: &Path, path: &Path, key: Option<&Key>) -> io::Result<(PathBuf, Disk)> {
     name::check(path).map_err(io::Error::other)?;
     let whole = folder.join(path);
     if let Some(parent) = whole.parent() {
         fs::create_dir_all(parent)?;
     }
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (stem, rest) = name.split_once('.').unwrap_or((&*name, ""));
     for number in 1..=SAME_NAME_MAX {
         let candidate = match number {
             1 => path.to_owned(),
-            _ => path.with_file_name(format!("{stem}-{number}.wav")),
+            _ => path.with_file_name(format!("{stem}-{number}.{rest}")),
         };
-        match Wav::create(&folder.join(&candidate)) {
-            Ok(wav) => return Ok((candidate, wav)),
+        match Disk::create(&folder.join(&candidate), key) {
+            Ok(disk) => return Ok((candidate, disk)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
-}
-
-/// Brings the header of every recording that was open at a crash up to what its file holds.
-fn mend(folder: &Path) -> io::Result<usize> {
-    let mut mended = 0;
-    for entry in fs::read_dir(folder.join(OPEN))? {
-        let note = entry?.path();
-        let path = PathBuf::from(fs::read_to_string(&note)?);
-        if name::check(&path).is_ok() {
-            match wav::mend(&folder.join(&path)) {
-                Ok(()) => mended += 1,
-                Err(error) => tracing::warn!(path = %path.display(), %error, "not mended"),
-            }
-        }
-        fs::remove_file(&note)?;
-    }
-    Ok(mended)
 }
 
 fn ending_of(error: &io::Error) -> Ending {
@@ -408,16 +438,20 @@ fn ending_of(error: &io::Error) -> Ending {
     }
 }
 
-fn frames_in(length: Duration) -> u64 {
-    u64::try_from(length.as_millis() / FRAME.as_millis()).unwrap_or(u64::MAX)
+/// How long so many samples last.
+fn length_of(samples: u64, rate: u32) -> Duration {
+    let nanos = u128::from(samples) * 1_000_000_000 / u128::from(rate.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-const FRAME: Duration = Duration::from_millis(20);
-/// How often the rings are emptied: twenty times before one is full.
+/// How often the rings are emptied: fifty times before one is full.
 const ROUND: Duration = Duration::from_millis(100);
+/// Rounds in a second, more or less: a request may bring one forward.
+const SECOND_ROUNDS: u64 = 10;
 const REQUESTS_MAX: usize = 1_024;
+const UNTOLD_MAX: usize = 16_384;
 const SAME_NAME_MAX: u32 = 1_000;
-/// Notes of recordings that are open, for [`mend`].
+/// Notes of recordings that are open, for [`note::mend`].
 const OPEN: &str = ".open";
 
 #[cfg(test)]

@@ -173,6 +173,7 @@ impl Server {
             inband_dtmf: false,
             calls_max: 1_000,
             transfers_max: 8,
+            recording: Default::default(),
         };
         let mut server = Self {
             control: Control::new(Now::ZERO, setup),

@@ -85,3 +85,27 @@ fn strangers_who_knock_without_end_do_not_push_out_a_customers_call() {
     assert!(kept.of_call(lost.call_id().unwrap()).next().is_some());
     assert!(kept.iter().count() <= 2 * tandem::control::REFUSALS_KEPT);
 }
+
+#[test]
+fn a_full_disk_of_recordings_is_told_at_once_and_is_no_reason_of_the_calls_end() {
+    let plan = "dialplan version=1\nentry did=\"100\" flow=\"desk\"\nflow \"desk\" {\n  answer\n  \
+                gather timeout=\"60s\"\n}\n";
+    let toml = "[trunks.acme]\naddresses = [\"203.0.113.7\"]\n";
+    let mut lab = Lab::new(toml, plan);
+    lab.invite(CARRIER, "100", "");
+    let call = lab.control.calls(lab.now)[0].call;
+    let file = || "day/a.wav".to_owned();
+    lab.control.recording_stalled(lab.now, call, file());
+    // One that is over already has nobody to be told of.
+    let gone = tandem::call::CallId(77);
+    lab.control.recording_stalled(lab.now, gone, file());
+    lab.pass(std::time::Duration::from_millis(10));
+    let told = logged(&lab);
+    assert_eq!((told.len(), told[0].id), (1, "recording-disk-full"));
+    assert!(told[0].to_string().contains("day/a.wav"));
+    assert_eq!(lab.control.calls(lab.now).len(), 1);
+    lab.control
+        .hang_up_all(lab.now, tandem::call::Cause::Normal);
+    lab.pass(std::time::Duration::from_secs(40));
+    assert_eq!(lab.records[0].refusal, None);
+}

@@ -134,6 +134,7 @@ impl Lab {
             inband_dtmf: false,
             calls_max: usize::try_from(config.limits.calls).unwrap(),
             transfers_max: 16,
+            recording: Default::default(),
         };
         let mut control = Control::new(Now::ZERO, setup);
         control.set_overload(OverloadConfig::read(config.overload).unwrap());
@@ -473,7 +474,9 @@ impl Lab {
                         let (leg, play) = (request.leg, request.play);
                         self.control.clips_loaded(self.now, call, leg, play, clips);
                     }
-                    Output::Record { call, file, frames } => {
+                    Output::Record {
+                        call, file, frames, ..
+                    } => {
                         self.recordings.push((file, call, frames, false));
                     }
                     Output::RecordEnded { call } => {

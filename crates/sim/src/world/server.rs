@@ -84,6 +84,7 @@ pub(super) fn control(
         inband_dtmf: false,
         calls_max: 1_000,
         transfers_max: 8,
+        recording: Default::default(),
         abuse: AbuseConfig::default(),
     };
     Control::new(Now::ZERO, setup)
