@@ -170,7 +170,8 @@ pub(crate) fn transcode(args: &Args) {
             calls,
             lasts,
         );
-        drop(tandem);
+        // Their sockets are those of the next server's callers.
+        drop((tandem, streams));
         match Rtpengine::start(rtpengine::DEBIAN) {
             Ok(mut peer) => {
                 let mut streams = Streams::default();
