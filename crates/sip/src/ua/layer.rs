@@ -115,6 +115,14 @@ enum ServerMachine {
 }
 
 impl ServerTx {
+    /// Whether it only answers copies, and none can be on the way any more.
+    pub(super) fn is_spare(&self, now: Now) -> bool {
+        match &self.machine {
+            ServerMachine::Invite(machine) => machine.is_spare(now),
+            ServerMachine::Other(machine) => machine.is_spare(now),
+        }
+    }
+
     /// The timer fired: there is none to cancel.
     pub(super) fn forget_timer(&mut self) {
         self.timer = None;
@@ -549,22 +557,14 @@ impl UserAgent {
         if self.servers.len() < self.config.limits.transactions {
             return true;
         }
-        let Some(oldest) = self.spare_server(now) else {
+        let oldest = self.servers.oldest_resting();
+        let spare = |id: &u64| self.servers.get(*id).is_some_and(|tx| tx.is_spare(now));
+        let Some(oldest) = oldest.filter(spare) else {
             return false;
         };
         self.counts.forgotten += 1;
         self.forget_server(oldest);
         true
-    }
-
-    /// The transaction that may go first when room is short.
-    pub(super) fn spare_server(&self, now: Now) -> Option<u64> {
-        let oldest = self.servers.oldest_resting()?;
-        let spare = match &self.servers.get(oldest)?.machine {
-            ServerMachine::Invite(machine) => machine.is_spare(now),
-            ServerMachine::Other(machine) => machine.is_spare(now),
-        };
-        spare.then_some(oldest)
     }
 
     /// The same for a request of ours.

@@ -10,9 +10,10 @@ use super::UserAgent;
 impl UserAgent {
     /// Whether a new call may have a transaction when `waiting` others have theirs: what would be turned
     /// away for want of room need not wait for that.
-    pub fn has_room_for_call(&self, now: Now, waiting: usize) -> bool {
+    pub fn has_room_for_call(&mut self, now: Now, waiting: usize) -> bool {
         let taken = self.servers.len().saturating_add(waiting);
-        taken < self.config.limits.transactions || self.spare_server(now).is_some()
+        let limit = self.config.limits.transactions;
+        taken < limit || taken - limit < self.servers.spare(|tx| tx.is_spare(now))
     }
 
     /// Shrinks the tables that have far too much room.

@@ -2,7 +2,8 @@
 //! slab that has grown large gives its memory back.
 //!
 //! Values that are done with, but stay a while, *rest*: in a list through their cells, in the order in
-//! which they began to, so that the oldest is found and any is taken out in constant time.
+//! which they began to, so that the oldest is found and any is taken out in constant time. The oldest of
+//! them are *spare* from when their owner says so: how many, is counted as they become it.
 
 /// Values in cells; a name is the cell's number and its generation.
 #[derive(Debug)]
@@ -12,6 +13,10 @@ pub(super) struct Slab<T> {
     len: usize,
     oldest: u32,
     newest: u32,
+    /// How many of the oldest are known to be spare.
+    spare: usize,
+    /// The oldest that rests and is not known to be.
+    fresh: u32,
     /// The generation of a new cell: above that of any cell that was given back.
     born: u32,
 }
@@ -28,6 +33,7 @@ struct Cell<T> {
 struct Rest {
     older: u32,
     newer: u32,
+    is_spare: bool,
 }
 
 impl<T> Slab<T> {
@@ -38,6 +44,8 @@ impl<T> Slab<T> {
             len: 0,
             oldest: NOBODY,
             newest: NOBODY,
+            spare: 0,
+            fresh: NOBODY,
             born: 0,
         }
     }
@@ -120,9 +128,15 @@ impl<T> Slab<T> {
         let Some(cell) = self.cell(id).filter(|cell| cell.rest.is_none()) else {
             return;
         };
-        let newer = NOBODY;
-        cell.rest = Some(Rest { older, newer });
+        cell.rest = Some(Rest {
+            older,
+            newer: NOBODY,
+            is_spare: false,
+        });
         self.newest = at;
+        if self.fresh == NOBODY {
+            self.fresh = at;
+        }
         match self.neighbour(older) {
             Some(rest) => rest.newer = at,
             None => self.oldest = at,
@@ -135,11 +149,30 @@ impl<T> Slab<T> {
         Some(name(self.oldest, cell.generation))
     }
 
+    /// How many of those that rest are spare, the oldest first up to one that is not yet: what was spare
+    /// stays it. Each value is asked about as often as it is found not to be, and once more.
+    pub(super) fn spare(&mut self, is_spare: impl Fn(&T) -> bool) -> usize {
+        while let Some(cell) = self.cells.get_mut(self.fresh as usize)
+            && let Some(rest) = &mut cell.rest
+            && cell.value.as_ref().is_some_and(&is_spare)
+        {
+            rest.is_spare = true;
+            self.fresh = rest.newer;
+            self.spare += 1;
+        }
+        self.spare
+    }
+
     /// Takes a value out of those that rest.
     fn wake(&mut self, id: u64) {
-        let Some(Rest { older, newer }) = self.cell(id).and_then(|cell| cell.rest.take()) else {
+        let Some(rest) = self.cell(id).and_then(|cell| cell.rest.take()) else {
             return;
         };
+        let Rest { older, newer, .. } = rest;
+        self.spare -= usize::from(rest.is_spare);
+        if self.fresh == index(id) as u32 {
+            self.fresh = newer;
+        }
         match self.neighbour(older) {
             Some(rest) => rest.newer = newer,
             None => self.oldest = newer,
@@ -248,5 +281,31 @@ mod tests {
         assert_eq!(slab.len(), 0);
         slab.rest(names[0]);
         assert_eq!(slab.oldest_resting(), None);
+    }
+
+    #[test]
+    fn those_that_are_spare_are_counted_until_they_go() {
+        let mut slab = Slab::new();
+        let names: Vec<u64> = (0..8).map(|n| slab.insert(n)).collect();
+        for at in 0..6 {
+            slab.rest(names[at]);
+        }
+        assert_eq!(slab.spare(|n| *n < 3), 3);
+        // A spare one, the first that is not, and one behind it.
+        for at in [1, 3, 5] {
+            slab.remove(names[at]);
+        }
+        assert_eq!(slab.spare(|_| false), 2);
+        slab.rest(names[6]);
+        assert_eq!(slab.spare(|n| *n != 6), 3, "0, 2 and 4");
+        for at in [0, 2, 4] {
+            slab.remove(names[at]);
+        }
+        assert_eq!(slab.spare(|_| true), 1);
+        slab.rest(names[7]);
+        assert_eq!(slab.spare(|_| true), 2);
+        slab.remove(names[6]);
+        slab.remove(names[7]);
+        assert_eq!(slab.spare(|_| true), 0);
     }
 }

@@ -105,7 +105,7 @@ fn echo_goes_soon_and_stays_away_and_the_near_talker_is_heard() {
 }
 
 #[test]
-fn all_of_it_costs_a_leg_little_of_a_core() {
+fn what_it_costs_a_leg_is_told_and_gates_nothing() {
     let talkers = Talkers::new(2);
     let room = Room {
         delay_ms: 120.0,
@@ -120,11 +120,10 @@ fn all_of_it_costs_a_leg_little_of_a_core() {
     };
     let heard = scene.hear(&talkers);
     let mut table = Table::default();
-    let mut least = f64::MAX;
     for (name, wanted) in [("echo", ECHO), ("echo, noise, gain", ALL)] {
         let runs = [(); 3].map(|()| scene.run(&heard, Chain::new(wanted), wanted));
         // What others do on the machine at the time only adds.
-        least = runs.iter().map(|run| run.us_least).fold(f64::MAX, f64::min);
+        let least = runs.iter().map(|run| run.us_least).fold(f64::MAX, f64::min);
         let numbers = [
             ("us", runs[2].us),
             ("us_least", least),
@@ -133,7 +132,6 @@ fn all_of_it_costs_a_leg_little_of_a_core() {
         table.line(&[("what", "cost"), ("of", name)], &numbers);
     }
     table.keep("cost");
-    assert!(least < 150.0, "{least} µs for 10 ms");
 }
 
 #[test]

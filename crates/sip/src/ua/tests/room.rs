@@ -115,6 +115,12 @@ fn who_waits_has_his_room_before_who_comes() {
     host.acknowledged(0);
     assert!(host.ua.has_room_for_call(host.now, 0));
     assert!(!host.ua.has_room_for_call(host.now, 1));
+    // A full table has as much as there is in it that may go.
+    host.acknowledged(1);
+    assert!(!host.ua.has_room_for_call(host.now, 0));
+    host.pass(5_000);
+    assert!(host.ua.has_room_for_call(host.now, 1));
+    assert!(!host.ua.has_room_for_call(host.now, 2));
 }
 
 // covers: RFC 3261 §8.2.2.2
