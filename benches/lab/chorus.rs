@@ -1,6 +1,6 @@
 //! Members of conferences: each sends 20 ms of PCMU at its planned moment and listens to its room.
 //!
-//! Open loop on an absolute schedule, as [`talk`](crate::talk). Who speaks hums, and once in a while
+//! An open loop ([`pace`]). Who speaks hums, and once in a while
 //! says a loud packet: the moment at which its first loud sample reaches another member's ear, less the
 //! moment at which it left, is what the way from mouth to ear takes beyond the packet's own 20 ms. Who
 //! does not speak sends the faint hiss of a line. A listener who is told at most so often what comes
@@ -9,7 +9,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::talk::{nanos_now, stamped, take_stamped, thread_time};
+use crate::pace::pace;
+use crate::talk::{stamped, take_stamped};
 
 /// One member, ours and the server's end.
 struct Member {
@@ -96,37 +97,22 @@ impl Chorus {
 
     /// Everybody speaks or listens for so long.
     pub fn run(&mut self, lasts: Duration) -> Sung {
-        let members = self.members.len() as u64;
-        let slots = lasts.as_millis() as u64 / 20 * members;
+        let members = self.members.len();
         let mut sung = Sung::default();
         for member in &mut self.members {
             (member.newest, member.loud_at) = (None, 0);
         }
-        let used = thread_time();
-        let start = nanos_now() + LEAD_NS;
-        let mut slot = 0;
-        while slot < slots {
-            let now = nanos_now();
-            let due = start + slot * FRAME_NS / members;
-            if due > now {
-                std::thread::sleep(Duration::from_nanos(due - now).max(TOGETHER));
-                continue;
-            }
+        let kept = pace(members, lasts, |turn, now| {
             // Spread so that members of a room do not send one after the other.
-            let at = (slot % members * STRIDE % members) as usize;
-            self.hear(at, &mut sung);
-            self.say(at, now, &mut sung);
-            if sung.late_us.len() < SAMPLES_MAX {
-                sung.late_us.push(((now - due) / 1_000) as u32);
-            }
-            slot += 1;
-        }
+            let at = turn % members as u64 * STRIDE % members as u64;
+            self.hear(at as usize, &mut sung);
+            self.say(at as usize, now, &mut sung);
+        });
         std::thread::sleep(LAST);
-        for at in 0..self.members.len() {
+        for at in 0..members {
             self.hear(at, &mut sung);
         }
-        let passed = nanos_now() - start;
-        sung.busy = (thread_time() - used) as f64 / passed.max(1) as f64;
+        (sung.late_us, sung.busy) = (kept.late_us, kept.busy);
         sung
     }
 
@@ -192,7 +178,6 @@ impl Chorus {
 
 /// A header and 20 ms of PCMU.
 const PACKET: usize = 172;
-const FRAME_NS: u64 = 20_000_000;
 /// A packet's frames from one loud packet of a room to the next: half a second.
 const TURN: usize = 25;
 /// PCMU of ±31,100, ±1,500 and ±8.
@@ -205,7 +190,4 @@ const LOUD_BELOW: u8 = 0x0B;
 const REST_NS: u64 = 200_000_000;
 /// Coprime with any number of members that is not a multiple of it.
 const STRIDE: u64 = 7_919;
-const LEAD_NS: u64 = 5_000_000;
-const TOGETHER: Duration = Duration::from_micros(100);
 const LAST: Duration = Duration::from_millis(100);
-const SAMPLES_MAX: usize = 8_000_000;

@@ -12,6 +12,7 @@ pub mod args;
 pub mod chorus;
 pub mod figures;
 pub mod message;
+pub mod pace;
 pub mod server;
 pub mod streams;
 pub mod talk;

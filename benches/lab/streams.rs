@@ -1,13 +1,13 @@
 //! Legs that say what was prepared, in any codec, and count what they hear by its numbers.
 //!
-//! Open loop on an absolute schedule, as [`talk`](crate::talk), without marks in the sound: what is
-//! transcoded or played carries none.
+//! An open loop ([`pace`]), without marks in the sound: what is transcoded or played carries none.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::talk::{nanos_now, stamped, take_stamped, thread_time};
+use crate::pace::pace;
+use crate::talk::{stamped, take_stamped};
 
 /// What a leg says, over and over: a payload each 20 ms.
 pub struct Voice {
@@ -75,32 +75,17 @@ impl Streams {
 
     /// Speaks and listens for so long.
     pub fn run(&mut self, lasts: Duration) -> Heard {
-        let legs = self.legs.len() as u64;
-        let slots = lasts.as_millis() as u64 / 20 * legs;
         let mut heard = Heard::default();
         for leg in &mut self.legs {
             leg.newest = None;
         }
-        let used = thread_time();
-        let start = nanos_now() + LEAD_NS;
-        let mut slot = 0;
-        while slot < slots {
-            let now = nanos_now();
-            let due = start + slot * FRAME_NS / legs;
-            if due > now {
-                std::thread::sleep(Duration::from_nanos(due - now).max(TOGETHER));
-                continue;
-            }
-            let leg = &mut self.legs[(slot % legs) as usize];
+        let legs = self.legs.len();
+        let kept = pace(legs, lasts, |turn, _| {
+            let leg = &mut self.legs[(turn % legs as u64) as usize];
             leg.hear(&mut heard);
             heard.sent += u64::from(leg.say());
-            if heard.late_us.len() < SAMPLES_MAX {
-                heard.late_us.push(((now - due) / 1_000) as u32);
-            }
-            slot += 1;
-        }
-        let passed = nanos_now() - start;
-        heard.busy = (thread_time() - used) as f64 / passed.max(1) as f64;
+        });
+        (heard.late_us, heard.busy) = (kept.late_us, kept.busy);
         heard.deaf = self.legs.iter().filter(|it| it.newest.is_none()).count();
         heard
     }
@@ -143,8 +128,3 @@ impl Leg {
         }
     }
 }
-
-const FRAME_NS: u64 = 20_000_000;
-const LEAD_NS: u64 = 5_000_000;
-const TOGETHER: Duration = Duration::from_micros(100);
-const SAMPLES_MAX: usize = 8_000_000;

@@ -1,10 +1,8 @@
 //! The talkers: all legs of all calls, each with a packet every 20 ms at its planned moment, and what
 //! each hears of the other.
 //!
-//! Open loop on an absolute schedule: a leg's n-th packet has one moment, whatever became of those
-//! before. A packet carries whose it is, its number and when it left; the system stamps it when it
-//! arrives, so that a listener who sleeps meanwhile hides nothing. Sleeps by the clock and never on a
-//! socket: on loopback the sender's system call wakes who sleeps on one, and pays for it.
+//! A packet carries whose it is, its number and when it left; the system stamps it when it arrives, so
+//! that a listener who sleeps meanwhile ([`pace`](crate::pace)) hides nothing.
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,7 +12,8 @@ use std::time::Duration;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
-use rustix::time::{ClockId, clock_gettime};
+
+use crate::pace::{SAMPLES_MAX, nanos_now, pace};
 
 /// One end of a call: ours, and the server's that it talks to.
 pub struct Leg {
@@ -84,44 +83,28 @@ impl Talk {
 
     /// Talks for so long.
     pub fn run(&mut self, lasts: Duration) -> Heard {
-        let legs = self.legs.len() as u64;
-        let slots = lasts.as_millis() as u64 / 20 * legs;
+        let legs = self.legs.len();
         let mut heard = Heard::default();
         for leg in &mut self.legs {
             leg.newest = None;
         }
-        let used = thread_time();
-        let start = nanos_now() + LEAD_NS;
-        let mut slot = 0;
-        while slot < slots {
-            let now = nanos_now();
-            let due = start + slot * FRAME_NS / legs;
-            if due > now {
-                let rest = Duration::from_nanos(due - now).max(TOGETHER);
-                std::thread::sleep(rest);
-                continue;
-            }
+        let kept = pace(legs, lasts, |turn, now| {
             // First one leg of every call, then the other.
-            let at = slot % legs;
+            let at = (turn % legs as u64) as usize;
             let leg = if at < legs / 2 {
                 2 * at
             } else {
                 2 * (at - legs / 2) + 1
             };
-            self.hear(leg as usize, &mut heard);
-            self.legs[leg as usize].say(now);
-            if heard.late_us.len() < SAMPLES_MAX {
-                heard.late_us.push(((now - due) / 1_000) as u32);
-            }
+            self.hear(leg, &mut heard);
+            self.legs[leg].say(now);
             heard.sent += 1;
-            slot += 1;
-        }
+        });
         std::thread::sleep(LAST);
-        for leg in 0..self.legs.len() {
+        for leg in 0..legs {
             self.hear(leg, &mut heard);
         }
-        let passed = nanos_now() - start;
-        heard.busy = (thread_time() - used) as f64 / passed.max(1) as f64;
+        (heard.late_us, heard.busy) = (kept.late_us, kept.busy);
         heard.lost = heard.sent as i64 - heard.heard as i64;
         heard
     }
@@ -235,32 +218,10 @@ fn packet(leg: u32) -> [u8; PACKET] {
     packet
 }
 
-/// The time that the system stamps packets by.
-pub(crate) fn nanos_now() -> u64 {
-    nanos(ClockId::Realtime)
-}
-
-/// What this thread has had of a processor, ns.
-pub fn thread_time() -> u64 {
-    nanos(ClockId::ThreadCPUTime)
-}
-
-fn nanos(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
 /// A header and 20 ms of PCMU.
 const PACKET: usize = 172;
-const FRAME_NS: u64 = 20_000_000;
 /// How the payload of a stranger begins: the loudest of PCMU, of both signs.
 pub const STRANGE: [u8; 4] = [0x80, 0x00, 0x80, 0x00];
 const MAGIC: [u8; 4] = *b"talk";
-/// A little later, so that the first is not late.
-const LEAD_NS: u64 = 5_000_000;
-/// What so long brings is sent together.
-const TOGETHER: Duration = Duration::from_micros(100);
 /// The last packets find their way.
 const LAST: Duration = Duration::from_millis(100);
-/// Times kept of a run.
-const SAMPLES_MAX: usize = 8_000_000;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use lab::figures::percentile;
 use lab::message::{self, Audio, Script, Seen};
+use lab::pace::thread_time;
 
 /// The caller's own lateness beyond which a point is refused.
 pub(crate) const LATE_MAX_US: u32 = 2_000;
@@ -164,7 +165,7 @@ impl Caller {
                 self.wait(&run);
             }
         }
-        let took = (thread_time() - used).as_secs_f64();
+        let took = (thread_time() - used) as f64 / 1e9;
         run.outcome.busy = took / run.start.elapsed().as_secs_f64();
         run.finish()
     }
@@ -526,11 +527,6 @@ impl Run {
         }
         self.outcome
     }
-}
-
-fn thread_time() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 const TAG_MAX: usize = 32;

@@ -129,7 +129,7 @@ fn of_codecs(settings: Settings, opus: &Voice) -> f64 {
     let (mut ulaw, mut from_ulaw) = (Encoder::new(Codec::Pcmu), Decoder::new(Codec::Pcmu));
     let (mut out, mut sound) = ([0; 1_400], [0; 160]);
     let rounds = 20;
-    let began = lab::talk::thread_time();
+    let began = lab::pace::thread_time();
     for _ in 0..rounds {
         for (words, payload) in words.iter().zip(&opus.payloads) {
             decoder.decode(payload, &mut sound);
@@ -138,7 +138,7 @@ fn of_codecs(settings: Settings, opus: &Voice) -> f64 {
             encoder.encode(words, &mut out);
         }
     }
-    let spent = lab::talk::thread_time() - began;
+    let spent = lab::pace::thread_time() - began;
     let frames = (rounds * words.len()) as f64;
     spent as f64 / frames * 50.0 / 1e6
 }

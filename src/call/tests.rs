@@ -111,12 +111,17 @@ const SESSION: fn() -> SessionId = || {
 
 impl Rig {
     fn with_offer(offer: Option<Bytes>) -> Self {
+        Self::on_leg(offer, media(20_000))
+    }
+
+    /// A call on a leg of our own making; nothing has been done yet.
+    fn on_leg(offer: Option<Bytes>, media: LegMedia) -> Self {
         let incoming = Incoming {
             from: "+441".to_owned(),
             to: "+442".to_owned(),
             label: Label::default(),
             offer,
-            media: media(20_000),
+            media,
             recording_rate_max: 16_000,
         };
         let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
@@ -187,6 +192,10 @@ impl Rig {
     }
 
     fn dial(&mut self, ports: &[u16], ringback: Ringback) -> DialToken {
+        self.dial_targets(ports.iter().map(|port| target(*port)).collect(), ringback)
+    }
+
+    fn dial_targets(&mut self, targets: Vec<Target>, ringback: Ringback) -> DialToken {
         let token = DialToken(9);
         self.ask(Action::Dial(Dial {
             token,
@@ -196,11 +205,7 @@ impl Rig {
             caller_id: None,
             blind: false,
         }));
-        self.call.resolved(
-            self.now,
-            token,
-            ports.iter().map(|port| target(*port)).collect(),
-        );
+        self.call.resolved(self.now, token, targets);
         self.drain();
         token
     }

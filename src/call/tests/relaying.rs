@@ -16,39 +16,15 @@ fn called_by(codecs: &[Codec], ours: &[Codec]) -> (Rig, Negotiation) {
     let mut caller = speaking(4_000, codecs);
     let mut media = media(20_000);
     media.local.codecs = ours.to_vec();
-    let incoming = Incoming {
-        from: "+441".to_owned(),
-        to: "+442".to_owned(),
-        label: Label::default(),
-        offer: Some(caller.offer().unwrap()),
-        media,
-        recording_rate_max: 16_000,
-    };
-    let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
-    let mut rig = Rig {
-        call,
-        now: NOW,
-        log: Vec::new(),
-    };
-    rig.drain();
+    let rig = Rig::on_leg(Some(caller.offer().unwrap()), media);
     (rig, caller)
 }
 
 /// Rings a callee whose leg takes `ours`, and who answers with what he speaks; `None` if he was not rung.
 fn rings(rig: &mut Rig, ours: &[Codec], speaks: &[Codec]) -> Option<Codec> {
-    let token = DialToken(9);
-    rig.ask(Action::Dial(Dial {
-        token,
-        to: vec![Destination::Endpoint("anna".to_owned())],
-        timeout: Duration::from_secs(20),
-        ringback: Ringback::Keep,
-        caller_id: None,
-        blind: false,
-    }));
     let mut target = target(20_002);
     target.media.local.codecs = ours.to_vec();
-    rig.call.resolved(rig.now, token, vec![target]);
-    rig.drain();
+    rig.dial_targets(vec![target], Ringback::Keep);
     let rung = |output: &Output| matches!(output, Output::Invite(..));
     if !rig.log.iter().any(rung) {
         return None;

@@ -1,14 +1,10 @@
 //! What is done with a leg's voice: which legs a voice thread listens to, and for what.
 
-use std::time::Duration;
-
 use media::worker::PortCommand;
 use voice::chain::Wanted;
 
 use super::{Rig, target};
-use crate::call::{
-    Action, Destination, Dial, DialToken, LegId, Output, Reach, Ringback, VoicePolicy,
-};
+use crate::call::{LegId, Output, Reach, Ringback, VoicePolicy};
 
 fn listened(rig: &Rig) -> Vec<(LegId, Wanted, bool)> {
     rig.log
@@ -27,19 +23,9 @@ fn voices(rig: &Rig) -> usize {
 
 /// Rings one contact whose voice is dealt with so.
 fn dial(rig: &mut Rig, voice: VoicePolicy) {
-    let token = DialToken(9);
-    rig.ask(Action::Dial(Dial {
-        token,
-        to: vec![Destination::Endpoint("anna".to_owned())],
-        timeout: Duration::from_secs(20),
-        ringback: Ringback::Keep,
-        caller_id: None,
-        blind: false,
-    }));
     let mut target = target(20_002);
     target.media.voice = voice;
-    rig.call.resolved(rig.now, token, vec![target]);
-    rig.drain();
+    rig.dial_targets(vec![target], Ringback::Keep);
 }
 
 #[test]

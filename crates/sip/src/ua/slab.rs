@@ -287,8 +287,8 @@ mod tests {
     fn those_that_are_spare_are_counted_until_they_go() {
         let mut slab = Slab::new();
         let names: Vec<u64> = (0..8).map(|n| slab.insert(n)).collect();
-        for at in 0..6 {
-            slab.rest(names[at]);
+        for name in &names[..6] {
+            slab.rest(*name);
         }
         assert_eq!(slab.spare(|n| *n < 3), 3);
         // A spare one, the first that is not, and one behind it.
