@@ -95,18 +95,24 @@ impl Chorus {
         });
     }
 
-    /// Everybody speaks or listens for so long.
-    pub fn run(&mut self, lasts: Duration) -> Sung {
+    /// Everybody speaks or listens for so long; what counts is what comes after `warm`, when `begins` is
+    /// called. The streams go on from one to the other: a pause would be a jump of every packet's transit.
+    pub fn run(&mut self, warm: Duration, lasts: Duration, begins: impl FnOnce()) -> Sung {
         let members = self.members.len();
+        let first = warm.as_millis() as u64 / 20 * members as u64;
+        let (order, mut begins) = (shuffled(members), Some(begins));
         let mut sung = Sung::default();
-        for member in &mut self.members {
-            (member.newest, member.loud_at) = (None, 0);
-        }
-        let kept = pace(members, lasts, |turn, now| {
-            // Spread so that members of a room do not send one after the other.
-            let at = turn % members as u64 * STRIDE % members as u64;
-            self.hear(at as usize, &mut sung);
-            self.say(at as usize, now, &mut sung);
+        let kept = pace(members, warm + lasts, |turn, now| {
+            if let Some(begins) = begins.take_if(|_| turn >= first) {
+                begins();
+                sung = Sung::default();
+                for member in &mut self.members {
+                    (member.newest, member.loud_at) = (None, 0);
+                }
+            }
+            let at = order[turn as usize % members];
+            self.hear(at, &mut sung);
+            self.say(at, now, &mut sung);
         });
         std::thread::sleep(LAST);
         for at in 0..members {
@@ -176,6 +182,19 @@ impl Chorus {
     }
 }
 
+/// Whose turn to send it is: members of a room send at moments that have nothing to do with each other.
+fn shuffled(members: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..members).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for left in (1..members).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        order.swap(left, (state % (left as u64 + 1)) as usize);
+    }
+    order
+}
+
 /// A header and 20 ms of PCMU.
 const PACKET: usize = 172;
 /// A packet's frames from one loud packet of a room to the next: half a second.
@@ -188,6 +207,4 @@ const HISS: [u8; 2] = [0xFE, 0x7E];
 const LOUD_BELOW: u8 = 0x0B;
 /// Between two loud packets of a room it is quiet for longer.
 const REST_NS: u64 = 200_000_000;
-/// Coprime with any number of members that is not a multiple of it.
-const STRIDE: u64 = 7_919;
 const LAST: Duration = Duration::from_millis(100);

@@ -62,10 +62,9 @@ fn run(args: &Args, mode: &str, counts: &[usize], place: impl Fn(usize) -> (usiz
             println!("{mode} of {count}: {why}");
             break;
         }
-        chorus.run(WARM);
-        let cpu = peer.server().cpu();
-        let sung = chorus.run(lasts);
-        let cpu = peer.server().cpu() - cpu;
+        let mut used = Duration::ZERO;
+        let sung = chorus.run(WARM, lasts, || used = peer.server().cpu());
+        let cpu = peer.server().cpu() - used;
         let resident = peer.server().resident() - empty;
         points.push(point(mode, count, (cpu, lasts), &sung, resident));
         peer.end();

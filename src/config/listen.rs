@@ -270,7 +270,7 @@ impl Rtp {
         }
         let workers = rtp.integer("workers", 0..=64)?.unwrap_or(0);
         let mut delay_ms = [0; 3];
-        let delays = [("min", 20), ("initial", 40), ("max", 200)];
+        let delays = [("min", 10), ("initial", 40), ("max", 200)];
         for (place, (name, usual)) in delay_ms.iter_mut().zip(delays) {
             let given = rtp.integer(&format!("delay_{name}_ms"), 0..=1_000)?;
             *place = given.map_or(usual, |ms| u32::try_from(ms).unwrap_or(usual));

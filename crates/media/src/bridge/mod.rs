@@ -53,6 +53,10 @@ pub(crate) struct Bridge {
     /// Which of all bridges that this worker ever had.
     pub(crate) serial: u64,
     pub(crate) phase: u8,
+    /// The wheel's frame that is the next of this bridge at the earliest: one that moves may meet one twice.
+    pub(crate) next: u64,
+    /// The frame after which it looks whether another phase would serve its members better.
+    pub(crate) looks_at: u64,
     pub(crate) mode: Mode,
     /// Samples per second of its sum.
     pub(crate) rate: u32,
@@ -85,6 +89,8 @@ impl Bridge {
             id,
             serial,
             phase,
+            next: 0,
+            looks_at: 0,
             mode: Mode::Mix,
             rate: crate::SAMPLE_RATE,
             ends: None,

@@ -79,9 +79,7 @@ impl Delay {
     pub(super) fn shift(&self, config: &JitterConfig, slack: Nanos, step: Nanos) -> i64 {
         let (floor, ceiling) = self.bounds(config);
         let step = step.max(STEP_MIN);
-        // The highest candidate within the bounds, then down: the tail adds up on the way.
-        let highest = (ceiling - slack).div_euclid(step);
-        let lowest = (floor - step / 2 - slack).div_euclid(step) + 1;
+        let (lowest, highest) = shifts((floor, ceiling), slack, step);
         // To stay is allowed a little beyond: the path at its best is not known to the millisecond.
         let within = floor - step * 3 / 4..=ceiling.max(floor + step / 2) + step / 4;
         if lowest >= highest {
@@ -94,10 +92,7 @@ impl Delay {
         };
         let (mut best, mut least) = (highest, f32::MAX);
         let mut here = f32::MAX;
-        let mut tail = Tail::new(self);
-        for shift in (lowest..=highest).rev() {
-            let at = slack + shift * step;
-            let cost = (at - self.origin) as f32 / NANOS_PER_MS + PRICE_MS * tail.beyond(at);
+        for (shift, cost) in self.costs((lowest, highest), slack, step) {
             if shift == 0 {
                 here = cost;
             }
@@ -107,6 +102,35 @@ impl Delay {
         }
         // To change is heard: only for a gain that is.
         if here < least + GAIN_MIN_MS { 0 } else { best }
+    }
+
+    /// The least cost in ms of a slack that is whole steps from `slack`, within the bounds of `config`;
+    /// `None` while too little is known of the path.
+    pub(super) fn cost_ms(&self, config: &JitterConfig, slack: Nanos, step: Nanos) -> Option<f32> {
+        if self.seen < YOUNG {
+            return None;
+        }
+        let step = step.max(STEP_MIN);
+        let (lowest, highest) = shifts(self.bounds(config), slack, step);
+        let costs = self.costs((lowest, highest.max(lowest)), slack, step);
+        let beyond = (self.base() - self.origin) as f32 / NANOS_PER_MS;
+        costs.map(|(_, cost)| cost - beyond).reduce(f32::min)
+    }
+
+    /// What slacks some steps from `slack` cost, in ms beyond the scale's zero: the highest first, and
+    /// then down, since the tail adds up on the way.
+    fn costs(
+        &self,
+        (lowest, highest): (i64, i64),
+        slack: Nanos,
+        step: Nanos,
+    ) -> impl Iterator<Item = (i64, f32)> {
+        let mut tail = Tail::new(self);
+        (lowest..=highest).rev().map(move |shift| {
+            let at = slack + shift * step;
+            let wait_ms = (at - self.origin) as f32 / NANOS_PER_MS;
+            (shift, wait_ms + PRICE_MS * tail.beyond(at))
+        })
     }
 
     /// The delay to aim for beyond the path at its best, were every delay to be had.
@@ -171,6 +195,13 @@ impl Delay {
             self.shares[BUCKETS - 1] += beyond;
         }
     }
+}
+
+/// By how many steps a slack may change at least and at most to be within the bounds, the least by half a
+/// step: what can be had on either side of it is as good.
+fn shifts((floor, ceiling): (Nanos, Nanos), slack: Nanos, step: Nanos) -> (i64, i64) {
+    let lowest = (floor - step / 2 - slack).div_euclid(step) + 1;
+    (lowest, (ceiling - slack).div_euclid(step))
 }
 
 /// Walks down the histogram and adds up what lies beyond.

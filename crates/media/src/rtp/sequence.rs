@@ -100,6 +100,11 @@ impl TimeExtender {
         self.highest + i64::from(time.ahead_of(highest))
     }
 
+    /// The highest so far.
+    pub fn highest(&self) -> i64 {
+        self.highest
+    }
+
     /// Extends `time` and remembers it when it is the highest so far.
     pub fn extend(&mut self, time: RtpTime) -> i64 {
         let extended = self.peek(time);

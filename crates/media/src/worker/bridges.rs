@@ -2,8 +2,9 @@
 
 use clock::Now;
 
+use super::placing::LOOK_SOON;
 use super::receive::unwrap;
-use super::{Garbage, Refusal, Worker};
+use super::{Garbage, PHASES, Refusal, Worker};
 use crate::SAMPLE_RATE;
 use crate::bridge::floor::{Claim, Floor};
 use crate::bridge::seats::Seat;
@@ -32,6 +33,7 @@ impl Worker {
         };
         if let Some(held) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
             self.seats.join(held, at as u32);
+            held.looks_at = self.tick / PHASES + LOOK_SOON;
             if let Some(place) = self.phases.get_mut(at) {
                 *place = Some(held.phase);
             }
@@ -78,6 +80,7 @@ impl Worker {
             }
         }
         self.seats.leave(held, at as u32);
+        held.looks_at = self.tick / PHASES + LOOK_SOON;
         if held.count == 0 {
             self.end_bridge(bridge);
         } else {

@@ -54,7 +54,7 @@ struct Mixed<'a> {
 impl Worker {
     /// Works on a bridge of several members.
     pub(super) fn together(&mut self, now: Now, frame: u64, bridge: usize) {
-        let Some(held) = self.bridge_at(bridge) else {
+        let Some(held) = self.bridge_at(bridge).filter(|held| frame >= held.next) else {
             return;
         };
         let listens = |at: u32| {
@@ -66,13 +66,15 @@ impl Worker {
         }
         let mut hall = std::mem::take(&mut self.hall);
         hall.members.clear();
-        if let Some(held) = self.bridge_at(bridge) {
+        if let Some(held) = self.bridges.get_mut(bridge).and_then(Option::as_mut) {
+            held.next = frame + 1;
             // Its capacity is that of all ports.
             hall.members.extend(self.seats.members(held));
         }
         self.mix(now, frame, bridge, &mut hall);
         self.hall = hall;
         self.fade(bridge);
+        self.place(frame, bridge);
     }
 
     fn mix(&mut self, now: Now, frame: u64, bridge: usize, hall: &mut Hall) {

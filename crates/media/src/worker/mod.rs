@@ -24,6 +24,7 @@ mod control;
 mod event;
 mod index;
 mod mixing;
+mod placing;
 mod plane;
 mod port;
 mod quality;

@@ -48,6 +48,15 @@ impl JitterBuffer {
         popped
     }
 
+    /// What the delay would cost in milliseconds, those of packets that come too late included, if frames were
+    /// taken every 20 ms from `from` on; `None` while too little is known of the path.
+    pub fn cost_ms(&self, from: Now) -> Option<f32> {
+        let stream = self.stream.as_ref()?;
+        let slack = self.slack(from, stream, stream.times.highest());
+        let step = self.nanos(self.step_ticks(stream));
+        stream.delay.cost_ms(&self.config, slack, step)
+    }
+
     fn frame(
         &mut self,
         now: Now,

@@ -176,7 +176,8 @@ const SPOKEN_DBFS: f32 = -12.2;
 
 fn both_hear(a: (Codec, u32), b: (Codec, u32)) {
     let mut room = Room::new(&[(a.0, a.1, 500.0), (b.0, b.1, 1_700.0)]);
-    room.pass(Duration::from_secs(3));
+    // Until the delay has settled: a path is known after 50 packets, three seconds of the longest.
+    room.pass(Duration::from_secs(7));
     for (me, other) in [(0, 1), (1, 0)] {
         let (mine, theirs) = (&room.phones[me], &room.phones[other]);
         let heard = mine.level_of(theirs.hz);
@@ -246,6 +247,8 @@ fn a_wideband_call_is_recorded_wideband_and_a_narrow_one_as_it_was() {
         (Codec::G722, Codec::Pcma, false),
     ] {
         let mut room = Room::new(&[(a, 20, 5_000.0), (b, 20, 6_000.0)]);
+        // Until the bridge has found its place on the wheel.
+        room.pass(Duration::from_millis(1_500));
         let (tap, mut reader) = Tap::new(16_000, 100);
         let port = PortId(0);
         room.command(PortCommand::Tap { port, tap });

@@ -1,6 +1,7 @@
 //! Sound through the worker: who hears whom, when, and as one steady stream.
 
 mod codecs;
+mod delay;
 mod moves;
 mod peers;
 mod quality;

@@ -423,7 +423,8 @@ fn a_pause_sounds_as_the_silent_phone_told_and_ends_with_its_next_word() {
         let phone = world.phone(codec, hz, |plan| plan.cn_payload_type = Some(13));
         world.bridge(phone, 1);
     }
-    world.frames(20);
+    // Until the bridge has found its place on the wheel.
+    world.frames(70);
     world.phones[0].speaks = false;
     world.send(0, 13, &[50, 1, 2]);
     world.clear();
