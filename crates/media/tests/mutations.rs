@@ -73,6 +73,7 @@ fn storm_of(name: &str, corpus: &[Vec<u8>], (seed, times): (u64, u64), one: impl
         let text = std::env::var(name).ok()?;
         text.parse::<u64>().ok()
     };
+    keep(name, corpus);
     let seconds = number("TANDEM_FUZZ_SECONDS");
     let at_least = if seconds.is_some() { 1_000_000 } else { 20_000 };
     let wanted = number("TANDEM_MUTATIONS").unwrap_or(at_least / times);
@@ -83,6 +84,18 @@ fn storm_of(name: &str, corpus: &[Vec<u8>], (seed, times): (u64, u64), one: impl
         done += 1;
     }
     println!("{name}: {done} mutated packets");
+}
+
+/// Writes the examples where coverage-guided fuzzing begins with them, if `TANDEM_FUZZ_CORPUS` says where.
+fn keep(name: &str, corpus: &[Vec<u8>]) {
+    let Some(folder) = std::env::var_os("TANDEM_FUZZ_CORPUS") else {
+        return;
+    };
+    let folder = std::path::Path::new(&folder).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (number, example) in corpus.iter().enumerate() {
+        std::fs::write(folder.join(format!("example-{number}")), example).unwrap();
+    }
 }
 
 /// Plain, with extension, sources and padding, a telephone-event, comfort noise.
@@ -178,7 +191,7 @@ fn fuzz_mutated_srtp_is_refused_and_left_as_it_was() {
 #[test]
 fn fuzz_mutated_operations_break_no_law_of_the_playout_buffer() {
     storm_of(
-        "jitter",
+        "jitter_ops",
         &operations(),
         (0x5eed_0f51_9000_0008, 100),
         jitter_ops,

@@ -1,6 +1,6 @@
 //! Fuzz bodies as plain functions, so that every build compiles them and any driver can call them.
 
-pub use crate::sdp::fuzz::sdp;
+pub use crate::sdp::fuzz::{crypto, sdp};
 pub use crate::ua::{dialog_ops, transaction_ops};
 
 use crate::message::{Message, Name, Replaces};

@@ -1,4 +1,4 @@
-//! Mutated messages, streams and session descriptions against the parsers, their views, the framer
+//! Mutated messages, streams, session descriptions and keys against the parsers, their views, the framer
 //! and the stateless refusal: never a panic, never a message that reads differently a second time,
 //! never more than a millisecond for 64 kB.
 //!
@@ -11,8 +11,10 @@
     reason = "a test fails by panicking, and says how much it did"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sip::fuzz::{sdp, sip_message, sip_stream};
+use sip::fuzz::{crypto, sdp, sip_message, sip_stream};
 use sip::message::{Builder, Message, Name, limits, refusal_of};
 use sip::sdp::{Codec, LocalMedia, Negotiation, SessionDescription};
 use sip::transport::StreamFramer;
@@ -74,6 +76,24 @@ const SDP_BAIT: [&[u8]; 20] = [
     b"a=ptime:0\r\n",
     b"a=rtcp:1 IN IP4 0.0.0.0\r\n",
     b"18446744073709551616",
+    "ü\u{ff}".as_bytes(),
+];
+
+/// The same for keys.
+const KEY_BAIT: [&[u8]; 14] = [
+    b" ",
+    b"\t",
+    b"\n",
+    b"|",
+    b":",
+    b";",
+    b"=",
+    b"inline:",
+    b"2^",
+    b"|1:4",
+    b"99999999999999999999",
+    b" AES_CM_128_HMAC_SHA1_80 ",
+    b" WSH=64",
     "ü\u{ff}".as_bytes(),
 ];
 
@@ -205,6 +225,18 @@ fn check_parsed(message: &Message) {
     }
 }
 
+/// Writes the examples where coverage-guided fuzzing begins with them, if `TANDEM_FUZZ_CORPUS` says where.
+fn keep(name: &str, corpus: &[Vec<u8>]) {
+    let Some(folder) = std::env::var_os("TANDEM_FUZZ_CORPUS") else {
+        return;
+    };
+    let folder = std::path::Path::new(&folder).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (number, example) in corpus.iter().enumerate() {
+        std::fs::write(folder.join(format!("example-{number}")), example).unwrap();
+    }
+}
+
 /// Runs `one` as often and as long as the environment asks; returns how often.
 fn storm(mut one: impl FnMut()) -> u64 {
     let number = |name: &str| {
@@ -227,6 +259,7 @@ fn storm(mut one: impl FnMut()) -> u64 {
 #[test]
 fn fuzz_mutated_messages_never_panic_and_read_the_same_twice() {
     let corpus = corpus();
+    keep("sip_message", &corpus);
     let mut dice = Dice(0x5eed_0f51_9000_0001);
     let mut parsed = 0u64;
     let done = storm(|| {
@@ -258,6 +291,7 @@ fn fuzz_mutated_streams_are_cut_or_refused() {
 #[test]
 fn fuzz_mutated_descriptions_print_what_they_say_and_break_no_negotiation() {
     let corpus = descriptions();
+    keep("sdp", &corpus);
     let mut dice = Dice(0x5eed_0f51_9000_0003);
     let mut parsed = 0u64;
     let done = storm(|| {
@@ -267,6 +301,37 @@ fn fuzz_mutated_descriptions_print_what_they_say_and_break_no_negotiation() {
     });
     println!("sdp: {done} mutated descriptions, {parsed} of them parse");
     assert!(parsed * 20 > done, "{parsed} of {done} parse");
+}
+
+/// Keys of each suite, with lifetimes and parameters, and lines that name what is not spoken here.
+fn keys() -> Vec<Vec<u8>> {
+    let line = |suite: &str, length: usize, more: &str| {
+        let key = STANDARD.encode((0..length).map(|n| n as u8).collect::<Vec<_>>());
+        format!("1 {suite} inline:{key}{more}").into_bytes()
+    };
+    let mut all = vec![
+        line("AES_CM_128_HMAC_SHA1_80", 30, "|2^20"),
+        line("AES_CM_128_HMAC_SHA1_32", 30, "|1048576 WSH=128"),
+        line("AEAD_AES_128_GCM", 28, ""),
+        line("AEAD_AES_256_GCM", 44, "|2^48|1:4"),
+        line("F8_128_HMAC_SHA1_80", 30, "|2^31 KDR=3 UNENCRYPTED_SRTCP"),
+    ];
+    all.push(all.join(&b"\n"[..]));
+    all
+}
+
+#[test]
+fn fuzz_mutated_keys_are_read_as_they_were_or_refused() {
+    let corpus = keys();
+    keep("crypto", &corpus);
+    let mut dice = Dice(0x5eed_0f51_9000_0009);
+    let mut agreed = 0u64;
+    let done = storm(|| {
+        let lines = mutate(&mut dice, &corpus, &KEY_BAIT);
+        agreed += u64::from(crypto(&lines));
+    });
+    println!("crypto: {done} mutated keys, {agreed} of them secure a stream");
+    assert!(agreed * 20 > done, "{agreed} of {done} secure a stream");
 }
 
 /// Messages of about 64 kB that make a careless parser slow.

@@ -1,7 +1,9 @@
-//! The body of the fuzz target `sdp`: every build compiles it, tests drive it with mutated examples.
+//! The bodies of the fuzz targets `sdp` and `crypto`: every build compiles them, tests drive them with
+//! mutated examples.
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::crypto::Crypto;
 use super::parse::BYTES_MAX;
 use super::{Codec, KeySeed, LocalMedia, Negotiation, SessionDescription, Srtp};
 
@@ -23,13 +25,40 @@ pub fn sdp(bytes: &[u8]) {
     }
 }
 
+/// Reads each line of `bytes` as an `a=crypto` value; one that is taken is written as what reads the same.
+/// Then all of them are the keys of an offer; gives whether a leg that requires keys took it.
+///
+/// # Panics
+/// If a key is not of its suite's length, prints as another, or is agreed upon where none could be used.
+pub fn crypto(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut offer = String::from(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+         m=audio 4000 RTP/SAVP 0\r\n",
+    );
+    let mut usable = 0;
+    for line in text.split(['\r', '\n', '\0']) {
+        if let Ok(read) = Crypto::parse(line) {
+            usable += 1;
+            assert_eq!(read.key.as_bytes().len(), read.key.suite().key_len());
+            assert_eq!(Crypto::parse(&read.print()), Ok(read));
+        }
+        offer.push_str(&format!("a=crypto:{line}\r\n"));
+    }
+    for srtp in [Srtp::Off, Srtp::Optional(SEED), Srtp::Required(SEED)] {
+        answer(offer.as_bytes(), srtp);
+    }
+    let mut leg = Negotiation::new(local(Srtp::Required(SEED)), 7);
+    let keyed = leg.answer(offer.as_bytes()).is_ok();
+    assert!(!keyed || usable > 0, "a secured stream without a key");
+    keyed
+}
+
 const SEED: KeySeed = KeySeed::new([5; 32]);
 
 fn answer(bytes: &[u8], srtp: Srtp) {
-    let mut local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
-    local.srtp = srtp;
-    let required = matches!(local.srtp, Srtp::Required(_));
-    let mut leg = Negotiation::new(local, 7);
+    let required = matches!(srtp, Srtp::Required(_));
+    let mut leg = Negotiation::new(local(srtp), 7);
     if let Ok(answer) = leg.answer(bytes) {
         assert!(SessionDescription::parse(&answer).is_ok());
     }
@@ -39,4 +68,10 @@ fn answer(bytes: &[u8], srtp: Srtp) {
     assert!(answered.is_err() || leg.agreed().is_some());
     assert!(!leg.awaits_answer());
     assert!(!required || leg.agreed().is_none_or(|agreed| agreed.keys.is_some()));
+}
+
+fn local(srtp: Srtp) -> LocalMedia {
+    let mut local = LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000, Codec::ALL.to_vec());
+    local.srtp = srtp;
+    local
 }
