@@ -27,6 +27,7 @@ mod ear;
 mod kamailio;
 mod lab;
 mod linphone;
+mod mouth;
 mod process;
 mod scenario;
 mod server;

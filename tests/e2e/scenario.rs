@@ -9,6 +9,7 @@ mod keys;
 mod load;
 mod measures;
 mod ops;
+mod packets;
 mod phones;
 mod race;
 mod recordings;
@@ -170,12 +171,32 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     phones(
         "packets-of-30-ms",
         "a caller of 20 ms and a linphone that asks for 30, and the other way round, hear each other",
-        keys::packets_of_30,
+        packets::asked_for_30,
     ),
     phones(
         "packets-of-60-ms",
         "the same with 60 ms",
-        keys::packets_of_60,
+        packets::asked_for_60,
+    ),
+    phones(
+        "packets-sent-in-30-ms",
+        "callers and phones that send 30 and 40 ms, G.711, G.722 and Opus, to those who want 20",
+        packets::sent_in_30,
+    ),
+    phones(
+        "packets-sent-in-60-ms",
+        "the same with 60 ms",
+        packets::sent_in_60,
+    ),
+    phones(
+        "keys-from-opus",
+        "an agent's baresip with Opus presses a key: an event, INFO or tones, as the caller's side has it",
+        keys::keys_from_opus,
+    ),
+    phones(
+        "keys-from-g722",
+        "the same from one with G.722",
+        keys::keys_from_g722,
     ),
     phones(
         "late-offer",

@@ -79,38 +79,67 @@ fn linphone(lab: &Lab, name: &str, codec: Codec) -> Result<String> {
 /// What came to a phone in `codec`: the caller's tone, and not its own.
 fn at_the_phone<A>(streams: &[(A, Stream)], codec: Codec) -> Result<String> {
     let (_, stream) = streams.first().context("the phone got no audio")?;
-    let mut decoder = Decoder::new(codec);
-    let rate = decoder.rate();
-    let mut samples = Vec::new();
-    let mut ticks = 0;
-    let audio = |payload_type: u8| match codec {
-        Codec::G722 => payload_type == 9,
-        _ => payload_type >= 96 && payload_type != 110 && payload_type != 101,
-    };
-    for packet in stream.0.iter().filter(|it| audio(it.payload_type)) {
-        let mut out = vec![0; rate as usize / 10];
-        let count = decoder.decode(&packet.payload, &mut out);
-        samples.extend(out.into_iter().take(count));
-        ticks = codec.ticks(&packet.payload);
-    }
-    let secs = samples.len() / rate as usize;
-    let level = |hz: u32, second: &[i16]| Goertzel::new(hz as f32, rate).dbfs(second);
-    let seconds = || samples.chunks_exact(rate as usize);
-    let with = seconds()
-        .filter(|it| level(CALLER, it) > HEARD_DBFS)
-        .count();
-    let own = seconds().map(|it| level(AGENT, it)).fold(-100.0, f32::max);
-    let best = seconds().map(|it| level(CALLER, it)).fold(-100.0, f32::max);
-    ensure!(
-        with >= 2,
-        "the caller's tone in {with} of {secs} s at the phone"
-    );
-    ensure!(own < -45.0, "the phone hears itself at {own:.1} dBFS");
-    let ms = ticks as u32 * 1_000 / codec.clock_rate();
+    let voices = Voices::of(stream, codec);
+    let best = voices.heard("the phone", CALLER, AGENT)?;
+    let ms = voices.ticks as u32 * 1_000 / codec.clock_rate();
     Ok(format!(
         "{} in packets of {ms} ms, {best:.1} dBFS",
         codec.name()
     ))
+}
+
+/// A stream of one codec, decoded at its own rate.
+pub(super) struct Voices {
+    rate: u32,
+    samples: Vec<i16>,
+    /// Of its last packet.
+    ticks: usize,
+}
+
+impl Voices {
+    pub(super) fn of(stream: &Stream, codec: Codec) -> Self {
+        let mut decoder = Decoder::new(codec);
+        let rate = decoder.rate();
+        let mut samples = Vec::new();
+        let mut ticks = 0;
+        let audio = |number: u8| match codec.static_payload_type() {
+            Some(fixed) => number == fixed,
+            None => number >= 96 && number != 110 && number != 101,
+        };
+        for packet in stream.0.iter().filter(|it| audio(it.payload_type)) {
+            let mut out = vec![0; rate as usize / 10];
+            let count = decoder.decode(&packet.payload, &mut out);
+            samples.extend(out.into_iter().take(count));
+            ticks = codec.ticks(&packet.payload);
+        }
+        Self {
+            rate,
+            samples,
+            ticks,
+        }
+    }
+
+    /// Its last seconds.
+    pub(super) fn last(mut self, secs: usize) -> Self {
+        let before = self.samples.len().saturating_sub(secs * self.rate as usize);
+        self.samples.drain(..before);
+        self
+    }
+
+    /// Requires two seconds of the tone of `hz`, and nothing of the listener's `own`; gives the best level.
+    pub(super) fn heard(&self, who: &str, hz: u32, own: u32) -> Result<f32> {
+        let levels = |hz: u32| {
+            let tone = Goertzel::new(hz as f32, self.rate);
+            let seconds = self.samples.chunks_exact(self.rate as usize);
+            seconds.map(move |it| tone.dbfs(it))
+        };
+        let with = levels(hz).filter(|&it| it > HEARD_DBFS).count();
+        let itself = levels(own).fold(-100.0, f32::max);
+        let secs = self.samples.len() / self.rate as usize;
+        ensure!(with >= 2, "{who}: {hz} Hz in {with} of {secs} s");
+        ensure!(itself < -45.0, "{who} hears itself at {itself:.1} dBFS");
+        Ok(levels(hz).fold(-100.0, f32::max))
+    }
 }
 
 /// From a phone's answer to the first seconds of its voice.

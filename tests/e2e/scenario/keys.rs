@@ -1,21 +1,21 @@
-//! Keys and packet times across codecs: what a caller presses reaches a phone that speaks otherwise, and packets of
-//! 20 ms meet packets of 30 and 60.
+//! Keys across codecs: what a caller presses reaches a phone that speaks otherwise, and what the phone presses the
+//! caller.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use media::Digit;
+use media::dsp::Goertzel;
+use media::{Digit, FRAME};
 
-use super::smoke::{AGENT, CALLER, Caller};
+use super::smoke::{AGENT, Caller};
 use crate::baresip::{Baresip, Over};
+use crate::capture::{Sip, Traffic};
 use crate::ear::Press;
 use crate::lab::Lab;
-use crate::linphone::Linphone;
 use crate::process::pause;
 use crate::server::{Server, Setup};
-use crate::sipp::Play;
-use crate::sound::Stream;
+use crate::sound::{RATE, Stream};
 
 pub(crate) fn keys_to_opus(lab: &Lab) -> Result<String> {
     keys(lab, "opus", ";audio_codecs=opus/48000/2")
@@ -76,6 +76,91 @@ fn keys(lab: &Lab, codec: &str, account: &str) -> Result<String> {
     Ok(format!("{codec}: {}", told.join(", ")))
 }
 
+pub(crate) fn keys_from_opus(lab: &Lab) -> Result<String> {
+    keys_back(lab, "opus", ";audio_codecs=opus/48000/2")
+}
+
+pub(crate) fn keys_from_g722(lab: &Lab) -> Result<String> {
+    keys_back(lab, "g722", ";audio_codecs=G722/16000/1")
+}
+
+/// How keys go to the caller: `dtmf` of its trunk, and by which scenario it calls.
+const WAYS: [(&str, &str, &str); 3] = [
+    ("events", "auto", "caller"),
+    ("INFO", "info", "caller_told_by_info"),
+    ("tones", "auto", "caller_in_band"),
+];
+
+/// The agent, in `codec`, presses 5 by RFC 4733: the caller gets it once, in the form of its side.
+fn keys_back(lab: &Lab, codec: &str, account: &str) -> Result<String> {
+    let mut told = Vec::new();
+    for (form, dtmf, scenario) in WAYS {
+        let mut setup = Setup::agents(&["alice"]);
+        let key = "password = \"secret-alice\"\n";
+        let more = format!("{key}codecs = [\"{codec}\"]\n");
+        let agents = setup.config.replace(key, &more);
+        setup.config = format!("dtmf = \"{dtmf}\"\n{agents}");
+        let capture = lab.capture(&lab.net())?;
+        let server = Server::start(lab, &setup)?;
+        let mut agent =
+            Baresip::start_with(lab, &server, "alice", (Over::Udp, account), AGENT, true)?;
+        let caller = Caller::call(lab, &server, scenario)?;
+        let two = Digit::from_char('2').context("2 is a key")?;
+        caller.hears_greeting()?;
+        match form {
+            "events" => caller.ear.press(two, Press::Rfc4733),
+            "INFO" => caller.sipp.tell("MESSAGE")?,
+            _ => caller.ear.press(two, Press::InBand),
+        }
+        server.queued(Duration::from_secs(10))?;
+        caller.hears_tone(AGENT, 1.0, START)?;
+        agent.command("sndcode", "5")?;
+        pause(1_500);
+        agent.command("hangup", "")?;
+        caller.sipp.succeed(Duration::from_secs(10))?;
+        let traffic = capture.finish()?;
+        let streams = traffic.streams_to(caller.ear.address);
+        let (_, stream) = streams.first().context("the caller got no audio")?;
+        let event = event(stream, 5);
+        let (tones_ms, infos) = (five_ms(stream), infos(&traffic, lab.ip(2)));
+        let expected = match form {
+            "events" => event.is_ok() && infos.is_empty() && tones_ms < 60,
+            "INFO" => event.is_err() && infos == ["5"] && tones_ms < 60,
+            _ => event.is_err() && infos.is_empty() && tones_ms >= 60,
+        };
+        ensure!(
+            expected,
+            "{form}: {event:?}, INFO {infos:?}, {tones_ms} ms of tones"
+        );
+        told.push(format!("{form} ({tones_ms} ms of tones)"));
+        server.stop()?;
+        drop(agent);
+        std::fs::remove_dir_all(lab.path(&format!("baresip-alice-{AGENT}")))?;
+    }
+    Ok(format!("{codec}: {}", told.join(", ")))
+}
+
+/// The keys that `to` was told by INFO, which the server alone sends.
+fn infos(traffic: &Traffic, to: std::net::IpAddr) -> Vec<String> {
+    let told = traffic.sip("INFO").into_iter();
+    let told = told.filter(|it| it.to.ip() == to && it.header("Content-Type").is_some());
+    let signal = |it: Sip| {
+        let mut lines = it.text.lines();
+        let value = lines.find_map(|line| line.trim().strip_prefix("Signal="));
+        value.unwrap_or_default().to_owned()
+    };
+    told.map(signal).collect()
+}
+
+/// How long the tones of key 5 are there.
+fn five_ms(stream: &Stream) -> usize {
+    let sound = stream.sound();
+    let tones = [770.0, 1_336.0].map(|hz| Goertzel::new(hz, RATE as u32));
+    let frames = sound.samples.chunks_exact(FRAME);
+    let both = frames.filter(|frame| tones.iter().all(|tone| tone.dbfs(frame) > -20.0));
+    both.count() * 20
+}
+
 /// The one event in a stream, which must be `wanted`; how long it took by its packets, in ms.
 fn event(stream: &Stream, wanted: u8) -> Result<f64> {
     // Of four bytes, which no codec's packet here has.
@@ -97,77 +182,6 @@ fn event(stream: &Stream, wanted: u8) -> Result<f64> {
     let mut ends = ends;
     let last = ends.next().context("its end is not told")?;
     Ok((last.at - first.at) * 1e3)
-}
-
-pub(crate) fn packets_of_30(lab: &Lab) -> Result<String> {
-    packets(lab, 30)
-}
-
-pub(crate) fn packets_of_60(lab: &Lab) -> Result<String> {
-    packets(lab, 60)
-}
-
-/// A caller of 20 ms and an agent's linphone that asks for `ms`, both G.711, hear each other; then a caller who asks for
-/// `ms` and an agent's baresip of 20 ms do.
-fn packets(lab: &Lab, ms: u32) -> Result<String> {
-    let capture = lab.capture(&lab.net())?;
-    let server = Server::start(lab, &Setup::agents(&["alice", "bob"]))?;
-    let more = format!("[rtp]\nupload_ptime={ms}\ndownload_ptime={ms}\n");
-    let mut agent = Linphone::start_with(lab, &server, "alice", AGENT, &more)?;
-    let caller = Caller::call(lab, &server, "caller")?;
-    caller.choose_support(&server)?;
-    let heard = caller.hears_tone(AGENT, 3.0, START)?;
-    agent.command("terminate")?;
-    caller.sipp.succeed(Duration::from_secs(10))?;
-    let traffic = capture.finish()?;
-    let streams = traffic.streams_at(server.ip, &agent.rtp);
-    let (_, to_agent) = streams.first().context("linphone got no audio")?;
-    let to_caller = traffic.streams_to(caller.ear.address);
-    let (_, to_caller) = to_caller.first().context("the caller got no audio")?;
-    let sent = sizes(&traffic.stream_from(&agent.rtp));
-    sized("to linphone", sizes(to_agent), ms)?;
-    sized("to the caller", sizes(to_caller), 20)?;
-    let tone = to_agent.sound().tone(CALLER as f32);
-    let tone = tone.context("linphone hears nothing")?;
-    agent.command("quit")?;
-    drop(agent);
-
-    let capture = lab.capture(&lab.net())?;
-    let mut agent = Baresip::start(lab, &server, "bob", Over::Udp, AGENT, true)?;
-    let asks = format!("a=ptime:{ms}");
-    let keys = [("a=ptime:20", asks.as_str())];
-    let mut play = Play::new("caller", lab.ip(2), server.sip());
-    play.keys = &keys;
-    let caller = Caller::play(lab, play)?;
-    caller.choose_support(&server)?;
-    let again = caller.hears_tone(AGENT, 3.0, START)?;
-    agent.command("hangup", "")?;
-    caller.sipp.succeed(Duration::from_secs(10))?;
-    let traffic = capture.finish()?;
-    let streams = traffic.streams_to(caller.ear.address);
-    let (_, stream) = streams.first().context("the caller got no audio")?;
-    sized("to the second caller", sizes(stream), ms)?;
-    let played = agent.played(CALLER)?;
-    ensure!(played > -16.0, "baresip played {played:.1} dBFS");
-    server.stop()?;
-    Ok(format!(
-        "linphone asks for {ms} ms, gets them, sends {sent:?}: heard at {:.1} dBFS, hears {:.1}; a caller of {ms} ms: {:.1}, baresip plays {played:.1}",
-        heard.dbfs, tone.dbfs, again.dbfs
-    ))
-}
-
-/// How long the packets of audio are, in ms.
-fn sizes(stream: &Stream) -> BTreeSet<usize> {
-    let audio = stream.0.iter().filter(|it| it.payload_type < 96);
-    audio.map(|it| it.payload.len() / 8).collect()
-}
-
-fn sized(whose: &str, sizes: BTreeSet<usize>, ms: u32) -> Result<()> {
-    ensure!(
-        sizes == BTreeSet::from([ms as usize]),
-        "{whose}: packets of {sizes:?} ms, want {ms}"
-    );
-    Ok(())
 }
 
 /// From a phone's answer to the first seconds of its voice.
