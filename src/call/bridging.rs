@@ -58,6 +58,12 @@ impl Call {
         }
     }
 
+    /// What the leg that `beside` is bridged with speaks.
+    pub fn spoken_beside(&self, beside: LegId) -> Option<sip::sdp::Codec> {
+        let leg = self.legs.get(&self.other(beside)?)?;
+        leg.agreed().map(|it| it.codec)
+    }
+
     /// The peer re-offers: hold, resume, a new address, or (without a body) asks for our offer.
     /// Before it answers, each fork of our INVITE has exchanges of its own.
     pub(super) fn on_offered(&mut self, (leg, fork): (LegId, u32), body: Option<Bytes>) {

@@ -56,13 +56,16 @@ impl Call {
             offer,
             media,
         } = who;
+        let relayed = self.spoken_beside(old).filter(|it| it.is_only_relayed());
         let new = self.add_leg(label, media);
         let Some(it) = self.legs.get_mut(&new) else {
             return new;
         };
-        // Whoever it will be bridged with speaks something that is decoded.
-        let codecs = decoded(it.negotiation.local().codecs.clone());
-        it.negotiation.set_codecs(codecs);
+        // What is only relayed passes if whoever it will be bridged with speaks it, and then nothing else does.
+        it.negotiation.set_codecs(match relayed {
+            Some(codec) => vec![codec],
+            None => decoded(it.negotiation.local().codecs.clone()),
+        });
         let body = match &offer {
             Some(offer) => it.negotiation.answer(offer),
             None => it.negotiation.offer(),

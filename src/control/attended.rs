@@ -36,7 +36,7 @@ impl Control {
     /// The call whose dialog a Refer-To names in its Replaces, if the transferor may give it away.
     pub(super) fn other_call(
         &self,
-        (call, leg): (CallId, LegId),
+        (call, here): (CallId, LegId),
         replaces: &str,
     ) -> Result<Other, NoTransfer> {
         let named = Replaces::parse(replaces).ok();
@@ -47,7 +47,7 @@ impl Control {
         };
         let slots = self.calls.get(&call).zip(self.calls.get(&other));
         let (slot, other_slot) = slots.ok_or(NoTransfer::NoSuchDialog)?;
-        let labels = slot.call.label(leg).zip(other_slot.call.label(beside));
+        let labels = slot.call.label(here).zip(other_slot.call.label(beside));
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         let owns = labels.is_some_and(|(here, there)| {
             same(&here.endpoint, &there.endpoint) || same(&here.trunk, &there.trunk)
@@ -59,6 +59,11 @@ impl Control {
             .call
             .lendable(beside)
             .ok_or(NoTransfer::NotBridged)?;
+        // A leg that is bridged stays with what is decoded, or with what is relayed: so it will be when it comes.
+        let spoken = slot.call.spoken_beside(here);
+        if let Some((one, two)) = spoken.zip(other_slot.call.spoken_beside(beside)) {
+            NoTransfer::unless_heard(one, two)?;
+        }
         let (done, limit) = (other_slot.call.handovers().len(), self.transfers_max);
         if done + slot.call.handovers().len() >= limit {
             return Err(NoTransfer::TooOften { limit });

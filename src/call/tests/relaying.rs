@@ -61,7 +61,7 @@ fn troubles(rig: &Rig) -> Vec<&'static str> {
     ids.collect()
 }
 
-use Codec::{G722, G729, Opus, Pcma, Pcmu};
+use Codec::{AmrWb, G722, G729, Opus, Pcma, Pcmu};
 
 // covers: RFC 3264 §6.1
 #[test]
@@ -142,6 +142,54 @@ fn what_is_to_be_recorded_is_not_relayed_in_g729() {
     assert_eq!(troubles(&rig), ["media-relay-only"]);
     let taps = |output: &Output| matches!(output, Output::Port(PortCommand::Tap { .. }));
     assert!(!rig.log.iter().any(taps) && !rig.call.is_ending());
+}
+
+#[test]
+fn partners_are_joined_if_both_are_decoded_or_both_speak_what_is_relayed() {
+    let all = [Pcma, Pcmu, G729, AmrWb];
+    let talks = |codec: Codec| {
+        let (mut rig, _) = called_by(&[codec], &all);
+        rings(&mut rig, &all, &[codec]);
+        rig.call.spoken_beside(LegId(1)).unwrap()
+    };
+    for (one, other, joined) in [
+        (Pcma, Pcmu, true),
+        (Pcma, Pcma, true),
+        (G729, G729, true),
+        (AmrWb, AmrWb, true),
+        (G729, Pcma, false),
+        (Pcmu, G729, false),
+        (AmrWb, Pcma, false),
+        (G729, AmrWb, false),
+    ] {
+        let said = NoTransfer::unless_heard(talks(one), talks(other));
+        assert_eq!(said.is_ok(), joined, "{one} {other}");
+        let refused = said.err().map(|why| (why.status(), why.id()));
+        assert!(joined || refused == Some((488, "transfer-relay-only")));
+    }
+}
+
+/// An INVITE with Replaces by who offers `codecs`, in the place of the callee of a call in G.729.
+#[test]
+fn who_takes_a_place_speaks_what_is_relayed_there_or_is_refused() {
+    let all = [Pcma, G729];
+    for (codecs, taken) in [(&[Pcma][..], false), (&[Pcma, G729], true)] {
+        let (mut rig, _) = called_by(&[G729], &all);
+        rings(&mut rig, &all, &[G729]);
+        let mut media = media(20_004);
+        media.local.codecs = all.to_vec();
+        let who = Newcomer {
+            label: Label::default(),
+            offer: Some(speaking(6_000, codecs).offer().unwrap()),
+            media,
+        };
+        let new = rig.call.replace(LegId(1), who);
+        rig.drain();
+        let accepted = |it: &SipCommand| matches!(it, SipCommand::Accept(_));
+        assert_eq!(rig.said(new).iter().any(accepted), taken);
+        assert_eq!(rig.call.spoken_beside(LegId::CALLER), Some(G729));
+        assert!(!rig.ends(LegId(1)) && !rig.call.is_ending());
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Rig {
         news.collect()
     }
 
-    fn ends(&self, leg: LegId) -> bool {
+    pub(super) fn ends(&self, leg: LegId) -> bool {
         let said = self.said(leg);
         said.iter().any(|it| matches!(it, SipCommand::End(_)))
     }

@@ -1,5 +1,7 @@
 //! Why somebody may not hand a call on.
 
+use sip::sdp::Codec;
+
 use super::refer::BadRefer;
 use crate::call::Label;
 use crate::explain::{Explanation, printable};
@@ -21,6 +23,13 @@ pub enum NoTransfer {
     NotTheirs,
     /// No media port for whoever would come.
     NoMedia,
+    /// One party speaks what is only relayed, and the other speaks otherwise: they would not hear each other.
+    RelayOnly {
+        /// What the one speaks.
+        relayed: Codec,
+        /// What the other speaks.
+        other: Codec,
+    },
     /// The call was handed on as often as it may be.
     TooOften {
         /// `limits.transfers`.
@@ -29,10 +38,27 @@ pub enum NoTransfer {
 }
 
 impl NoTransfer {
+    /// Whether parties who speak these could hear each other.
+    ///
+    /// # Errors
+    /// [`NoTransfer::RelayOnly`].
+    pub fn unless_heard(one: Codec, other: Codec) -> Result<(), Self> {
+        let (relayed, other) = if one.is_only_relayed() {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        if relayed.is_only_relayed() && relayed != other {
+            return Err(Self::RelayOnly { relayed, other });
+        }
+        Ok(())
+    }
+
     /// The status that refuses it.
     pub const fn status(&self) -> u16 {
         match self {
             Self::Unclear(_) => 400,
+            Self::RelayOnly { .. } => 488,
             Self::UnderWay => 491,
             Self::NoMedia => 503,
             Self::NotBridged
@@ -53,6 +79,7 @@ impl NoTransfer {
             Self::NoSuchDialog => "transfer-no-such-dialog",
             Self::NotTheirs => "transfer-not-theirs",
             Self::NoMedia => "transfer-no-media",
+            Self::RelayOnly { .. } => "transfer-relay-only",
             Self::TooOften { .. } => "transfer-too-often",
         }
     }
@@ -101,6 +128,11 @@ impl NoTransfer {
                 "a media port beside the other party".to_owned(),
                 "none free".to_owned(),
                 "widen rtp.ports, or end calls".to_owned(),
+            ),
+            Self::RelayOnly { relayed, other } => (
+                format!("two parties that speak {relayed}, which is relayed and never decoded"),
+                format!("one that speaks {other}"),
+                "have both calls speak a codec that Tandem decodes, or both the same".to_owned(),
             ),
             Self::TooOften { limit } => (
                 format!("at most {limit} transfers of one call"),
