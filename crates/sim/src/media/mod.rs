@@ -78,6 +78,9 @@ pub struct Studio {
     random: Random,
 }
 
+/// As often as the server's.
+const EACH_SECOND: Duration = Duration::from_secs(1);
+
 /// The server's media address.
 pub(crate) const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
@@ -90,17 +93,24 @@ impl Studio {
 
     /// The same with several workers for the server.
     pub fn of(workers: u8) -> Arc<Mutex<Self>> {
-        let studio = Self::new(workers, true, Mischief::default(), Random::new(1));
+        let (mischief, random) = (Mischief::default(), Random::new(1));
+        let studio = Self::new(workers, Some(EACH_SECOND), mischief, random);
         Arc::new(Mutex::new(studio))
     }
 
-    /// `workers` for the server and, after them, one for all phones.
-    pub(crate) fn new(workers: u8, sounding: bool, mischief: Mischief, random: Random) -> Self {
+    /// `workers` for the server and, after them, one for all phones; they sound if it is said how often their
+    /// ports tell their counters (zero: never).
+    pub(crate) fn new(
+        workers: u8,
+        sounding: Option<Duration>,
+        mischief: Mischief,
+        random: Random,
+    ) -> Self {
         let station = |_| Station {
-            engine: if sounding {
+            engine: if let Some(stats_every) = sounding {
                 let config = WorkerConfig {
                     ports_max: PORTS_MAX,
-                    stats_every: Duration::ZERO,
+                    stats_every,
                     ..WorkerConfig::default()
                 };
                 Engine::Sounding(Box::new(Worker::new(config, Now::ZERO)))

@@ -157,6 +157,7 @@ impl<'a> World<'a> {
     pub fn new(stage: &'a Stage, swarm: Swarm) -> Self {
         let mut random = swarm.random.clone();
         let sounding = swarm.depth == Depth::Full;
+        let sounding = sounding.then_some(Duration::ZERO);
         let studio = Studio::new(swarm.workers, sounding, swarm.mischief, random.fork());
         let studio = Arc::new(Mutex::new(studio));
         let control = server::control(stage, &swarm, studio.clone(), random.next());
