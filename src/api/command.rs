@@ -10,11 +10,11 @@ use media::file::seal::Key;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ApiError;
-use crate::call::{CallId, Cause, Direction, RecordAsk};
+use crate::call::{CallId, Cause, Direction, Party, RecordAsk};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
-use crate::conference::{Ask, NotDone};
+use crate::conference::{Ask, Mode, NotDone, NotSupervised};
 use crate::control::{GuardCounts, Probe, Refused, Rehearsal, RoomSnapshot, TrunkSnapshot};
-use crate::store::EndpointRow;
+use crate::store::{EndpointRow, LegRow};
 use crate::trunk::Ban;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
@@ -104,6 +104,33 @@ pub enum Command {
         /// Whether it is done.
         reply: Reply<Result<(), NotDone>>,
     },
+    /// Have a supervisor hear a call, or be heard in it otherwise.
+    Supervise {
+        /// The call, and the supervisor's.
+        calls: (CallId, CallId),
+        /// Who of the call hears him.
+        mode: Mode,
+        /// Whether it is done.
+        reply: Reply<Result<(), NotSupervised>>,
+    },
+    /// Have a call supervised no more.
+    Dismiss {
+        /// Which.
+        call: CallId,
+        /// Whether it was.
+        reply: Reply<bool>,
+    },
+    /// Mute one party of a call, or let it be heard again.
+    Mute {
+        /// Which call.
+        call: CallId,
+        /// Whom.
+        party: Party,
+        /// Whether nobody hears it.
+        on: bool,
+        /// Whether there is such a party.
+        reply: Reply<bool>,
+    },
     /// The endpoints, configured and made at run time.
     Endpoints {
         /// By name.
@@ -178,7 +205,7 @@ pub enum Command {
 }
 
 /// One call at one moment. Times are spans up to now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CallSnapshot {
     /// Which call.
     pub call: CallId,
@@ -204,6 +231,12 @@ pub struct CallSnapshot {
     pub step: Option<String>,
     /// Why nobody of its queue serves it yet; empty unless it waits.
     pub waits_for: Vec<WaitsFor>,
+    /// Its supervisor's call, and who hears him.
+    pub supervision: Option<(CallId, Mode)>,
+    /// Who of its parties is muted.
+    pub muted: Vec<Party>,
+    /// How the media of its legs fares, where one call is asked for.
+    pub legs: Option<Vec<LegRow>>,
 }
 
 /// What keeps one agent from a call that waits.

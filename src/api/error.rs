@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::wire::{ErrorBodyJson, ErrorJson};
+use crate::explain::Explanation;
 use crate::store::StoreError;
 
 /// Why a request failed.
@@ -28,6 +29,9 @@ pub enum ApiError {
     /// What exists stands in the way.
     #[error("{0}")]
     Conflict(&'static str),
+    /// A rule that has a page of its own stands in the way.
+    #[error("{}", .1.sentence())]
+    Refused(StatusCode, Box<Explanation>),
     /// The body is larger than `http.body_max_bytes`.
     #[error("the body is larger than http.body_max_bytes")]
     BodyTooLarge,
@@ -53,6 +57,7 @@ impl ApiError {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Refused(status, why) => (*status, why.id),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::ReloadRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "reload-refused"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),

@@ -18,6 +18,7 @@ mod gauges;
 mod key;
 mod open;
 mod serve;
+mod supervision;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -82,6 +83,8 @@ impl Api {
             .routes(routes!(calls::list))
             .routes(routes!(calls::get, calls::hang_up))
             .routes(routes!(calls::record))
+            .routes(routes!(supervision::supervise, supervision::dismiss))
+            .routes(routes!(supervision::set_party))
             .routes(routes!(traces::trace))
             .routes(routes!(traces::pcap))
             .routes(routes!(traces::capture))

@@ -14,12 +14,15 @@ use media::port::PortStats;
 use media::quality::Rating;
 use serde_json::{Value, json};
 
+mod supervision;
+
 use super::*;
 use crate::call::{CallId, Cause, Cdr, Direction, Handover, How, LegFigures};
 use crate::center::{Center, Input, QueueConfig, Wish};
+use crate::conference::{Standing, Supervisions};
 use crate::config::Secret;
 use crate::control::{Refused, Rehearsal, Step, Verdict};
-use crate::store::{Anchor, CdrRow, EndpointRow, HoleRow, Record, RecordingRow, Writer};
+use crate::store::{Anchor, CdrRow, EndpointRow, HoleRow, LegRow, Record, RecordingRow, Writer};
 
 const KEY: &str = "a key that only the test knows";
 
@@ -119,6 +122,9 @@ fn call() -> CallSnapshot {
             },
             left: Some(Duration::from_secs(4)),
         }],
+        supervision: None,
+        muted: Vec::new(),
+        legs: None,
     }
 }
 
@@ -141,6 +147,7 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     for n in [1, 2] {
         rooms.join(clock::Now::ZERO, CallId(n), "r", Default::default());
     }
+    let (mut watches, mut muted) = (Supervisions::default(), Vec::new());
     let mut center = Center::new();
     let now = clock::Now::ZERO;
     let queues = vec![QueueConfig {
@@ -173,7 +180,32 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
         match command {
             Command::Calls { reply } => give(reply, vec![call()]),
             Command::Call { call: id, reply } => {
-                give(reply, Some(call()).filter(|c| c.call == id));
+                let whole = CallSnapshot {
+                    legs: Some(vec![LegRow::new(&leg_figures())]),
+                    supervision: watches.of(id).map(|it| (it.supervisor, it.mode)),
+                    muted: muted.clone(),
+                    ..call()
+                };
+                give(reply, Some(whole).filter(|c| c.call == id));
+            }
+            Command::Supervise { calls, mode, reply } => {
+                let there = |call, is| (call < CallId(4)).then_some(is);
+                let standing = Standing {
+                    bridged: there(calls.0, calls.0 == CallId(1)),
+                    free: there(calls.1, calls.1 == CallId(2)),
+                    room: None,
+                };
+                give(reply, watches.supervise(calls, mode, standing));
+            }
+            Command::Dismiss { call, reply } => give(reply, watches.end(call)),
+            Command::Mute {
+                call,
+                party,
+                on,
+                reply,
+            } => {
+                muted = on.then_some(party).into_iter().collect();
+                give(reply, call == CallId(1));
             }
             Command::Hangup { call, reply, .. } => give(reply, call == CallId(1)),
             Command::Center { reply } => {
@@ -350,6 +382,9 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("PUT", "/v1/conferences/r/members/c0000000000000001"),
         ("DELETE", "/v1/conferences/r/members/c0000000000000001"),
         ("PUT", "/v1/conferences/r/gains"),
+        ("PUT", "/v1/calls/c0000000000000001/supervision"),
+        ("DELETE", "/v1/calls/c0000000000000001/supervision"),
+        ("PUT", "/v1/calls/c0000000000000001/parties/caller"),
         ("GET", "/v1/endpoints"),
         ("POST", "/v1/endpoints"),
         ("DELETE", "/v1/endpoints/x"),
@@ -793,8 +828,10 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/calls",
         "/v1/calls/{call_id}",
         "/v1/calls/{call_id}/capture",
+        "/v1/calls/{call_id}/parties/{party}",
         "/v1/calls/{call_id}/pcap",
         "/v1/calls/{call_id}/recording",
+        "/v1/calls/{call_id}/supervision",
         "/v1/calls/{call_id}/trace",
         "/v1/captures",
         "/v1/cdrs",

@@ -2,6 +2,7 @@
 
 pub(super) mod conference;
 mod leg;
+pub(super) mod supervision;
 mod trace;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::control::TrunkSnapshot;
 use crate::store::{CdrRow, HoleRow, RecordingRow, TransferRow};
 use crate::trunk::TargetHealth;
 use leg::LegJson;
+use supervision::SupervisionJson;
 
 pub(super) use trace::{CaptureJson, TraceQueryJson};
 pub use trace::{TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson};
@@ -66,6 +68,16 @@ pub struct CallJson {
     /// While it waits: what keeps each agent of its queue. Empty where the queue has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Vec<WaitsForJson>>,
+    /// Who supervises it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervision: Option<SupervisionJson>,
+    /// Of its parties, those whom nobody hears: `caller`, `callee`.
+    #[serde(default)]
+    pub muted: Vec<String>,
+    /// How the media of each leg that has a port fares, as it stood at most a second ago; only where one call is
+    /// asked for.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    legs: Option<Vec<LegJson>>,
 }
 
 /// What keeps an agent from a call that waits.
@@ -118,6 +130,17 @@ impl CallJson {
             step: call.step,
             waits_for: (call.state == CallState::Queued)
                 .then(|| call.waits_for.into_iter().map(WaitsForJson::from).collect()),
+            supervision: call
+                .supervision
+                .map(|(by, mode)| SupervisionJson::new(by, mode)),
+            muted: call
+                .muted
+                .iter()
+                .map(|party| party.name().to_owned())
+                .collect(),
+            legs: call
+                .legs
+                .map(|legs| legs.into_iter().map(LegJson::from).collect()),
         }
     }
 }

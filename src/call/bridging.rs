@@ -24,6 +24,7 @@ impl Call {
         for leg in [self.caller, leg] {
             if let Some(port) = self.open_port_of(leg) {
                 self.port(PortCommand::Bridge { port, bridge });
+                self.say_muted(leg);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use media::port::PortId;
+use media::port::{PortId, PortStats};
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
 use super::answering::Offered;
@@ -70,6 +70,10 @@ pub(super) struct Leg {
     pub(super) hearing: Hearing,
     /// What is done with its voice.
     pub(super) voice: VoicePolicy,
+    /// Whether the other party does not hear it, because somebody said so.
+    pub(super) muted: bool,
+    /// Its port's counters, a second old at most.
+    pub(super) figures: Option<Box<PortStats>>,
 }
 
 /// A leg's port, from reservation to the worker's word that it is closed.
@@ -124,6 +128,8 @@ impl Leg {
             held_by_peer: false,
             hearing: Hearing::Heard,
             voice: media.voice,
+            muted: false,
+            figures: None,
         }
     }
     /// Whether the peer would hear what we play.

@@ -249,6 +249,13 @@ impl Call {
                 port, partner_ms, ..
             } => self.on_silence(port, partner_ms),
             PortEvent::MediaBack { port, .. } => self.on_sound_again(port),
+            PortEvent::Stats { port, stats } => {
+                let leg = self.leg_of(port);
+                if let Some(leg) = leg.and_then(|leg| self.legs.get_mut(&leg)) {
+                    // The same box again and again.
+                    **leg.figures.get_or_insert_default() = stats;
+                }
+            }
             PortEvent::Closed { port, stats } => {
                 self.keep_figures(port, stats);
                 self.on_port_closed(now, port);

@@ -97,6 +97,17 @@ impl Room {
         self.members.iter_mut().find(|member| member.call == call)
     }
 
+    /// On what terms a member would come again.
+    pub fn terms_of(&self, call: CallId) -> Option<Terms> {
+        let member = self.member(call)?;
+        Some(Terms {
+            muted: member.muted,
+            moderator: member.moderator,
+            waits: !member.inside,
+            ..self.terms.clone()
+        })
+    }
+
     /// Those who hear the room.
     pub fn inside(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.inside)

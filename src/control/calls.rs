@@ -50,7 +50,8 @@ impl Control {
             } else {
                 let run = slot.run.as_ref().and_then(|run| run.deadline());
                 let next = slot.call.deadline().into_iter().chain(run).min();
-                return self.agenda.set(call, next);
+                self.agenda.set(call, next);
+                return self.look_after_watch(call);
             }
         }
     }
@@ -280,10 +281,12 @@ impl Control {
             Notice::CallerReplaced(handover) => {
                 self.on_caller_replaced(now, call, handover);
                 self.rooms.machine.say_again(call);
+                self.supervisions.say_again(call);
             }
             Notice::CallerGone(_) => self.rooms.machine.leave(call),
             Notice::Transferred { by, handover, .. } => {
                 self.on_transferred(now, call, *by, handover);
+                self.supervisions.say_again(call);
             }
             Notice::DialEnded {
                 result: DialResult::Completed(_),
@@ -360,6 +363,7 @@ impl Control {
     }
 
     fn on_run(&mut self, now: Now, call: CallId, output: RunOutput) {
+        self.plan_takes_away(call, &output);
         match output {
             RunOutput::Do(action) => {
                 self.ask(now, call, action);
@@ -457,6 +461,8 @@ impl Control {
         self.disengage(now, call, None);
         self.forget_merges(call);
         self.rooms.machine.leave(call);
+        self.supervisions.end(call);
+        self.supervisions.gone(call);
         let Some(slot) = self.calls.remove(&call) else {
             return;
         };

@@ -171,8 +171,7 @@ impl Control {
     }
 
     fn make_place(&mut self, room: RoomId, worker: u8) -> BridgeId {
-        let bridge = BridgeId(self.next_bridge);
-        self.next_bridge = self.next_bridge.wrapping_add(1);
+        let bridge = self.new_bridge();
         let place = Place {
             worker,
             bridge,
@@ -183,7 +182,7 @@ impl Control {
     }
 
     /// Moves a call's port to that worker; `false` if it cannot.
-    fn bring(&mut self, call: CallId, worker: u8) -> bool {
+    pub(super) fn bring(&mut self, call: CallId, worker: u8) -> bool {
         let Some(slot) = self.calls.get_mut(&call) else {
             return false;
         };
@@ -310,7 +309,7 @@ impl Control {
 pub(super) type Clips = Result<Vec<std::sync::Arc<Clip>>, String>;
 
 /// The music of who waits for a moderator: above the tokens of plans, below those of queues.
-const MUSIC: PlayToken = PlayToken(1 << 61);
+pub(super) const MUSIC: PlayToken = PlayToken(1 << 61);
 
 /// Playbacks of rooms; those of legs lie below.
 const PLAYS: u64 = 1 << 63;

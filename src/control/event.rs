@@ -11,6 +11,7 @@ use super::Slot;
 use super::facts::RequestFacts;
 use crate::call::{CallId, Cause, Hearing, How, Party};
 use crate::center::AgentState;
+use crate::conference::Mode;
 use crate::explain::Explanation;
 use crate::trunk::{RegistrationState, Target, TargetState};
 
@@ -148,6 +149,13 @@ pub enum What {
         party: Party,
         /// What, with positions in samples at 16 kHz since its port opened.
         spurt: Spurt,
+    },
+    /// Who supervises the call, and who of it hears him.
+    Supervision {
+        /// The supervisor's call.
+        by: CallId,
+        /// How; none if he supervises it no more.
+        is: Option<Mode>,
     },
     /// Something went wrong that the caller may notice.
     Trouble(Explanation),

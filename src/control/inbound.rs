@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use clock::Now;
-use media::bridge::BridgeId;
 use media::worker::IpFamily;
 use sip::auth::AuthorizationHeader;
 use sip::message::{Message, Method, Name};
@@ -273,7 +272,6 @@ impl Control {
         };
         let call = CallId::new(self.shard, self.next_call);
         self.next_call += 1;
-        self.next_bridge = self.next_bridge.wrapping_add(1);
         let (trunk, endpoint) = (caller.label.trunk.clone(), caller.label.endpoint.clone());
         let facts = CallFacts {
             from: caller.from.clone(),
@@ -301,7 +299,8 @@ impl Control {
             media,
             recording_rate_max: self.recording.rate_max,
         };
-        let machine = Call::incoming(call, BridgeId(self.next_bridge), now, incoming);
+        let bridge = self.new_bridge();
+        let machine = Call::incoming(call, bridge, now, incoming);
         self.sessions.insert(session, (call, LegId::CALLER));
         let entry = entry.filter(|_| rescue.is_none());
         let mut run = entry.map(|entry| Run::start(self.plan.clone(), entry, facts));

@@ -43,6 +43,7 @@ mod resolve;
 mod setup;
 mod signalling;
 mod slot;
+mod supervising;
 mod transfers;
 mod trouble;
 mod voice;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Now;
+use media::bridge::BridgeId;
 use media::port::{PlayId, PortId};
 use media::source::Clip;
 use media::worker::MediaPlane;
@@ -64,6 +66,7 @@ use sip::ua::{SessionId, UserAgent};
 
 use crate::call::{Action, CallId, Cause, LegId};
 use crate::center::{self, AgentConfig, Center};
+use crate::conference::Supervisions;
 use crate::dialplan::{Plan, RunInput};
 use crate::trunk::{Admission, EndpointConfig, Registrar, Speaks, Trunks};
 
@@ -102,6 +105,7 @@ pub struct Control {
     plan: Arc<Plan>,
     center: Center,
     rooms: conferring::Rooms,
+    supervisions: Supervisions,
     media: Box<dyn MediaPlane + Send>,
     wall: WallClock,
     codecs: Vec<sdp::Codec>,
@@ -163,6 +167,7 @@ impl Control {
             plan: setup.plan,
             center: Center::new(),
             rooms: conferring::Rooms::default(),
+            supervisions: Supervisions::default(),
             media: setup.media,
             wall: setup.wall,
             codecs: setup.codecs,
@@ -451,6 +456,8 @@ impl Control {
                 self.drive(now, call);
             } else if let Some(output) = self.center.poll_output() {
                 self.on_center(now, output);
+            } else if let Some(duty) = self.supervisions.poll_output() {
+                self.on_duty(now, duty);
             } else if let Some(said) = self.rooms.machine.poll_output() {
                 self.on_conference(now, said);
             } else if let Some(word) = self.trunks.poll_word() {
@@ -463,6 +470,12 @@ impl Control {
                 break;
             }
         }
+    }
+
+    /// A name for a bridge, of a call or a room, that no other has.
+    fn new_bridge(&mut self) -> BridgeId {
+        self.next_bridge = self.next_bridge.wrapping_add(1);
+        BridgeId(self.next_bridge)
     }
 
     fn event(&mut self, now: Now, call: CallId, what: What) {

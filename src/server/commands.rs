@@ -11,7 +11,7 @@ use crate::api::{
 use crate::call::CallId;
 use crate::center::Obstacle;
 use crate::control::{CallSnapshot, Control, Refused};
-use crate::store::EndpointRow;
+use crate::store::{EndpointRow, LegRow};
 use crate::trunk::{Digests, EndpointConfig, Handling, Secrets};
 
 /// Carries out one command. A client that has gone away hears nothing.
@@ -24,7 +24,11 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         }
         Command::Call { call, reply } => {
             let found = control.calls(now).into_iter().find(|it| it.call == call);
-            drop(reply.send(found.map(|call| snapshot(control, now, call))));
+            let whole = |it| api::CallSnapshot {
+                legs: Some(control.figures_now(call).iter().map(LegRow::new).collect()),
+                ..snapshot(control, now, it)
+            };
+            drop(reply.send(found.map(whole)));
         }
         Command::Hangup { call, cause, reply } => {
             let _ = reply.send(control.hang_up(now, call, cause));
@@ -56,6 +60,16 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::AskConference { name, ask, reply } => {
             let _ = reply.send(control.ask_conference(now, &name, *ask));
         }
+        Command::Supervise { calls, mode, reply } => {
+            let _ = reply.send(control.supervise(now, calls, mode));
+        }
+        Command::Dismiss { call, reply } => drop(reply.send(control.dismiss(now, call))),
+        Command::Mute {
+            call,
+            party,
+            on,
+            reply,
+        } => drop(reply.send(control.mute(now, call, party, on))),
         Command::Endpoints { reply } => drop(reply.send(endpoints(control, now))),
         Command::AddEndpoint { new, reply } => {
             drop(reply.send(add_endpoint(control, &edge.realm, new)));
@@ -168,6 +182,11 @@ fn snapshot(control: &Control, now: Now, call: CallSnapshot) -> api::CallSnapsho
         agent: call.agent,
         step: call.step,
         waits_for: waits_for(control, now, call.call),
+        supervision: control
+            .supervision(call.call)
+            .map(|it| (it.supervisor, it.mode)),
+        muted: control.muted(call.call),
+        legs: None,
     }
 }
 

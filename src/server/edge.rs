@@ -293,6 +293,10 @@ fn log(event: &Event) {
         What::Talk { party, spurt } => {
             tracing::debug!(call = call(), party = party.name(), ?spurt, "talk");
         }
+        What::Supervision { by, is } => {
+            let mode = is.map_or("none", |mode| mode.name());
+            tracing::info!(call = call(), %by, mode, "supervised");
+        }
         What::Trouble(why) if matches!(why.id, "callee-busy" | "callee-no-answer") => {
             tracing::info!(call = call(), id = why.id, why = why.sentence(), "trouble");
         }

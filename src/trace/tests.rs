@@ -9,8 +9,10 @@ use media::capture::RawPacket;
 use media::worker::Lane;
 use sip::transport::{Flow, ListenerId, Transport};
 
+use voice::activity::Spurt;
+
 use super::*;
-use crate::call::{CallId, Cause, LegId};
+use crate::call::{CallId, Cause, LegId, Party};
 use crate::config::Section;
 use crate::control::{Event, Note, Noted, PortFacts, RequestFacts, What};
 
@@ -137,6 +139,38 @@ fn both_legs_of_a_call_are_one_story_and_its_first_message_came_before_the_call_
     assert_eq!(journal.correlation("two"), CALL.to_string());
     assert_eq!(journal.correlation("three"), "three");
     assert_eq!(journal.counts().stories, 1);
+}
+
+#[test]
+fn spurts_of_talk_are_told_with_their_positions() {
+    let mut journal = journal("");
+    journal.hears(0, false, "INVITE sip:100@h SIP/2.0", "one");
+    journal.ties(0, CALL, 0, "one");
+    let (began, ended) = (16_000, 24_160);
+    let from = began - 3_200;
+    for (party, spurt) in [
+        (Party::Caller, Spurt::Began { at: began, from }),
+        (Party::Caller, Spurt::Ended { began, at: ended }),
+        (
+            Party::Callee,
+            Spurt::Began {
+                at: 24_000,
+                from: 0,
+            },
+        ),
+    ] {
+        let what = What::Talk { party, spurt };
+        let (at, call) = (at(3), Some(CALL));
+        journal.event(&Event { at, call, what });
+    }
+    let told = lines(journal.find("one").unwrap());
+    let expected = [
+        "INVITE sip:100@h",
+        "caller talks since sample 16000 (1000 ms)",
+        "caller talked from sample 16000 to 24160 (510 ms)",
+        "callee talks since sample 24000 (1500 ms)",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

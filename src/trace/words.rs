@@ -5,7 +5,8 @@ use voice::activity::Spurt;
 
 use super::Redaction;
 use super::summary::clip;
-use crate::call::{Hearing, Party};
+use crate::call::{CallId, Hearing, Party};
+use crate::conference::Mode;
 use crate::control::{Noted, PortFacts, What};
 
 /// What a call's event says on the time axis; nothing where a note says it better.
@@ -27,6 +28,7 @@ pub(super) fn event(what: &What, redaction: &Redaction) -> Option<String> {
         What::Recording { file } => format!("recording to {file}"),
         What::Hearing { who, is } => hearing(who, *is),
         What::Talk { party, spurt } => talk(*party, *spurt),
+        What::Supervision { by, is } => supervision(*by, *is),
         What::Trouble(why) => format!("trouble: {why}"),
         What::HungUp { cause } => format!("ended: {cause}"),
         _ => return None,
@@ -34,13 +36,24 @@ pub(super) fn event(what: &What, redaction: &Redaction) -> Option<String> {
     Some(clip(&text, LINE_MAX))
 }
 
+/// Positions are samples at 16 kHz since the leg is listened to: by them a listener finds the spurt.
 fn talk(party: Party, spurt: Spurt) -> String {
-    let ms = |samples: u64| samples / u64::from(voice::RATE / 1_000);
+    let (who, per_ms) = (party.name(), u64::from(voice::RATE / 1_000));
     match spurt {
-        Spurt::Began { at, .. } => format!("{} talks since {} ms", party.name(), ms(at)),
+        Spurt::Began { at, .. } => format!("{who} talks since sample {at} ({} ms)", at / per_ms),
         Spurt::Ended { began, at } => {
-            format!("{} talked for {} ms", party.name(), ms(at - began))
+            let ms = at.saturating_sub(began) / per_ms;
+            format!("{who} talked from sample {began} to {at} ({ms} ms)")
         }
+    }
+}
+
+fn supervision(by: CallId, is: Option<Mode>) -> String {
+    match is {
+        Some(Mode::Listen) => format!("supervised by {by}: nobody hears him"),
+        Some(Mode::Whisper(party)) => format!("supervised by {by}: the {} hears him", party.name()),
+        Some(Mode::Barge) => format!("supervised by {by}: both hear him"),
+        None => format!("supervised by {by} no more"),
     }
 }
 

@@ -224,6 +224,27 @@ fn a_supervisor_listens_whispers_to_one_and_barges_in() {
 }
 
 #[test]
+fn who_made_a_room_and_was_put_out_talks_to_somebody_else_and_the_room_does_not_hear_it() {
+    let config = "[trunks.callers]\naddresses = [\"10.9.0.1\", \"10.9.0.2\"]\n\
+                  [endpoints.dan]\npassword = \"secret\"\ncontact = \"sip:dan@10.9.0.4:5060\"\n";
+    let steps = "conference \"r\" {\n on removed {\n dial \"dan\"\n }\n}";
+    let plan = format!(
+        "dialplan version=1\nentry pattern=\"*\" flow=\"room\"\nflow \"room\" {{\n{steps}\n}}\n"
+    );
+    let mut lab = Lab::sounding_on(1, config, &plan);
+    for (remote, hz) in ALL {
+        lab.speaks(remote, hz);
+    }
+    let (ann, _) = calls(&mut lab, ANN, "1");
+    calls(&mut lab, BOB, "1");
+    ask(&mut lab, Ask::Remove { call: ann });
+    let invite = lab.invited(DAN.0).unwrap();
+    lab.reply(DAN.0, &invite, 200, "");
+    hear(&mut lab, &[ANN, DAN], &[ANN, DAN]);
+    hear(&mut lab, &[BOB], &[]);
+}
+
+#[test]
 fn who_waits_hears_music_until_the_moderator_comes_wherever_each_of_them_is() {
     let steps = "if \"to == '9'\" {\n conference \"r\" moderator=#true\n}\nelse {\n \
                  conference \"r\" wait-for-moderator=#true\n}";

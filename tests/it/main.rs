@@ -29,4 +29,5 @@ mod sim_srtp;
 mod sim_swarm;
 mod sim_transfers;
 mod sim_voice;
+mod supervisors;
 mod trunks;

@@ -20,7 +20,7 @@ const MODULES: &[Module] = &[
     module("io", &["config", "telemetry"]),
     module("call", &["explain"]),
     module("trunk", &["config", "explain", "call"]),
-    module("conference", &["call"]),
+    module("conference", &["call", "explain"]),
     module(
         "dialplan",
         &["config", "explain", "call", "trunk", "conference"],
@@ -39,7 +39,7 @@ const MODULES: &[Module] = &[
             "center",
         ],
     ),
-    module("trace", &["config", "call", "control"]),
+    module("trace", &["config", "call", "conference", "control"]),
     module(
         "store",
         &[
