@@ -12,6 +12,7 @@
 //! | `room` | the same of one conference in which three speak |
 //! | `transcode` | calls between PCMU and Opus, beside the codecs alone and rtpengine |
 //! | `playback` | callers who hear hold music |
+//! | `memory` | what a relayed and a transcoded call keep, and what is left when all have hung up |
 //! | `spray` | what a third address injects and learns that sprays all ports |
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@
     reason = "a program that waits, measures and prints"
 )]
 
+mod memory;
 mod peers;
 mod relay;
 mod rooms;
@@ -41,6 +43,7 @@ fn main() {
     match mode.as_str() {
         "relay" => relay::cost(&args),
         "capacity" => relay::capacity(&args),
+        "memory" => memory::memory(&args),
         "spray" => spray::run(&args),
         "rooms" => rooms::rooms(&args),
         "room" => rooms::room(&args),
@@ -48,7 +51,7 @@ fn main() {
         "playback" => voices::playback(&args),
         _ => {
             println!(
-                "want relay, capacity, spray, transcode, playback, rooms or room; have {mode:?}"
+                "want relay, capacity, memory, spray, transcode, playback, rooms or room; have {mode:?}"
             );
             std::process::exit(2);
         }

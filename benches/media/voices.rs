@@ -105,7 +105,8 @@ fn words() -> Vec<[i16; 160]> {
         .collect()
 }
 
-fn said(mut encoder: Encoder, payload_type: u8, step: u32) -> Rc<Voice> {
+/// Those words, encoded.
+pub(crate) fn said(mut encoder: Encoder, payload_type: u8, step: u32) -> Rc<Voice> {
     encoder.tune(8_000);
     let encode = |words: &[i16; 160]| {
         let mut out = [0; 1_400];
@@ -289,5 +290,5 @@ fn told(points: &BTreeMap<&str, Vec<Point>>) -> BTreeMap<String, Vec<Value>> {
 }
 
 /// The payload type of Opus.
-const OPUS: u8 = 111;
+pub(crate) const OPUS: u8 = 111;
 const WARM: Duration = Duration::from_secs(2);

@@ -22,7 +22,7 @@ pub(crate) struct Tandem {
 }
 
 /// What becomes of the calls.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sort {
     /// They are put through to somebody who speaks the same codec.
     Relayed,
@@ -60,9 +60,14 @@ impl Sort {
 impl Tandem {
     /// Starts it with one media thread, and another for every 4,000 calls more.
     pub(crate) fn of(calls: u32, sort: Sort) -> Self {
+        Self::with(calls, sort, "")
+    }
+
+    /// The same, with `more` at the end of its configuration.
+    pub(crate) fn with(calls: u32, sort: Sort, more: &str) -> Self {
         let server = Server::tandem(&Setup {
             ip: "127.0.10.5",
-            config: &CONFIG.replace("CALLS", &(calls + 10).to_string()),
+            config: &(CONFIG.replace("CALLS", &(calls + 10).to_string()) + more),
             plan: sort.plan(),
             workers: calls / 4_000 + 1,
         });

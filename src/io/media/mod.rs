@@ -15,7 +15,6 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, ensure};
 use clock::Now;
-use media::jitter::JitterConfig;
 use media::port::PortId;
 use media::worker::{
     IpFamily, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull, Worker, WorkerConfig,
@@ -91,8 +90,6 @@ pub struct Workers {
     turn: usize,
     /// Ports between two workers: as many as there are ports at most.
     relocations: Vec<Relocation>,
-    /// How the workers' ports buffer.
-    jitter: JitterConfig,
 }
 
 /// One media thread, seen from the control thread.
@@ -146,7 +143,6 @@ impl Workers {
             stop: Arc::new(AtomicBool::new(false)),
             turn: 0,
             relocations: Vec::new(),
-            jitter: config.worker.jitter,
         };
         for number in 0..config.workers {
             let station = workers.station(number, config, clock)?;

@@ -36,7 +36,7 @@ impl Workers {
         }
         let target = self.stations.get(to).ok_or(NoPort::NoWorker)?;
         let name = target.next_name()?;
-        let carriage = Carriage::new(self.jitter);
+        let carriage = Carriage::new();
         let station = self.stations.get_mut(from).ok_or(NoPort::NoWorker)?;
         let depart = PortCommand::Depart { port, carriage };
         station

@@ -141,6 +141,17 @@ impl Codec {
         }
     }
 
+    /// The most that a millisecond of it takes, in bytes; of Opus at 128 kbit/s.
+    pub const fn bytes_a_ms(self) -> usize {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 8,
+            Self::L16 | Self::L16Wide => 2 * self.sample_rate() as usize / 1_000,
+            Self::G729 => 1,
+            Self::AmrWb => 3,
+            Self::Opus => 16,
+        }
+    }
+
     /// Whether it passes through and can neither be decoded nor encoded.
     pub const fn is_only_relayed(self) -> bool {
         matches!(self, Self::G729 | Self::AmrWb)

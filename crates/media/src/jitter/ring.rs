@@ -8,6 +8,7 @@
 #[derive(Debug)]
 pub(super) struct PacketRing {
     places: Vec<Place>,
+    /// As long as this stream needs.
     bytes: Vec<u8>,
     /// Bytes written since the beginning, gaps at the ring's end included.
     written: u64,
@@ -63,11 +64,13 @@ impl PacketRing {
         }
     }
 
-    /// Forgets all packets. Within the capacity taken by [`PacketRing::new`]: nothing is allocated.
-    pub(super) fn clear(&mut self) {
+    /// Forgets all packets, and has room for `bytes` of the next ones, [`BYTES`] at most. Within the capacity
+    /// taken by [`PacketRing::new`]: nothing is allocated.
+    pub(super) fn clear(&mut self, bytes: usize) {
         self.places.clear();
         self.places.resize(PLACES, VACANT);
-        self.bytes.resize(BYTES, 0);
+        self.bytes.clear();
+        self.bytes.resize(bytes.min(BYTES), 0);
         self.written = 0;
     }
 
@@ -92,22 +95,22 @@ impl PacketRing {
 
     /// The payload of `place`, unless newer ones were written over it.
     pub(super) fn payload(&self, place: &Place) -> Option<&[u8]> {
-        if place.start + (BYTES as u64) < self.written {
+        if place.start + (self.bytes.len() as u64) < self.written {
             return None;
         }
-        let start = (place.start % BYTES as u64) as usize;
+        let start = self.at(place.start);
         self.bytes.get(start..start + place.len)
     }
 
     /// Stores a packet in place of the one 64 before it; `true` if that one's audio still waited.
-    /// At most [`BYTES`] of `payload`; an empty one tells of time without audio.
+    /// A `payload` longer than the ring is not stored; an empty one tells of time without audio.
     pub(super) fn store(&mut self, sequence: i64, time: i64, ticks: i64, payload: &[u8]) -> bool {
         let mut start = self.written;
-        let left = BYTES - (start % BYTES as u64) as usize;
+        let left = self.bytes.len() - self.at(start);
         if payload.len() > left {
             start += left as u64;
         }
-        let at = (start % BYTES as u64) as usize;
+        let at = self.at(start);
         let Some(bytes) = self.bytes.get_mut(at..at + payload.len()) else {
             return false;
         };
@@ -131,6 +134,11 @@ impl PacketRing {
             len: payload.len(),
         };
         overwritten
+    }
+
+    /// Where in the ring what was written as the byte `written` lies.
+    fn at(&self, written: u64) -> usize {
+        (written % (self.bytes.len() as u64).max(1)) as usize
     }
 
     /// Ends the turn of `sequence`; `true` if its audio waited.
@@ -161,7 +169,7 @@ fn index_of(sequence: i64) -> usize {
 /// Packets held: 1,280 ms of 20 ms packets, 640 ms of 10 ms packets.
 pub(super) const PLACES: usize = 64;
 
-/// Bytes held: 2 s of G.711 and G.722, half a second of linear sound at 16 kHz.
+/// Bytes held at most: 2 s of G.711 and G.722, half a second of linear sound at 16 kHz.
 pub(super) const BYTES: usize = 16_384;
 
 #[cfg(test)]
@@ -171,7 +179,7 @@ mod tests {
     #[test]
     fn a_payload_is_what_was_stored_until_newer_ones_lie_over_it() {
         let mut ring = PacketRing::new();
-        ring.clear();
+        ring.clear(BYTES);
         let payload = |n: i64| vec![(n % 251) as u8; 900 + (n % 7) as usize];
         for n in 0..200_i64 {
             let over = ring.store(n, n * 160, 160, &payload(n));
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn a_turn_ends_once_and_stays_known() {
         let mut ring = PacketRing::new();
-        ring.clear();
+        ring.clear(BYTES);
         assert!(ring.get(5).is_none() && !ring.finish(5));
         assert!(!ring.store(5, 0, 160, &[1; 160]));
         assert!(!ring.store(6, 160, 0, &[]));
@@ -199,7 +207,31 @@ mod tests {
         assert_eq!(ring.waiting().count(), 1);
         assert!(ring.finish(5) && !ring.finish(5) && !ring.finish(6));
         assert_eq!((ring.known(5), ring.known(5 + 64)), (5, 5));
-        ring.clear();
+        ring.clear(BYTES);
         assert_eq!(ring.known(5), -1);
+    }
+
+    #[test]
+    fn a_smaller_ring_holds_less_and_never_tells_one_packet_for_another() {
+        let mut ring = PacketRing::new();
+        ring.clear(1_000);
+        for n in 0..200_i64 {
+            ring.store(n, n * 160, 160, &[n as u8; 160]);
+            let kept = |old: &i64| {
+                let place = ring.get(*old).copied();
+                let bytes = place.and_then(|place| ring.payload(&place));
+                assert!(
+                    bytes.is_none_or(|bytes| bytes == [*old as u8; 160]),
+                    "{n} {old}"
+                );
+                bytes.is_some()
+            };
+            let kept = ((n - 63).max(0)..=n).filter(kept).count();
+            assert!(kept >= 6.min(n as usize + 1) && kept <= 6, "{n}: {kept}");
+        }
+        assert!(
+            !ring.store(200, 0, 160, &[0; 1_001]),
+            "longer than the ring"
+        );
     }
 }

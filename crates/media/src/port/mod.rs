@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use clock::{Duration, Now};
 
 use crate::codec::{Codec, Coding};
+use crate::jitter::{JitterBuffer, JitterConfig};
 use crate::quality::{Rating, SoundFigures};
 
 pub(crate) mod background;
@@ -61,6 +62,9 @@ pub struct PortPlan {
     pub codec: Codec,
     /// What decodes and encodes it.
     pub coding: Coding,
+    /// Where what the peer says waits to be heard. Its memory is the port's for as long as that is open, and
+    /// touched when somebody listens; the worker says how it buffers.
+    pub playout: JitterBuffer,
     /// The RTP payload type of `codec`, both ways.
     pub payload_type: u8,
     /// The payload type of telephone-event (RFC 4733), if agreed.
@@ -105,6 +109,7 @@ impl PortPlan {
             remote: None,
             codec,
             coding: Coding::new(codec),
+            playout: JitterBuffer::new(JitterConfig::default(), codec),
             payload_type: codec.static_payload_type().unwrap_or(FIRST_DYNAMIC),
             dtmf_payload_type: None,
             dtmf_clock_rate: codec.clock_rate(),

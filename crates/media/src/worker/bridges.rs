@@ -75,7 +75,7 @@ impl Worker {
         };
         for member in self.seats.members(held) {
             let slot = self.slots.get_mut(member as usize);
-            if let Some(port) = slot.and_then(|slot| slot.port.as_mut()) {
+            if let Some(port) = slot.and_then(Option::as_mut) {
                 port.out.parted();
             }
         }
@@ -205,7 +205,7 @@ impl Worker {
 
     /// A packet of sound came to a port: in a large bridge its member may take the floor with it.
     pub(super) fn claim_floor(&mut self, now: Now, at: usize, packet: &[u8]) {
-        let place = self.slots.get(at).and_then(|slot| slot.port.as_ref());
+        let place = self.slots.get(at).and_then(Option::as_ref);
         let Some((bridge, plan)) = place.and_then(|port| Some((port.bridge?, &port.plan))) else {
             return;
         };
@@ -229,8 +229,8 @@ impl Worker {
             }
             let listened = self.port(at).is_some_and(|port| port.listens);
             self.listen(at, true);
-            if let Some(slot) = self.slots.get_mut(at).filter(|_| !listened) {
-                let _ = slot.jitter.insert(now, &header, payload);
+            if let Some(port) = self.port_mut(at).filter(|_| !listened) {
+                let _ = port.plan.playout.insert(now, &header, payload);
             }
         }
     }

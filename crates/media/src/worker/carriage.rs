@@ -1,7 +1,7 @@
 //! A port on its way from one worker to another, with all that it has heard and said.
 //!
-//! Control makes a carriage, empty: the heap that a port needs is in it. The worker that the port leaves puts its
-//! own heap's worth in exchange, the worker that takes it puts back an empty one: neither allocates.
+//! Control makes a carriage, empty. The worker that the port leaves puts it in, the worker that takes it puts back
+//! the empty one: neither allocates.
 //!
 //! ```text
 //!   control ─ Depart { empty } ─▶ worker A ─ Departed { loaded } ─▶ control ─ Arrive { loaded } ─▶ worker B
@@ -9,24 +9,23 @@
 //!      └────────────────────────────── Garbage::Carriage { empty } ────────────────────────────────┘
 //! ```
 
-use super::port::Slot;
+use super::port::Port;
 use super::{Garbage, PHASES, PortEvent, Refusal, Worker};
-use crate::jitter::JitterConfig;
 use crate::port::PortId;
 
 /// Carries a port, or nothing.
-#[derive(Debug)]
-pub struct Carriage(Slot);
+#[derive(Debug, Default)]
+pub struct Carriage(Option<Port>);
 
 impl Carriage {
-    /// An empty one, for workers whose ports buffer as `jitter` says.
-    pub fn new(jitter: JitterConfig) -> Box<Self> {
-        Box::new(Self(Slot::new(jitter)))
+    /// An empty one.
+    pub fn new() -> Box<Self> {
+        Box::default()
     }
 
     /// Whether a port is in it.
     pub fn is_loaded(&self) -> bool {
-        self.0.port.is_some()
+        self.0.is_some()
     }
 }
 
@@ -75,7 +74,7 @@ impl Worker {
         self.stand(at);
         if let Some(slot) = self.slots.get_mut(at) {
             std::mem::swap(slot, &mut carriage.0);
-            if let Some(port) = &mut slot.port {
+            if let Some(port) = slot {
                 port.plan.port = id;
             }
         }

@@ -68,8 +68,7 @@ impl Worker {
         self.index.insert(plan.port.0, at);
         self.stand(at);
         if let Some(slot) = self.slots.get_mut(at) {
-            slot.jitter.reset(plan.codec);
-            slot.port = Some(Port::new(plan, now, &self.config));
+            *slot = Some(Port::new(plan, now, &self.config));
         }
         self.settle(at);
         Ok(())
@@ -77,12 +76,7 @@ impl Worker {
 
     fn update(&mut self, now: Now, mut update: Box<PortUpdate>) -> Result<(), Refusal> {
         let at = self.index.get(update.port.0);
-        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
-            && let Some(port) = &mut slot.port
-        {
-            if port.plan.codec != update.codec {
-                slot.jitter.reset(update.codec);
-            }
+        if let Some(port) = at.and_then(|at| self.port_mut(at)) {
             port.update(now, &mut update);
         }
         self.discard(Garbage::Update(update));
@@ -228,7 +222,7 @@ impl Worker {
     fn close(&mut self, now: Now, id: PortId) -> Result<(), Refusal> {
         let at = self.find(id)?;
         self.vacate(id, at);
-        let port = self.slots.get_mut(at).and_then(|slot| slot.port.take());
+        let port = self.slots.get_mut(at).and_then(Option::take);
         let Some(mut port) = port else {
             return Err(Refusal::NoSuchPort);
         };
@@ -268,11 +262,11 @@ impl Worker {
     }
 
     pub(super) fn port(&self, at: usize) -> Option<&Port> {
-        self.slots.get(at)?.port.as_ref()
+        self.slots.get(at)?.as_ref()
     }
 
     pub(super) fn port_mut(&mut self, at: usize) -> Option<&mut Port> {
-        self.slots.get_mut(at)?.port.as_mut()
+        self.slots.get_mut(at)?.as_mut()
     }
 
     pub(super) fn bridge_at(&self, bridge: usize) -> Option<&Bridge> {
@@ -282,14 +276,13 @@ impl Worker {
     /// Starts or ends decoding what a port's peer says. A recording or a detector of a relayed
     /// bridge listens to a copy: the relay stays as it is.
     pub(super) fn listen(&mut self, at: usize, needed: bool) {
-        let Some(slot) = self.slots.get_mut(at) else {
+        let Some(port) = self.port_mut(at) else {
             return;
         };
-        let Some(port) = &mut slot.port else { return };
         let wanted = needed || port.is_tapped() || port.ear.is_some();
         let listens = wanted && !port.plan.codec.is_only_relayed();
         if listens && !port.listens {
-            slot.jitter.reset(port.plan.codec);
+            port.plan.playout.reset(port.plan.codec);
             port.background.heard();
         }
         port.listens = listens;

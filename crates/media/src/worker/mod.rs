@@ -51,7 +51,7 @@ use crate::quality::Totals;
 use event::EventQueue;
 use index::IdIndex;
 use mixing::Hall;
-use port::Slot;
+use port::Port;
 use transmit::TransmitQueue;
 
 /// The time between two ticks.
@@ -126,7 +126,7 @@ pub struct WorkerStats {
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
-    slots: Box<[Slot]>,
+    slots: Box<[Option<Port>]>,
     free: Vec<u32>,
     /// Which phase each slot's port is in; `None` for no port.
     phases: Box<[Option<u8>]>,
@@ -158,7 +158,7 @@ impl Worker {
         let ports = config.ports_max.clamp(1, u16::MAX.into());
         let count = u32::try_from(ports).unwrap_or(u32::MAX);
         Self {
-            slots: (0..ports).map(|_| Slot::new(config.jitter)).collect(),
+            slots: (0..ports).map(|_| None).collect(),
             free: (0..count).rev().collect(),
             phases: vec![None; ports].into(),
             index: IdIndex::new(ports),

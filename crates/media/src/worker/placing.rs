@@ -55,7 +55,7 @@ impl Worker {
         let from = self.next_tick() + turn;
         let floor = self.bridge_at(bridge).map(|held| held.floor);
         let slots = floor.iter().flat_map(|floor| floor.all());
-        let costs = slots.filter_map(|&slot| self.slots.get(slot as usize)?.jitter.cost_ms(from));
+        let costs = slots.filter_map(|&slot| self.port(slot as usize)?.plan.playout.cost_ms(from));
         costs.fold((0, 0.0), |(heard, sum), cost| (heard + 1, sum + cost))
     }
 

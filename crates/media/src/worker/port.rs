@@ -1,4 +1,4 @@
-//! An open port's state, and the pool of slots that ports open in.
+//! An open port's state.
 
 use clock::{Duration, Now};
 
@@ -7,7 +7,6 @@ use super::quality::Judged;
 use crate::capture::Capture;
 use crate::dsp::resample::{PAST_ANY, PAST_HALF, PAST_UP};
 use crate::dsp::{DtmfDetector, Resampler};
-use crate::jitter::{JitterBuffer, JitterConfig};
 use crate::port::background::Background;
 use crate::port::dial::Dialer;
 use crate::port::latch::Source;
@@ -18,25 +17,9 @@ use crate::rtp::event::EventReceiver;
 use crate::rtp::stats::{Reception, Transmission};
 use crate::rtp::{RtpTime, Sequence};
 use crate::tap::{Tap, VoiceTap};
-use crate::{Codec, Digit, SAMPLE_RATE, SILENCE};
+use crate::{Digit, SAMPLE_RATE, SILENCE};
 
-/// A place for a port. What a port needs of the heap was taken when the worker was made.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) jitter: JitterBuffer,
-    pub(super) port: Option<Port>,
-}
-
-impl Slot {
-    pub(super) fn new(config: JitterConfig) -> Self {
-        Self {
-            jitter: JitterBuffer::new(config, Codec::Pcma),
-            port: None,
-        }
-    }
-}
-
-/// One leg's media end.
+/// One leg's media end. What it needs of the heap came with its plan.
 #[derive(Debug)]
 pub(super) struct Port {
     /// What was agreed; kept to be given back, and brought up to date by re-offers.
@@ -97,7 +80,9 @@ pub(super) struct Care {
 }
 
 impl Port {
-    pub(super) fn new(plan: Box<PortPlan>, now: Now, config: &WorkerConfig) -> Self {
+    pub(super) fn new(mut plan: Box<PortPlan>, now: Now, config: &WorkerConfig) -> Self {
+        plan.playout.configure(config.jitter);
+        plan.playout.reset(plan.codec);
         let first = (Sequence(plan.first_sequence), RtpTime(plan.first_timestamp));
         // Spread by SSRC, which is random, so that ports opened together do not report together.
         let spread = Duration::from_millis(u64::from(plan.ssrc % 1_024));
@@ -141,6 +126,9 @@ impl Port {
 
     /// Takes what a re-offer changed; what it replaces is in `update` after.
     pub(super) fn update(&mut self, now: Now, update: &mut PortUpdate) {
+        if self.plan.codec != update.codec {
+            self.plan.playout.reset(update.codec);
+        }
         if self.plan.codec != update.codec || !self.plan.coding.is_set_like(&update.coding) {
             std::mem::swap(&mut self.plan.coding, &mut update.coding);
         }

@@ -4,7 +4,7 @@ use clock::{Duration, Now};
 
 use super::port::Port;
 use super::{PortEvent, Worker};
-use crate::jitter::{JitterBuffer, Popped};
+use crate::jitter::Popped;
 use crate::quality::{Path, Rating, Robustness, Totals, rate};
 use crate::rtp::Header;
 use crate::rtp::rtcp::ReportBlock;
@@ -148,8 +148,9 @@ impl Port {
     }
 
     /// Takes note of how the playout buffer stands.
-    pub(super) fn look_at(&mut self, jitter: &JitterBuffer) {
+    pub(super) fn look_at_playout(&mut self) {
         if self.listens {
+            let jitter = &self.plan.playout;
             self.stats.delay = Duration::from_millis(jitter.delay_ms().into());
             self.judged.target_ms = jitter.target_ms();
             self.judged.limit_ms = jitter.limit_ms();

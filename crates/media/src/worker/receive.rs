@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clock::{Duration, Now};
 
 use super::event::EventQueue;
-use super::port::{Port, Slot};
+use super::port::Port;
 use super::{DtmfVia, Forward, Lane, PortEvent, Worker};
 use crate::Digit;
 use crate::bridge::Mode;
@@ -68,8 +68,7 @@ impl Worker {
             self.stats.strays += 1;
             return None;
         };
-        let slot = self.slots.get_mut(at)?;
-        let open = slot.port.as_mut()?;
+        let open = self.slots.get_mut(at)?.as_mut()?;
         let packet = buffer.get_mut(..len)?;
         let is_rtcp = open.is_rtcp(lane, packet);
         let len = open.admit(now, (lane, is_rtcp), from, packet)?;
@@ -78,7 +77,7 @@ impl Worker {
             open.receive_report(now, packet, self.config.ntp_at_zero);
             return None;
         }
-        let taken = slot.take(now, from, packet, &mut self.events)?;
+        let taken = open.take(now, from, packet, &mut self.events)?;
         if taken.kind == Kind::Audio {
             self.claim_floor(now, at, packet);
         }
@@ -180,7 +179,7 @@ struct Taken {
     digit: Option<(Digit, u16)>,
 }
 
-impl Slot {
+impl Port {
     /// The gates after those of [`Port::admit`]: form, payload type, direction. Then the packet is
     /// counted and goes where its kind belongs.
     fn take(
@@ -190,63 +189,66 @@ impl Slot {
         bytes: &[u8],
         events: &mut EventQueue,
     ) -> Option<Taken> {
-        let Self { jitter, port, .. } = self;
-        let port = port.as_mut()?;
         let Ok(packet) = Packet::parse(bytes) else {
-            port.stats.malformed += 1;
+            self.stats.malformed += 1;
             return None;
         };
         let header = packet.header();
-        let Some((kind, payload, copies)) = unwrap(&port.plan, &header, packet.payload()) else {
-            port.stats.unknown_payload += 1;
+        let Some((kind, payload, copies)) = unwrap(&self.plan, &header, packet.payload()) else {
+            self.stats.unknown_payload += 1;
             return None;
         };
-        if port.source.lock(from) {
+        if self.source.lock(from) {
             events.news(PortEvent::FirstPacket {
-                port: port.plan.port,
+                port: self.plan.port,
                 from,
             });
         }
-        if let Some(silent_ms) = port.heard(now) {
-            let port = port.plan.port;
+        if let Some(silent_ms) = self.heard(now) {
+            let port = self.plan.port;
             events.news(PortEvent::MediaBack { port, silent_ms });
         }
-        port.care.pauses = kind == Kind::Noise;
-        if !port.plan.receive {
-            port.stats.not_receiving += 1;
+        self.care.pauses = kind == Kind::Noise;
+        if !self.plan.receive {
+            self.stats.not_receiving += 1;
             return None;
         }
-        port.count(now, &header, kind);
-        port.stats.received_bytes += payload.len() as u64;
+        self.count(now, &header, kind);
+        self.stats.received_bytes += payload.len() as u64;
         match kind {
-            Kind::Audio => port.background.sounded(header.sequence),
-            Kind::Noise => port.background.told(header.sequence, payload),
+            Kind::Audio => self.background.sounded(header.sequence),
+            Kind::Noise => self.background.told(header.sequence, payload),
             Kind::Event | Kind::Redundant => {}
         }
         let inserted = match kind {
-            Kind::Audio if port.listens => Some(jitter.insert(now, &header, payload)),
+            Kind::Audio if self.listens => Some(self.plan.playout.insert(now, &header, payload)),
             Kind::Audio => {
-                port.glance(&header, payload);
+                self.glance(&header, payload);
                 None
             }
-            Kind::Event | Kind::Noise if port.listens => Some(jitter.note_other(now, &header)),
+            Kind::Event | Kind::Noise if self.listens => {
+                Some(self.plan.playout.note_other(now, &header))
+            }
             _ => None,
         };
         let digit = match kind {
-            Kind::Event => port.key(now, &header, payload),
+            Kind::Event => self.key(now, &header, payload),
             Kind::Audio | Kind::Noise | Kind::Redundant => None,
         };
         if inserted.is_some_and(|inserted| inserted != Inserted::Stored) {
-            port.stats.discarded += 1;
+            self.stats.discarded += 1;
         }
         if inserted == Some(Inserted::Late) {
-            port.was_late(&header);
+            self.was_late(&header);
         }
-        if port.listens {
-            for copy in copies.filter(|copy| copy.payload_type == port.plan.payload_type) {
+        if self.listens {
+            for copy in copies.filter(|copy| copy.payload_type == self.plan.payload_type) {
                 let place = (copy.back, copy.offset);
-                let stored = jitter.insert_redundant(now, &header, place, copy.payload);
-                port.stats.recovered += u32::from(stored);
+                let stored = self
+                    .plan
+                    .playout
+                    .insert_redundant(now, &header, place, copy.payload);
+                self.stats.recovered += u32::from(stored);
             }
         }
         Some(Taken {

@@ -3,7 +3,7 @@
 
 use clock::{Duration, Now};
 
-use super::port::{Port, Slot};
+use super::port::Port;
 use super::tick::{Bus, Sound};
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PortEvent, Worker};
@@ -18,11 +18,7 @@ impl Worker {
     /// Looks whether anything of a port is due; once a frame.
     pub(super) fn look_after(&mut self, now: Now, at: usize) {
         let partner_ms = self.partner_silence(now, at);
-        let Some(Slot {
-            jitter,
-            port: Some(port),
-        }) = self.slots.get_mut(at)
-        else {
+        let Some(port) = self.slots.get_mut(at).and_then(Option::as_mut) else {
             return;
         };
         let id = port.plan.port;
@@ -35,14 +31,14 @@ impl Worker {
         }
         if port.care.stats_at <= now && !self.config.stats_every.is_zero() {
             port.care.stats_at = now + self.config.stats_every;
-            port.look_at(jitter);
+            port.look_at_playout();
             let stats = port.snapshot();
             self.stats.totals.grow(&mut port.judged.told, &stats);
             self.events.chatter(PortEvent::Stats { port: id, stats });
         }
         if port.care.report_at <= now {
             port.care.report_at = now + self.config.rtcp_every;
-            port.look_at(jitter);
+            port.look_at_playout();
             port.judge();
             port.report(now, self.config.ntp_at_zero, &mut self.transmits, false);
             if let Some(silent_ms) = port.reports_ended(now, self.config.rtcp_every) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use clock::Now;
 
-use super::port::{KeysHeard, Port, Slot};
+use super::port::{KeysHeard, Port};
 use super::receive::held_ms;
 use super::transmit::TransmitQueue;
 use super::{DtmfVia, Lane, PHASES, Worker, tick_of};
@@ -15,6 +15,7 @@ use crate::bridge::edition::{Editions, Program, Reader};
 use crate::codec::PAYLOAD_MAX;
 use crate::dsp::mix;
 use crate::jitter::Popped;
+use crate::port::PortPlan;
 use crate::port::dial::Step;
 use crate::rtp::red::Redundancy;
 use crate::rtp::{HEADER_LEN, Header, RtpTime, write_header};
@@ -79,10 +80,9 @@ impl Worker {
 
     /// Decodes what a port's peer said in this frame, at `rate`, if anybody needs it.
     pub(super) fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
-        let slot = self.slots.get_mut(at);
-        let pressed = slot.and_then(|slot| {
-            let pressed = slot.hear(now, rate, said);
-            slot.port.as_mut()?.hear_by_voice(rate, said);
+        let pressed = self.port_mut(at).and_then(|port| {
+            let pressed = port.hear(now, rate, said);
+            port.hear_by_voice(rate, said);
             pressed
         });
         if let Some((digit, duration_ms)) = pressed {
@@ -92,7 +92,7 @@ impl Worker {
 
     /// Sends a port's peer its frame: a digit, or the mix, the playback, or both.
     pub(super) fn speak(&mut self, now: Now, frame: u64, at: usize, bus: &Bus<'_>) {
-        let Some(port) = self.slots.get_mut(at).and_then(|slot| slot.port.as_mut()) else {
+        let Some(port) = self.slots.get_mut(at).and_then(Option::as_mut) else {
             return;
         };
         let dialing = !port.dialer.is_idle();
@@ -128,15 +128,14 @@ pub(super) struct Bus<'a> {
     pub(super) program: Option<Program>,
 }
 
-impl Slot {
+impl Port {
     /// Fills `said`, a frame at `rate`; the key and its duration in ms when a tone in it ended.
     fn hear(&mut self, now: Now, rate: u32, said: &mut [i16]) -> Option<(Digit, u16)> {
-        let port = self.port.as_mut()?;
         said.fill(0);
-        if !port.listens {
+        if !self.listens {
             return None;
         }
-        let decoder = &mut port.plan.coding.decoder;
+        let decoder = &mut self.plan.coding.decoder;
         decoder.tune(rate);
         let native_rate = decoder.rate();
         let heard = if native_rate == rate {
@@ -145,35 +144,32 @@ impl Slot {
             let mut native = [0; BUS_FRAME_MAX];
             let native = native.get_mut(..native_rate as usize / 50)?;
             let heard = self.play_out(now, native_rate, native);
-            let port = self.port.as_mut()?;
-            port.to_bus.tune(native_rate, rate);
-            port.to_bus.convert(native, said);
+            self.to_bus.tune(native_rate, rate);
+            self.to_bus.convert(native, said);
             heard
         };
         let heard = heard?;
-        if heard.down || heard.released.is_some() {
-            let converts = self.port.as_ref().is_some_and(|port| port.converts);
-            if converts {
-                said.fill(0);
-            }
+        if self.converts && (heard.down || heard.released.is_some()) {
+            said.fill(0);
         }
         heard.released.map(held_ms)
     }
 
     /// The frame that is due, at the decoder's rate, and what its keys are.
     fn play_out(&mut self, now: Now, rate: u32, out: &mut [i16]) -> Option<KeysHeard> {
-        let Self { jitter, port } = self;
-        let port = port.as_mut()?;
-        let recovered = jitter.counters().recovered;
-        let popped = jitter.pop(now, &mut port.plan.coding.decoder, out);
-        port.stats.recovered += (jitter.counters().recovered - recovered) as u32;
-        port.played(popped, out);
+        let PortPlan {
+            playout, coding, ..
+        } = &mut *self.plan;
+        let recovered = playout.counters().recovered;
+        let popped = playout.pop(now, &mut coding.decoder, out);
+        self.stats.recovered += (playout.counters().recovered - recovered) as u32;
+        self.played(popped, out);
         match popped {
-            Popped::Sound => port.background.heard(),
+            Popped::Sound => self.background.heard(),
             Popped::Concealed => {}
-            Popped::Silence | Popped::Hold => port.background.add_to(out),
+            Popped::Silence | Popped::Hold => self.background.add_to(out),
         }
-        Some(port.ear.as_mut()?.listen(rate, out))
+        Some(self.ear.as_mut()?.listen(rate, out))
     }
 }
 

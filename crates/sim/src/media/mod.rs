@@ -331,7 +331,7 @@ impl Studio {
             // A silent engine knows nothing of ports but what it was commanded: it stays.
             return Err(NoPort::WorkerFull);
         };
-        let carriage = Carriage::new(WorkerConfig::default().jitter);
+        let carriage = Carriage::new();
         worker.command(now, PortCommand::Depart { port, carriage });
         self.collect(old);
         let source = self.stations.get_mut(old).ok_or(NoPort::NoWorker)?;

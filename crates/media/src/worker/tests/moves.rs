@@ -2,13 +2,12 @@
 
 use super::world::World;
 use crate::Codec;
-use crate::jitter::JitterConfig;
 use crate::port::{PlayId, Playback, PortId};
 use crate::source::Clip;
 use crate::worker::{Carriage, Garbage, PortCommand, PortEvent, Refusal};
 
 fn empty() -> Box<Carriage> {
-    Carriage::new(JitterConfig::default())
+    Carriage::new()
 }
 
 fn departed(world: &mut World) -> Box<Carriage> {
