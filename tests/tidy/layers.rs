@@ -93,7 +93,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// What each pure crate may name from outside.
-const PURE_CRATES: &[&str] = &["clock", "media", "sip", "voice"];
+const PURE_CRATES: &[&str] = &["clock", "media", "sip", "voice", "webrtc"];
 /// Modules that are state machines: they never await and touch nothing.
 const PURE_MODULES: &[&str] = &[
     "explain",

@@ -1,0 +1,216 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the library reckons by the system's clock"
+)]
+
+use std::time::Instant;
+
+use super::*;
+use crate::ice::CONSENT;
+use crate::peer::Peer;
+
+const NOW: Now = Now::from_nanos(5_000_000_000);
+
+fn identity() -> Identity {
+    let pair = rcgen::generate_simple_self_signed(["tandem".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.der().to_vec(), pair.signing_key.serialize_der());
+    Identity::new(certificate, key, Instant::now()).unwrap()
+}
+
+fn ours() -> Credentials {
+    Credentials {
+        ufrag: "us".to_owned(),
+        password: "a-password-that-is-long-enough".to_owned(),
+    }
+}
+
+fn at(host: u8) -> SocketAddr {
+    ([192, 0, 2, host], 5_000).into()
+}
+
+/// A browser that calls us.
+fn client(identity: &Identity) -> Peer {
+    let theirs = Credentials {
+        ufrag: "them".to_owned(),
+        password: String::new(),
+    };
+    Peer::new(NOW, identity.clone(), theirs, ours()).unwrap()
+}
+
+fn session(us: &Identity, them: &Identity) -> Session {
+    let terms = Terms {
+        ufrag: "them".to_owned(),
+        fingerprint: them.fingerprint().clone(),
+    };
+    Session::new(NOW, us, ours(), Some(terms))
+}
+
+/// What a session has to say, apart from datagrams; those are given to the client.
+fn settle(now: Now, session: &mut Session, client: &mut Peer) -> Vec<Output> {
+    let mut said = Vec::new();
+    while let Some(output) = session.poll_output() {
+        match output {
+            Output::Transmit { to, bytes } => {
+                assert_eq!(to, at(1), "nothing goes anywhere else");
+                client.receive(now, &bytes);
+            }
+            other => said.push(other),
+        }
+    }
+    said
+}
+
+/// Checks, then shakes hands from `from`, until nobody has anything to say.
+fn shake(session: &mut Session, client: &mut Peer, from: SocketAddr) -> Vec<Output> {
+    session.receive(NOW, at(1), &client.check(true));
+    let mut said = settle(NOW, session, client);
+    for step in 1..8 {
+        let now = NOW + Duration::from_millis(step);
+        for packet in client.says(now) {
+            session.receive(now, from, &packet);
+            said.extend(settle(now, session, client));
+        }
+    }
+    said
+}
+
+fn names(said: &[Output]) -> Vec<String> {
+    let name = |it: &Output| match it {
+        Output::Path(at) => format!("path {}", at.ip()),
+        Output::NoPath(at) => format!("no path {}", at.ip()),
+        Output::Chosen(at) => format!("chosen {}", at.ip()),
+        Output::Keys(_) => "keys".to_owned(),
+        Output::Ended(why) => format!("ended: {why}"),
+        Output::Transmit { .. } => "transmit".to_owned(),
+    };
+    said.iter().map(name).collect()
+}
+
+// covers: RFC 5764 §4.2
+#[test]
+fn both_ends_have_the_same_keys() {
+    let (us, them) = (identity(), identity());
+    let mut session = session(&us, &them);
+    let mut client = client(&them);
+    let said = shake(&mut session, &mut client, at(1));
+    assert_eq!(names(&said), ["path 192.0.2.1", "chosen 192.0.2.1", "keys"]);
+    let Some(Output::Keys(mine)) = said.into_iter().last() else {
+        panic!("no keys");
+    };
+    let theirs = client.take_keys().unwrap();
+    assert_eq!((mine.receive, mine.send), (theirs.send, theirs.receive));
+    assert_eq!(client.met().as_ref(), Some(us.fingerprint()));
+    // Secured, it only waits for consent.
+    assert_eq!(session.deadline(), Some(NOW + CONSENT));
+}
+
+#[test]
+fn a_stranger_gets_no_keys_and_ends_the_session() {
+    let (us, them, stranger) = (identity(), identity(), identity());
+    let mut session = session(&us, &them);
+    let said = shake(&mut session, &mut client(&stranger), at(1));
+    let last = "ended: the peer's certificate is not the one that its SDP names";
+    assert_eq!(names(&said)[2..], [last]);
+    assert!(session.is_over() && session.deadline().is_none());
+}
+
+#[test]
+fn nobody_is_trusted_before_his_sdp_is_here() {
+    let (us, them) = (identity(), identity());
+    let mut session = Session::new(NOW, &us, ours(), None);
+    let said = shake(&mut session, &mut client(&them), at(1));
+    assert_eq!(names(&said), ["path 192.0.2.1", "chosen 192.0.2.1"]);
+    session.meet(Terms {
+        ufrag: "them".to_owned(),
+        fingerprint: them.fingerprint().clone(),
+    });
+    assert!(matches!(session.poll_output(), Some(Output::Keys(_))));
+}
+
+#[test]
+fn a_handshake_from_an_address_that_proved_nothing_is_not_heard_nor_answered() {
+    let (us, them, attacker) = (identity(), identity(), identity());
+    let mut session = session(&us, &them);
+    // Before the peer has come, and after.
+    let mut forged = client(&attacker);
+    for _ in 0..2 {
+        let said = shake(&mut session, &mut forged, at(6));
+        assert!(!names(&said).iter().any(|name| name == "keys"));
+    }
+    assert!(session.refused().records > 0);
+    let mut client = client(&them);
+    let said = shake(&mut session, &mut client, at(1));
+    assert_eq!(names(&said), ["keys"], "the peer has its own all the same");
+}
+
+#[test]
+fn it_ends_when_nobody_comes_when_nobody_shakes_hands_and_when_consent_is_over() {
+    let (us, them) = (identity(), identity());
+    let mut alone = session(&us, &them);
+    let mut silent = session(&us, &them);
+    silent.receive(NOW, at(1), &client(&them).check(true));
+    let mut secured = session(&us, &them);
+    shake(&mut secured, &mut client(&them), at(1));
+    for (session, lasts, why) in [
+        (
+            &mut alone,
+            CONNECT,
+            "no connectivity check came within 30 s",
+        ),
+        (
+            &mut silent,
+            SHAKE,
+            "no handshake within 15 s of the first check",
+        ),
+        (&mut secured, CONSENT, "no connectivity check for 30 s"),
+    ] {
+        let mut client = client(&them);
+        settle(NOW, session, &mut client);
+        session.handle_timeout(NOW + (lasts - Duration::from_millis(1)));
+        assert!(!session.is_over(), "{why}");
+        session.handle_timeout(NOW + lasts);
+        let said = settle(NOW, session, &mut client);
+        assert_eq!(names(&said), [format!("ended: {why}")]);
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_handshake_is_sent_again() {
+    let (us, them) = (identity(), identity());
+    let mut session = session(&us, &them);
+    let mut client = client(&them);
+    session.receive(NOW, at(1), &client.check(true));
+    settle(NOW, &mut session, &mut client);
+    let mut said = Vec::new();
+    // Of ten datagrams three are lost, either way.
+    let mut random = 7_u64;
+    let mut arrives = move || {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % 10 >= 3
+    };
+    for step in 1..400 {
+        let now = NOW + Duration::from_millis(step * 25);
+        for packet in client.says(now) {
+            if arrives() {
+                session.receive(now, at(1), &packet);
+            }
+        }
+        session.handle_timeout(now);
+        while let Some(output) = session.poll_output() {
+            match output {
+                Output::Transmit { bytes, .. } => {
+                    if arrives() {
+                        client.receive(now, &bytes);
+                    }
+                }
+                other => said.push(other),
+            }
+        }
+        if client.keys().is_some() && !said.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names(&said), ["keys"]);
+}
