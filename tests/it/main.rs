@@ -31,3 +31,4 @@ mod sim_transfers;
 mod sim_voice;
 mod supervisors;
 mod trunks;
+mod voices;

@@ -9,9 +9,9 @@ use voice::{FRAME, Frame};
 
 use super::{Account, Hearing, VoiceId, Voiced};
 
-/// A leg that is listened to.
+/// A leg that is listened to: a voice thread drains it every few milliseconds.
 #[derive(Debug)]
-pub(super) struct Leg {
+pub struct Leg {
     hearing: Hearing,
     /// `None` after a panic: it goes on unprocessed.
     work: Option<Work>,
@@ -27,7 +27,8 @@ struct Work {
 }
 
 impl Leg {
-    pub(super) fn new(hearing: Hearing) -> Self {
+    /// A leg of which nothing was heard yet.
+    pub fn new(hearing: Hearing) -> Self {
         let work = Work {
             chain: Chain::new(hearing.wanted),
             activity: Activity::new(hearing.patience),
@@ -45,7 +46,7 @@ impl Leg {
     }
 
     /// Whether its tap was taken off.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.hearing.tap.is_abandoned()
     }
 
@@ -57,8 +58,8 @@ impl Leg {
         }
     }
 
-    /// Processes what has come.
-    pub(super) fn drain(&mut self, mut tell: impl FnMut(VoiceId, Spurt)) {
+    /// Processes what has come, and tells of spurts of talk.
+    pub fn drain(&mut self, mut tell: impl FnMut(VoiceId, Spurt)) {
         while let Ok(frame) = self.hearing.tap.pop() {
             let lost = frame.index.saturating_sub(self.next);
             self.account.lost += lost;

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use voice::activity::{Patience, Spurt};
 use voice::chain::Wanted;
 
-use leg::Leg;
+pub use leg::Leg;
 
 /// Names one leg's processing: two numbers that its owner has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

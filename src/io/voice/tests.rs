@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use media::tap::VoiceTap;
 use rtrb::RingBuffer;
-use voice::activity::Patience;
+use voice::activity::{Patience, Spurt};
 use voice::chain::Wanted;
 
-use super::{Account, Hearing, VoiceFull, VoiceId, VoiceNews, VoicePool, Voiced};
+use super::{Account, Hearing, VoiceFull, VoiceId, VoiceNews, VoicePool, Voiced, tell};
 
 const ECHO: Wanted = Wanted {
     echo: true,
@@ -122,4 +122,29 @@ fn a_full_pool_refuses_and_a_slow_listener_loses_the_newest() {
         .map(|it| it.at)
         .collect();
     assert_eq!(kept, [0, 160]);
+}
+
+#[test]
+fn news_that_nobody_takes_are_dropped_newest_first_and_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let (news, mut told) = tokio::sync::mpsc::channel(2);
+    metrics::with_local_recorder(&recorder, || {
+        for at in 0..5 {
+            let (id, spurt) = (VoiceId(7, 0), Spurt::Began { at, from: 0 });
+            tell(&news, VoiceNews::Spurt { id, spurt });
+        }
+    });
+    let kept: Vec<VoiceNews> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    let spurt = |at| Spurt::Began { at, from: 0 };
+    let wanted = [0, 1].map(|at| VoiceNews::Spurt {
+        id: VoiceId(7, 0),
+        spurt: spurt(at),
+    });
+    assert_eq!(kept, wanted);
+    let counted = handle.render();
+    assert!(
+        counted.contains("tandem_voice_news_dropped_total 3"),
+        "{counted}"
+    );
 }

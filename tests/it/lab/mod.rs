@@ -19,13 +19,14 @@ use sip::auth::{self, Credentials};
 use sip::message::{Builder, Message, Method, Name};
 use sip::transport::{Flow, ListenerId, Transport};
 use sip::ua::UserAgentConfig;
-use tandem::call::{CallId, Cdr};
+use tandem::call::{CallId, Cdr, LegId, Listening};
 use tandem::config::Config;
 use tandem::control::{
     Control, Event, Gate, Listener, Output, OverloadConfig, OverloadCounts, Reconfiguration, Setup,
     WallClock, What,
 };
 use tandem::dialplan::{Facts, Plan, Speech};
+use tandem::io::voice::{Hearing, Leg as VoiceLeg, VoiceId};
 use tandem::trunk::{
     AbuseConfig, Alarm, Digests, Emergency, EndpointConfig, Question, Registrar, RegistrarConfig,
     TrunkConfig, Trunks, TrunksConfig, UsageRow,
@@ -56,6 +57,8 @@ pub(crate) struct Lab {
     acks: Vec<(SocketAddr, String)>,
     serial: u32,
     sound: Option<Sound>,
+    /// The legs that voice threads would listen to; here they do so within each tick.
+    voices: Vec<VoiceLeg>,
     names: Option<Names>,
     /// Questions to DNS that nobody has answered.
     asked: Vec<Question>,
@@ -151,6 +154,7 @@ impl Lab {
             acks: Vec::new(),
             serial: 0,
             sound: None,
+            voices: Vec::new(),
             names: None,
             asked: Vec::new(),
         }
@@ -226,6 +230,7 @@ impl Lab {
             if let Some(sound) = &mut self.sound {
                 sound.run(self.now);
             }
+            self.run_voices();
             if self.control.deadline().is_some_and(|due| due <= self.now) {
                 self.control.handle_timeout(self.now);
             }
@@ -238,6 +243,19 @@ impl Lab {
         }
         self.control.poll_media(self.now);
         self.drain();
+    }
+
+    /// Voices that set out in a tick are back before the next one.
+    fn run_voices(&mut self) {
+        let mut told = Vec::new();
+        self.voices.retain_mut(|leg| {
+            leg.drain(|id, spurt| told.push((id, spurt)));
+            !leg.is_over()
+        });
+        for (VoiceId(call, leg), spurt) in told {
+            self.control
+                .talked(self.now, CallId(call), LegId(leg), spurt);
+        }
     }
 
     /// What was sent to `remote` since it was last asked for.
@@ -478,6 +496,22 @@ impl Lab {
                         call, file, frames, ..
                     } => {
                         self.recordings.push((file, call, frames, false));
+                    }
+                    Output::Listen { call, listening } if self.sound.is_some() => {
+                        let Listening {
+                            leg,
+                            wanted,
+                            patience,
+                            end,
+                        } = *listening;
+                        self.voices.push(VoiceLeg::new(Hearing {
+                            id: VoiceId(call.0, leg.0),
+                            wanted,
+                            patience,
+                            tap: end.tap,
+                            back: end.back,
+                            listener: None,
+                        }));
                     }
                     Output::RecordEnded { call } => {
                         let of = self.recordings.iter_mut().filter(|it| it.1 == call);

@@ -1,7 +1,7 @@
 //! A bench's sound: the server's ports are production workers; each peer speaks a tone to where the
 //! server's description wants it, and hears what comes to where its own said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,6 +29,9 @@ pub(super) struct Sound {
 /// One peer's mouth and ear: PCMA, a packet each 20 ms.
 struct Ear {
     tone: Tone,
+    /// What is said in place of the tone, then nothing.
+    words: Option<std::vec::IntoIter<i16>>,
+    room: Option<Room>,
     encoder: Encoder,
     decoder: Decoder,
     /// Where the server wants its audio.
@@ -96,10 +99,18 @@ impl Sound {
     }
 }
 
+/// What comes back of what a peer hears: one reflection.
+struct Room {
+    gain: f32,
+    heard: VecDeque<i16>,
+}
+
 impl Ear {
     fn new(hz: f32) -> Self {
         Self {
             tone: Tone::new(hz, SPOKEN_DBFS),
+            words: None,
+            room: None,
             encoder: Encoder::new(Codec::Pcma),
             decoder: Decoder::new(Codec::Pcma),
             to: None,
@@ -110,7 +121,16 @@ impl Ear {
 
     fn speak(&mut self) -> [u8; HEADER_LEN + 160] {
         let mut pcm = [0; 160];
-        self.tone.fill(&mut pcm);
+        match &mut self.words {
+            Some(words) => pcm.fill_with(|| words.next().unwrap_or(0)),
+            None => self.tone.fill(&mut pcm),
+        }
+        if let Some(room) = &mut self.room {
+            for sample in &mut pcm {
+                let echo = f32::from(room.heard.pop_front().unwrap_or(0)) * room.gain;
+                *sample = sample.saturating_add(echo as i16);
+            }
+        }
         let mut packet = [0; HEADER_LEN + 160];
         let header = Header {
             marker: self.packets == 0,
@@ -133,6 +153,9 @@ impl Ear {
             let mut out = [0; 160];
             let count = self.decoder.decode(packet.payload(), &mut out);
             self.heard.extend_from_slice(&out[..count]);
+            if let Some(room) = &mut self.room {
+                room.heard.extend(&out[..count]);
+            }
         }
     }
 }
@@ -179,6 +202,32 @@ impl Lab {
         let sound = self.sound.as_mut().unwrap();
         let at = audio(remote.parse().unwrap());
         sound.ears.insert(at, Ear::new(hz));
+    }
+
+    /// A peer says these words from now on, at 8 kHz, and then nothing; what it hears so far is forgotten.
+    pub(crate) fn says(&mut self, remote: &str, words: Vec<i16>) {
+        let ear = self.ear(remote);
+        ear.words = Some(words.into_iter());
+        ear.heard.clear();
+    }
+
+    /// A peer is in a room from now on: what it hears comes back so much later and quieter.
+    pub(crate) fn echoes(&mut self, remote: &str, after: Duration, down_db: f32) {
+        let before = after.as_millis() as usize * 8;
+        self.ear(remote).room = Some(Room {
+            gain: 10_f32.powf(-down_db / 20.0),
+            heard: vec![0; before].into(),
+        });
+    }
+
+    /// All that a peer has heard since it was last told to say something.
+    pub(crate) fn heard(&mut self, remote: &str) -> Vec<i16> {
+        self.ear(remote).heard.clone()
+    }
+
+    fn ear(&mut self, remote: &str) -> &mut Ear {
+        let at = audio(remote.parse().unwrap());
+        self.sound.as_mut().unwrap().ears.get_mut(&at).unwrap()
     }
 
     /// The level in dBFS at which a peer hears a tone within the second that follows; the lowest there
