@@ -12,7 +12,7 @@
 #   make bench-media relayed calls beside other servers, conferences: docs/media-load.md   CALLS=450 SECONDS=8
 #   make steady  the media plane's law for ten minutes                   SECONDS=600 PORTS=2000 MEMORY=10000
 #   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
-#   make fuzz    a million mutated inputs against every parser  FUZZ_SECONDS=30 each, at least
+#   make fuzz    mutated and coverage-guided inputs against every parser   FUZZ_SECONDS=30 each, at least
 #   make ffi     libopus as we call it, under valgrind
 #   make flood   everything that floods, at a server in 256 MB             SECONDS=600 RATE=10000
 #   make deb     a Debian package, with a service that has an account of its own
@@ -100,9 +100,13 @@ strace: rust
 	$(call need,strace,strace)
 	tests/strace-media.sh
 
+# Mutated examples first, which are also where the coverage-guided part begins: fuzz/README.md.
 fuzz: rust
-	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
+	$(call need,g++,g++)
+	TANDEM_FUZZ_CORPUS=$(CURDIR)/target/fuzz/corpus TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) \
+	 $(CARGO) test --release -p sip -p media fuzz_ -- --nocapture
 	TANDEM_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --lib fuzz_ -- --nocapture
+	fuzz/run $(FUZZ_SECONDS)
 
 # Ten minutes: valgrind takes every access of libopus and of the buffers it is given.
 ffi: rust

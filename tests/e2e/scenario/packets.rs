@@ -157,9 +157,11 @@ fn from_caller(
     sized("from the caller", &own(&traffic, mouth), codec, ms)?;
     sized("to the caller", back, codec, ms)?;
     sized("to the agent", there, Codec::Pcmu, 20)?;
-    // On a machine that does much else the mouth itself stops at times.
-    let pause = own(&traffic, mouth).longest_pause_ms(0.0, f64::INFINITY) as usize;
-    let gap_ms = GAP_MS + pause.saturating_sub(ms as usize);
+    // On a machine that does much else the mouth itself stops at times, and the server does.
+    let longest = |stream: &Stream| stream.longest_pause_ms(0.0, f64::INFINITY) as usize;
+    let pause = longest(&own(&traffic, mouth));
+    let late_ms = pause.saturating_sub(ms as usize);
+    let gap_ms = GAP_MS + late_ms.max(longest(there).saturating_sub(20));
     let heard = there.sound().hears("the agent", CALLER as f32, gap_ms)?;
     there.sound().never_hears("the agent", AGENT as f32)?;
     // The music before has the caller's note too.
