@@ -11,7 +11,7 @@
 //! a prompt or a recording would need them decoded.
 
 use bytes::Bytes;
-use sip::sdp::{Codec, Negotiation, OfferError};
+use sip::sdp::{Codec, ModeSet, Negotiation, OfferError};
 
 use super::leg::{Leg, LegState};
 use super::machine::Call;
@@ -78,6 +78,18 @@ impl Leg {
 }
 
 impl Call {
+    /// The modes that the caller holds AMR-WB to: so must be who is rung, to whom it is relayed.
+    pub(super) fn caller_modes(&self) -> Option<ModeSet> {
+        let leg = self.legs.get(&self.caller)?;
+        match &leg.state {
+            LegState::Incoming {
+                offered: Some(offered),
+                ..
+            } => Negotiation::modes_of(&offered.offer),
+            _ => leg.agreed()?.modes,
+        }
+    }
+
     /// What a leg that is rung for the caller may be offered, of `codecs`.
     pub(super) fn offerable(&self, codecs: Vec<Codec>) -> Vec<Codec> {
         let caller = self.legs.get(&self.caller).map(Leg::may_relay);
@@ -97,7 +109,8 @@ impl Call {
     }
 
     /// Who is rung speaks `codec`: if nobody has seen the caller's answer, it names the same where it can.
-    pub(super) fn answer_like(&mut self, codec: Codec) {
+    /// AMR-WB is held to the `modes` of whoever is rung.
+    pub(super) fn answer_like(&mut self, codec: Codec, modes: Option<ModeSet>) {
         let Some(leg) = self.legs.get_mut(&self.caller) else {
             return;
         };
@@ -113,6 +126,7 @@ impl Call {
             return;
         };
         let mut anew = offered.fresh.clone();
+        anew.set_modes(modes);
         let codecs = anew.local().codecs.clone();
         anew.set_codecs(match codec.is_only_relayed() {
             true => vec![codec],
@@ -131,6 +145,8 @@ impl Call {
         let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
+        let modes = it.agreed().and_then(|agreed| agreed.modes);
+        it.negotiation.set_modes(modes);
         let agreed = it.agreed().map(|agreed| agreed.codec);
         let codecs = it.negotiation.local().codecs.clone();
         if codecs.iter().any(|codec| codec.is_only_relayed()) {

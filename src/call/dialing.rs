@@ -171,6 +171,7 @@ impl Call {
         let spoken = spoken.map(|agreed| agreed.codec);
         let mut media = media;
         media.local.codecs = self.offerable(media.local.codecs);
+        media.local.modes = self.caller_modes();
         if media.local.codecs.is_empty() {
             let codec = spoken;
             let leg = self.add_leg(label.clone(), media);
@@ -277,7 +278,7 @@ impl Call {
             return;
         }
         if let Some(agreed) = tentative.agreed() {
-            self.answer_like(agreed.codec);
+            self.answer_like(agreed.codec, agreed.modes);
         }
         if self.on_ringing(leg, is_new) != Some(true) {
             return;
@@ -337,8 +338,9 @@ impl Call {
                 self.end_leg(*other, Cause::Cancelled);
             }
         }
-        if let Some(codec) = self.legs.get(&leg).and_then(Leg::agreed).map(|it| it.codec) {
-            self.answer_like(codec);
+        let agreed = self.legs.get(&leg).and_then(Leg::agreed);
+        if let Some((codec, modes)) = agreed.map(|it| (it.codec, it.modes)) {
+            self.answer_like(codec, modes);
             self.settle_codecs(leg);
         }
         self.answer(now);

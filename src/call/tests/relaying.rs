@@ -144,6 +144,50 @@ fn what_is_to_be_recorded_is_not_relayed_in_g729() {
     assert!(!rig.log.iter().any(taps) && !rig.call.is_ending());
 }
 
+// covers: RFC 4867 §8.3.1
+#[test]
+fn a_mode_set_of_amr_wb_goes_from_each_side_to_the_other() {
+    let held = "mode-set=0,1,2";
+    for (theirs, chosen) in [(Some(held), None), (None, Some(held)), (None, None)] {
+        let with = |modes: Option<&str>, text: Bytes| {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let line = modes.map(|modes| format!("a=fmtp:96 {modes}\r\n"));
+            Bytes::from(text + &line.unwrap_or_default())
+        };
+        let mut media = media(20_000);
+        media.local.codecs = vec![AmrWb];
+        let mut caller = speaking(4_000, &[AmrWb]);
+        let offer = with(theirs, caller.offer().unwrap());
+        let mut rig = Rig::on_leg(Some(offer), media);
+        let mut target = target(20_002);
+        target.media.local.codecs = vec![AmrWb];
+        rig.dial_targets(vec![target], Ringback::Keep);
+        let offer = rig.offer_to(LegId(1));
+        let says = |text: &[u8]| String::from_utf8_lossy(text).contains(held);
+        assert_eq!(
+            says(&offer),
+            theirs.is_some(),
+            "what the callee was offered"
+        );
+        let answer = speaking(5_000, &[AmrWb]).answer(&offer).unwrap();
+        let event = Event::Answered {
+            session: SESSION(),
+            body: Some(with(chosen, answer)),
+            needs_answer: false,
+            fork: 0,
+            response: response(200),
+        };
+        rig.sip(LegId(1), event);
+        let said = rig.said(LegId::CALLER);
+        let answer = said.iter().find_map(|command| match command {
+            SipCommand::Accept(answer) => answer.clone(),
+            _ => None,
+        });
+        let any = theirs.is_some() || chosen.is_some();
+        assert_eq!(says(&answer.unwrap()), any, "what the caller was told");
+    }
+}
+
 #[test]
 fn partners_are_joined_if_both_are_decoded_or_both_speak_what_is_relayed() {
     let all = [Pcma, Pcmu, G729, AmrWb];

@@ -7,6 +7,7 @@
 mod codec;
 mod crypto;
 mod description;
+mod modes;
 mod negotiation;
 mod offer_error;
 mod parse;
@@ -23,6 +24,7 @@ mod tests;
 pub use codec::{Codec, Direction};
 pub use crypto::{CryptoFault, CryptoKey, CryptoSuite, KeySeed, Srtp, StreamKeys};
 pub use description::{Address, Attribute, Connection, Media, Origin, SessionDescription};
+pub use modes::ModeSet;
 pub use negotiation::Negotiation;
 pub use offer_error::OfferError;
 pub use parse::{SdpError, SdpErrorKind};

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use super::codec::{Codec, Direction};
 use super::crypto::Crypto;
 use super::description::{Address, Media, SessionDescription};
+use super::modes::ModeSet;
 use super::offer_error::OfferError;
 use super::remote::{Format, Meaning, Remote};
 use super::terms::{Agreed, CodecOrder, LocalMedia};
@@ -98,6 +99,7 @@ struct Stream {
     direction: Direction,
     rtcp_mux: bool,
     keys: Vec<Crypto>,
+    modes: Option<ModeSet>,
 }
 
 impl Negotiation {
@@ -152,6 +154,11 @@ impl Negotiation {
         self.local.codecs = codecs;
     }
 
+    /// Holds AMR-WB to these modes in the exchanges to come: those of the other side of its relay.
+    pub const fn set_modes(&mut self, modes: Option<ModeSet>) {
+        self.local.modes = modes;
+    }
+
     /// Puts `codec` first in the exchanges to come, if it is one of ours: what the other side of a
     /// bridge speaks needs no transcoding.
     pub fn prefer(&mut self, codec: Codec) {
@@ -165,20 +172,18 @@ impl Negotiation {
 
     /// Those of our codecs that an offer has, in its order; none of an offer that cannot be read.
     pub fn common(&self, offer: &[u8]) -> Vec<Codec> {
-        let Ok(theirs) = SessionDescription::parse(offer) else {
-            return Vec::new();
-        };
-        let mut audio = theirs
-            .media
-            .iter()
-            .filter(|it| it.kind == "audio" && it.port != 0);
-        let remote = audio.find_map(|media| Remote::read(&theirs, media).ok());
-        let formats = remote.map(|remote| remote.formats).unwrap_or_default();
+        let formats = described(offer).map(|remote| remote.formats);
+        let formats = formats.unwrap_or_default();
         let codec = |format: &Format| match format.meaning {
             Meaning::Codec(codec) if self.local.codecs.contains(&codec) => Some(codec),
             _ => None,
         };
         formats.iter().filter_map(codec).collect()
+    }
+
+    /// The modes that an offer holds AMR-WB to.
+    pub fn modes_of(offer: &[u8]) -> Option<ModeSet> {
+        described(offer)?.modes
     }
 
     /// Takes their offer and returns our answer, which names `codec` if both have it, whoever's order
@@ -236,6 +241,7 @@ impl Negotiation {
             direction: Direction::from_halves(agreed.send, agreed.receive),
             rtcp_mux: remote.rtcp_mux,
             keys: ours.into_iter().map(|(line, _)| line).collect(),
+            modes: agreed.modes,
         };
         self.slots = slots(&theirs, Some((index, &remote.protocol)));
         self.settle(agreed, Turn::Settled);
@@ -322,6 +328,7 @@ impl Negotiation {
                 .formats
                 .iter()
                 .filter_map(|format| match format.meaning {
+                    Meaning::Codec(Codec::AmrWb) if self.clashes(remote) => None,
                     Meaning::Codec(codec) => Some((codec, format.payload_type)),
                     _ => None,
                 })
@@ -338,6 +345,12 @@ impl Negotiation {
             let numbers = remote.formats.iter().map(|format| format.payload_type);
             OfferError::NoCommonCodec(numbers.take(16).collect())
         })
+    }
+
+    /// Whether AMR-WB is held to other modes by them than by whom it is relayed to (RFC 4867 §8.3.1).
+    fn clashes(&self, remote: &Remote) -> bool {
+        let both = self.local.modes.zip(remote.modes);
+        both.is_some_and(|(ours, theirs)| ours != theirs)
     }
 
     /// Everything but who may use which payload type is symmetrical between offer and answer.
@@ -363,6 +376,7 @@ impl Negotiation {
             codec,
             payload_type,
             opus: remote.opus,
+            modes: remote.modes.or(self.local.modes),
             dtmf_payload_type: dtmf,
             dtmf_clock_rate_hz,
             dtmf_receive_type: dtmf,
@@ -425,6 +439,9 @@ impl Negotiation {
         let Meaning::Codec(codec) = first.meaning else {
             return Err(OfferError::Rejected);
         };
+        if codec == Codec::AmrWb && self.clashes(&remote) {
+            return Err(OfferError::Mismatch("another mode-set than was offered"));
+        }
         let keys = self.answered_keys(&remote)?;
         let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
         agreed.keys = keys;
@@ -463,6 +480,7 @@ impl Negotiation {
             direction: Direction::Inactive,
             rtcp_mux: false,
             keys: Vec::new(),
+            modes: None,
         };
         self.print(&nothing)
     }
@@ -587,6 +605,7 @@ impl Negotiation {
             direction: self.local.direction,
             rtcp_mux: self.local.rtcp_mux || agreed.is_some_and(|agreed| agreed.rtcp_mux),
             keys: self.our_keys(),
+            modes: self.local.modes,
         }
     }
 }
@@ -604,6 +623,16 @@ const PTIME_STEP_MS: u16 = 10;
 /// Comfort noise at 8 kHz (RFC 3551 §6).
 const CN_TYPE: u8 = 13;
 const CN_CLOCK_HZ: u32 = 8_000;
+
+/// The first stream of audio in an offer, if it can be read.
+fn described(offer: &[u8]) -> Option<Remote> {
+    let theirs = SessionDescription::parse(offer).ok()?;
+    let mut audio = theirs
+        .media
+        .iter()
+        .filter(|it| it.kind == "audio" && it.port != 0);
+    audio.find_map(|media| Remote::read(&theirs, media).ok())
+}
 
 /// What an answer lists: the one codec, and what goes with it, by the offerer's numbers.
 fn answer_formats(agreed: &Agreed) -> Vec<Format> {

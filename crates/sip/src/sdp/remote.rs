@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::codec::{Codec, Direction};
 use super::crypto::{Crypto, CryptoFault};
 use super::description::{Connection, Media, SessionDescription};
+use super::modes::ModeSet;
 use super::offer_error::OfferError;
 use super::parse::{number_u16, payload_type};
 use super::terms::OpusTerms;
@@ -26,6 +27,8 @@ pub(super) struct Remote {
     pub(super) formats: Vec<Format>,
     /// What they ask of Opus.
     pub(super) opus: OpusTerms,
+    /// The modes that they hold AMR-WB to.
+    pub(super) modes: Option<ModeSet>,
     pub(super) ptime_ms: Option<u16>,
     pub(super) maxptime_ms: Option<u16>,
 }
@@ -82,6 +85,7 @@ impl Remote {
             rtcp_mux,
             direction,
             opus: opus_terms(media, &formats),
+            modes: modes(media, &formats),
             formats,
             ptime_ms: milliseconds(media, "ptime"),
             maxptime_ms: milliseconds(media, "maxptime"),
@@ -208,6 +212,12 @@ fn formats(media: &Media) -> Vec<Format> {
         });
     }
     formats
+}
+
+fn modes(media: &Media, formats: &[Format]) -> Option<ModeSet> {
+    let is_wide = |format: &&Format| format.meaning == Meaning::Codec(Codec::AmrWb);
+    let wide = formats.iter().find(is_wide)?;
+    ModeSet::read(fmtp(media, wide.payload_type)?)
 }
 
 /// The text after the payload type of its first `a=rtpmap`.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Codec, Direction};
 use super::crypto::{Srtp, StreamKeys};
+use super::modes::ModeSet;
 
 /// Our end of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct LocalMedia {
     pub port: u16,
     /// The codecs that we take, best first.
     pub codecs: Vec<Codec>,
+    /// The modes of AMR-WB that the other side of its relay is held to, if it is.
+    pub modes: Option<ModeSet>,
     /// Whose order chooses among common codecs when we answer.
     pub order: CodecOrder,
     /// Whether RFC 4733 telephone-events are offered and accepted.
@@ -42,6 +45,7 @@ impl LocalMedia {
             address,
             port,
             codecs,
+            modes: None,
             order: CodecOrder::Ours,
             dtmf: true,
             comfort_noise: true,
@@ -131,6 +135,8 @@ pub struct Agreed {
     pub payload_type: u8,
     /// What they ask of Opus, if that is the codec.
     pub opus: OpusTerms,
+    /// The modes of AMR-WB that both are held to, if that is the codec.
+    pub modes: Option<ModeSet>,
     /// The payload type to send telephone-events with.
     pub dtmf_payload_type: Option<u8>,
     /// The clock of telephone-events' durations: the codec's, or 8,000 beside Opus.

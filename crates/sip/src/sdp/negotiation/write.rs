@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 
-use super::{Address, Codec, Format, Meaning, Negotiation, Sent, Slot, Stream};
+use super::{Address, Codec, Format, Meaning, ModeSet, Negotiation, Sent, Slot, Stream};
 
 impl Negotiation {
     /// Prints our description; the same content keeps its version, another takes the next.
@@ -53,7 +53,7 @@ impl Negotiation {
         }
         out.push_str("\r\n");
         for format in &stream.formats {
-            write_format(out, format)?;
+            write_format(out, format, stream.modes)?;
         }
         let (ptime, maxptime) = (self.local.ptime_ms, self.local.maxptime_ms);
         write!(out, "a=ptime:{ptime}\r\na=maxptime:{maxptime}\r\n")?;
@@ -68,7 +68,7 @@ impl Negotiation {
 }
 
 /// `a=rtpmap` of a format, and `a=fmtp` where it has parameters.
-fn write_format(out: &mut String, format: &Format) -> fmt::Result {
+fn write_format(out: &mut String, format: &Format, modes: Option<ModeSet>) -> fmt::Result {
     let number = format.payload_type;
     match format.meaning {
         Meaning::Codec(codec) => {
@@ -96,6 +96,10 @@ fn write_format(out: &mut String, format: &Format) -> fmt::Result {
         Meaning::Codec(Codec::Opus) => OPUS_PARAMETERS,
         // What one side leaves out in silence the other may not be able to fill.
         Meaning::Codec(Codec::G729) => "annexb=no",
+        Meaning::Codec(Codec::AmrWb) => {
+            let modes = modes.map(|modes| write!(out, "a=fmtp:{number} mode-set={modes}\r\n"));
+            return modes.unwrap_or(Ok(()));
+        }
         Meaning::Redundant { of, .. } => return write!(out, "a=fmtp:{number} {of}/{of}\r\n"),
         _ => return Ok(()),
     };

@@ -87,6 +87,57 @@ fn beside_opus_events_are_taken_on_either_clock_and_on_its_own_first() {
     }
 }
 
+// covers: RFC 4867 §8.3.1
+#[test]
+fn a_mode_set_is_answered_as_it_was_offered_and_chosen_only_where_none_was() {
+    let wide = |modes: &str| {
+        theirs(&format!(
+            "m=audio 4000 RTP/AVP 96|a=rtpmap:96 AMR-WB/16000{modes}"
+        ))
+    };
+    let held = "|a=fmtp:96 mode-set=0,1,2";
+    let modes = Negotiation::modes_of(&wide(held));
+    assert_eq!(modes.map(|it| it.to_string()).as_deref(), Some("0,1,2"));
+    assert_eq!(
+        Negotiation::modes_of(&wide("|a=fmtp:96 mode-set=0,9")),
+        None
+    );
+    let relaying = |modes| LocalMedia {
+        codecs: vec![Codec::AmrWb],
+        modes,
+        ..local()
+    };
+    for (ours, offer, answer) in [
+        (None, "", Some(false)),
+        (None, held, Some(true)),
+        (modes, "", Some(true)),
+        (
+            modes,
+            "|a=fmtp:96 mode-set=2,1,0; mode-change-period=2",
+            Some(true),
+        ),
+        (modes, "|a=fmtp:96 mode-set=0,1", None),
+    ] {
+        let mut leg = Negotiation::new(relaying(ours), 1);
+        let said = leg.answer(&wide(offer)).ok();
+        let said =
+            said.map(|it| String::from_utf8_lossy(&it).contains("a=fmtp:96 mode-set=0,1,2\r\n"));
+        assert_eq!(said, answer, "{offer}");
+    }
+    for (answer, taken) in [("", true), (held, true), ("|a=fmtp:96 mode-set=2", false)] {
+        let mut leg = Negotiation::new(relaying(modes), 1);
+        let offer = leg.offer().unwrap();
+        assert!(String::from_utf8_lossy(&offer).contains("a=fmtp:96 mode-set=0,1,2\r\n"));
+        assert_eq!(leg.take_answer(&wide(answer)).is_ok(), taken, "{answer}");
+        assert!(!taken || leg.agreed().unwrap().modes == modes);
+    }
+    // Whoever was offered all of them may choose, for both.
+    let mut leg = Negotiation::new(relaying(None), 1);
+    leg.offer().unwrap();
+    leg.take_answer(&wide(held)).unwrap();
+    assert_eq!(leg.agreed().unwrap().modes, modes);
+}
+
 // covers: RFC 4867 §8.3.1, RFC 3551 §4.5.6
 #[test]
 fn what_is_only_relayed_is_agreed_on_in_one_framing_and_without_silence_suppression() {
