@@ -186,11 +186,12 @@ pub(crate) fn cost(args: &Args) {
 pub(crate) fn capacity(args: &Args) {
     let step = args.number("step", 100.0) as usize;
     let lasts = Duration::from_secs_f64(args.number("seconds", 4.0));
-    let most = args.number("calls", 2_400.0) as usize;
+    let most = args.number("calls", 3_200.0) as usize;
     let before = load();
     let mut found = BTreeMap::new();
     for name in names(args) {
         let mut points = Vec::new();
+        let mut whole: Option<(usize, f64)> = None;
         let searched = peers::start(&name, most as u32).and_then(|mut peer| {
             let mut talk = Talk::default();
             let mut count = args.number("from", 600.0) as usize;
@@ -199,9 +200,15 @@ pub(crate) fn capacity(args: &Args) {
                 grow(peer.as_mut(), &mut talk, count)?;
                 let point = measure(peer.as_ref(), &mut talk, lasts);
                 point.say(&name);
-                let passes = point.passes();
+                let (passes, is_fair) = (point.passes(), point.is_fair());
+                if passes && is_fair && point.heard.lost == 0 {
+                    whole = Some((count, point.cores));
+                }
                 points.push(point.json());
-                if !passes {
+                if !is_fair {
+                    println!("{name:10} at {count} calls the talkers are the limit");
+                }
+                if !passes || !is_fair {
                     break;
                 }
                 carried = count;
@@ -216,6 +223,9 @@ pub(crate) fn capacity(args: &Args) {
                 continue;
             }
         };
+        if let Some((calls, cores)) = whole {
+            println!("{name:10} {calls} calls without a packet lost, {cores:.2} of a core");
+        }
         let mut beside = Vec::new();
         for share in [0.5, 0.9] {
             let calls = (carried as f64 * share) as usize;
@@ -231,7 +241,11 @@ pub(crate) fn capacity(args: &Args) {
         }
         found.insert(
             name,
-            json!({ "calls": carried, "points": points, "half_and_nine_tenths": beside }),
+            json!({
+                "calls": carried, "calls_without_loss": whole.map(|it| it.0),
+                "cores_without_loss": whole.map(|it| it.1), "points": points,
+                "half_and_nine_tenths": beside,
+            }),
         );
     }
     let (seconds, result) = (lasts.as_secs_f64(), json!(found));

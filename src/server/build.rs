@@ -58,6 +58,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let mut media = media_config(&config, seeds.media);
     media.worker.ntp_at_zero = clock.ntp_at_zero();
     limits::claim_files(&media);
+    limits::compare_ports(config.limits.calls, &media);
     let workers = Workers::start(&media, clock.now())?;
     let wake = workers.wake().try_clone_to_owned()?;
     let mut services = Services::start(&config, &read.store, read.engine)?;

@@ -172,8 +172,8 @@ fn ports_a_worker(calls: u32, workers: u8) -> usize {
 /// What calls that are about to end, or are put through elsewhere, hold beside two ports each.
 const PORTS_SPARE: u32 = 16;
 
-/// More than one processor relays.
-const PORTS_MAX: usize = 4_096;
+/// 4,096 calls: more than one processor relays, which is some 2,600 (docs/media-load.md).
+const PORTS_MAX: usize = 8_192;
 
 /// Where media workers receive audio, and what SDP says of it.
 pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
