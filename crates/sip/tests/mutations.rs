@@ -121,7 +121,7 @@ fn corpus() -> Vec<Vec<u8>> {
     torture.chain(addresses).chain([INVITE.to_vec()]).collect()
 }
 
-/// The descriptions that the corpus carries, and one with everything.
+/// The descriptions that the corpus carries, one with everything, and a browser's.
 fn descriptions() -> Vec<Vec<u8>> {
     let carried = corpus().into_iter().filter_map(|bytes| {
         let message = Message::parse(Bytes::from(bytes)).ok()?;
@@ -132,8 +132,9 @@ fn descriptions() -> Vec<Vec<u8>> {
         m=audio 4000 RTP/AVP 9 8 0 96 101 13|c=IN IP6 2001:db8::2|a=mid:0|a=rtpmap:96 opus/48000/2|\
         a=fmtp:96 useinbandfec=1|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=ptime:20|\
         a=rtcp-mux|a=sendonly|m=video 0 RTP/SAVP 97|a=mid:1|a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x|";
+    let browser = include_bytes!("../../../tests/data/sip/offer_jssip.sdp");
     carried
-        .chain([rich.replace('|', "\r\n").into_bytes()])
+        .chain([rich.replace('|', "\r\n").into_bytes(), browser.to_vec()])
         .collect()
 }
 

@@ -52,6 +52,18 @@ impl KeySeed {
         key
     }
 
+    /// A name of 8 letters and a password of 24 for ICE (RFC 8839 §5.4), others for each `generation`.
+    pub(super) fn names(&self, generation: u32) -> (String, String) {
+        let mut bytes = self.expand(b"ice", generation.into());
+        let (name, rest) = bytes.split_at(6);
+        let names = (
+            STANDARD.encode(name),
+            STANDARD.encode(rest.get(..18).unwrap_or_default()),
+        );
+        bytes.zeroize();
+        names
+    }
+
     fn expand(&self, label: &[u8], number: u64) -> [u8; 64] {
         // HMAC takes keys of any length.
         let Ok(mut hmac) = <Hmac<Sha512> as KeyInit>::new_from_slice(&self.0) else {

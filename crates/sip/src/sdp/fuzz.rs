@@ -1,11 +1,11 @@
 //! The bodies of the fuzz targets `sdp` and `crypto`: every build compiles them, tests drive them with
 //! mutated examples.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::crypto::Crypto;
 use super::parse::BYTES_MAX;
-use super::{Codec, KeySeed, LocalMedia, Negotiation, SessionDescription, Srtp};
+use super::{Agreed, Codec, KeySeed, LocalMedia, Negotiation, SessionDescription, Srtp, WebLocal};
 
 /// Parses `bytes`, prints and parses again, offers them to a leg and answers its offer with them.
 ///
@@ -23,6 +23,7 @@ pub fn sdp(bytes: &[u8]) {
     for srtp in [Srtp::Off, Srtp::Optional(SEED), Srtp::Required(SEED)] {
         answer(bytes, srtp);
     }
+    answer_as_web(bytes);
 }
 
 /// Reads each line of `bytes` as an `a=crypto` value; one that is taken is written as what reads the same.
@@ -68,6 +69,32 @@ fn answer(bytes: &[u8], srtp: Srtp) {
     assert!(answered.is_err() || leg.agreed().is_some());
     assert!(!leg.awaits_answer());
     assert!(!required || leg.agreed().is_none_or(|agreed| agreed.keys.is_some()));
+}
+
+/// Offers them to a leg of WebRTC twice, and answers its offer with them: whatever is agreed on says who shakes
+/// hands, and nothing of ours gives them letters to write with.
+fn answer_as_web(bytes: &[u8]) {
+    let mut local = local(Srtp::Off);
+    local.web = Some(WebLocal {
+        ufrag: "fuzz".to_owned(),
+        password: "nobodys+own+password+24c".to_owned(),
+        fingerprint: "sha-256 00".to_owned(),
+        candidates: vec![SocketAddr::new(local.address, 8_443)],
+        seed: SEED,
+    });
+    let mut leg = Negotiation::new(local, 7);
+    let _ = Negotiation::wants_web(bytes);
+    for _ in 0..2 {
+        if let Ok(answer) = leg.answer(bytes) {
+            let printed = SessionDescription::parse(&answer);
+            assert!(printed.is_ok_and(|it| it.attribute("ice-lite").is_some()));
+        }
+    }
+    let offered = leg.offer();
+    assert!(offered.is_ok_and(|offer| SessionDescription::parse(&offer).is_ok()));
+    let _ = leg.take_answer(bytes);
+    let met = |agreed: &Agreed| agreed.web.is_some() && agreed.keys.is_none();
+    assert!(leg.agreed().is_none_or(met));
 }
 
 fn local(srtp: Srtp) -> LocalMedia {

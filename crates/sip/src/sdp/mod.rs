@@ -14,6 +14,7 @@ mod parse;
 mod remote;
 mod securing;
 mod terms;
+mod web;
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -29,3 +30,4 @@ pub use negotiation::Negotiation;
 pub use offer_error::OfferError;
 pub use parse::{SdpError, SdpErrorKind};
 pub use terms::{Agreed, CodecOrder, LocalMedia, OpusTerms};
+pub use web::{WebFault, WebLocal, WebRemote};

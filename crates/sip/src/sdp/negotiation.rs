@@ -13,6 +13,8 @@
 //! A failed step changes nothing that was agreed. The answer names one codec: the port then needs
 //! one decoder, and no second exchange to find out which (§10.2).
 
+mod agreeing;
+mod ours;
 mod write;
 
 use std::fmt;
@@ -26,6 +28,8 @@ use super::modes::ModeSet;
 use super::offer_error::OfferError;
 use super::remote::{Format, Meaning, Remote};
 use super::terms::{Agreed, CodecOrder, LocalMedia};
+use super::web::{self, Part};
+use ours::answer_formats;
 
 /// The offer/answer machine of one leg. Plain data: it can be written down and restored.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub struct Negotiation {
     pub(super) offered: Vec<Crypto>,
     /// Steps with each port: a key is never used for two streams.
     pub(super) generation: u32,
+    /// Whether the stream's line is in a group of all that go through one port (RFC 8843).
+    is_bundled: bool,
     /// Our direction when we last agreed: where [`Negotiation::abandon`] goes back to.
     settled_direction: Direction,
 }
@@ -74,12 +80,17 @@ enum Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Slot {
     /// Our stream, over this transport.
-    Audio { protocol: String },
+    Audio {
+        protocol: String,
+        /// What it is called.
+        mid: Option<String>,
+    },
     /// A stream that we do not take: kept in its place with port 0.
     Dead {
         kind: String,
         protocol: String,
         formats: Vec<String>,
+        mid: Option<String>,
     },
 }
 
@@ -89,6 +100,7 @@ impl Slot {
             kind: media.kind.clone(),
             protocol: media.protocol.clone(),
             formats: media.formats.clone(),
+            mid: web::mid(media),
         }
     }
 }
@@ -100,6 +112,8 @@ struct Stream {
     rtcp_mux: bool,
     keys: Vec<Crypto>,
     modes: Option<ModeSet>,
+    /// Our part in the handshake that makes keys, where one does.
+    setup: &'static str,
 }
 
 impl Negotiation {
@@ -115,6 +129,7 @@ impl Negotiation {
             agreed: None,
             offered: Vec::new(),
             generation: 0,
+            is_bundled: true,
         }
     }
 
@@ -181,6 +196,15 @@ impl Negotiation {
         formats.iter().filter_map(codec).collect()
     }
 
+    /// Whether what an offer has for us goes over WebRTC's transport, so that it must be answered by
+    /// [`LocalMedia::web`].
+    pub fn wants_web(offer: &[u8]) -> bool {
+        // What has neither is not read twice.
+        let may = |word: &[u8]| memchr::memmem::find(offer, word).is_some();
+        let may = may(b"UDP/TLS/") || may(b"fingerprint");
+        may && described(offer).is_some_and(|remote| remote.web.is_some())
+    }
+
     /// The modes that an offer holds AMR-WB to.
     pub fn modes_of(offer: &[u8]) -> Option<ModeSet> {
         described(offer)?.modes
@@ -234,6 +258,9 @@ impl Negotiation {
         let accepted = self.pick_codec(&remote)?;
         let theirs_key = self.their_key(&remote)?;
         let mut agreed = self.agree(&remote, accepted, self.local.direction);
+        if self.is_restart(&agreed) {
+            self.rename();
+        }
         let ours = theirs_key.and_then(|theirs| self.answer_key(theirs));
         agreed.keys = ours.as_ref().map(|(_, keys)| keys.clone());
         let stream = Stream {
@@ -242,8 +269,10 @@ impl Negotiation {
             rtcp_mux: remote.rtcp_mux,
             keys: ours.into_iter().map(|(line, _)| line).collect(),
             modes: agreed.modes,
+            setup: "passive",
         };
-        self.slots = slots(&theirs, Some((index, &remote.protocol)));
+        self.slots = slots(&theirs, Some((index, &remote)));
+        self.is_bundled = remote.is_bundled;
         self.settle(agreed, Turn::Settled);
         Ok(self.print(&stream))
     }
@@ -284,180 +313,6 @@ impl Negotiation {
         self.settled_direction = self.local.direction;
     }
 
-    /// The stream that is ours already if it can still be used, else the first audio that can; else the
-    /// reason that says most.
-    fn choose(&self, theirs: &SessionDescription) -> Result<(usize, Remote), OfferError> {
-        let ours = self.audio_slot();
-        let usable = |(index, media): (usize, &Media)| -> Option<Result<_, OfferError>> {
-            if media.kind != "audio" || media.port == 0 {
-                return None;
-            }
-            let remote = Remote::read(theirs, media).and_then(|remote| {
-                self.check_family(&remote)?;
-                self.their_key(&remote)?;
-                self.pick_codec(&remote).map(|_| remote)
-            });
-            Some(remote.map(|remote| (index, remote)))
-        };
-        let mut first_error = None;
-        let mut first = None;
-        for (index, media) in theirs.media.iter().enumerate() {
-            match usable((index, media)) {
-                Some(Ok(found)) if ours == Some(index) => return Ok(found),
-                Some(Ok(found)) if first.is_none() => first = Some(found),
-                Some(Err(error)) if first_error.is_none() => first_error = Some(error),
-                _ => {}
-            }
-        }
-        first.ok_or_else(|| first_error.unwrap_or(OfferError::NoAudio))
-    }
-
-    fn check_family(&self, remote: &Remote) -> Result<(), OfferError> {
-        let theirs = remote.rtp.ip();
-        if theirs.is_ipv4() == self.local.address.is_ipv4() {
-            Ok(())
-        } else {
-            Err(OfferError::AddressFamily(theirs))
-        }
-    }
-
-    /// The codec of the answer and the payload type that they gave it.
-    fn pick_codec(&self, remote: &Remote) -> Result<(Codec, u8), OfferError> {
-        let theirs = || {
-            remote
-                .formats
-                .iter()
-                .filter_map(|format| match format.meaning {
-                    Meaning::Codec(Codec::AmrWb) if self.clashes(remote) => None,
-                    Meaning::Codec(codec) => Some((codec, format.payload_type)),
-                    _ => None,
-                })
-        };
-        let found = match self.local.order {
-            CodecOrder::Ours => self
-                .local
-                .codecs
-                .iter()
-                .find_map(|&ours| theirs().find(|&(codec, _)| codec == ours)),
-            CodecOrder::Offerer => theirs().find(|(codec, _)| self.local.codecs.contains(codec)),
-        };
-        found.ok_or_else(|| {
-            let numbers = remote.formats.iter().map(|format| format.payload_type);
-            OfferError::NoCommonCodec(numbers.take(16).collect())
-        })
-    }
-
-    /// Whether AMR-WB is held to other modes by them than by whom it is relayed to (RFC 4867 §8.3.1).
-    fn clashes(&self, remote: &Remote) -> bool {
-        let both = self.local.modes.zip(remote.modes);
-        both.is_some_and(|(ours, theirs)| ours != theirs)
-    }
-
-    /// Everything but who may use which payload type is symmetrical between offer and answer.
-    fn agree(
-        &self,
-        remote: &Remote,
-        (codec, payload_type): (Codec, u8),
-        ours: Direction,
-    ) -> Agreed {
-        let flow = ours.meet(remote.direction);
-        let clock = codec.clock_rate_hz();
-        let dtmf_clock_rate_hz = match codec {
-            Codec::Opus if remote.telephone_event(clock).is_none() => EVENT_CLOCK_HZ,
-            _ => clock,
-        };
-        let dtmf = remote
-            .telephone_event(dtmf_clock_rate_hz)
-            .filter(|_| self.local.dtmf);
-        Agreed {
-            remote_rtp: remote.rtp,
-            remote_rtcp: remote.rtcp,
-            rtcp_mux: remote.rtcp_mux,
-            codec,
-            payload_type,
-            opus: remote.opus,
-            modes: remote.modes.or(self.local.modes),
-            dtmf_payload_type: dtmf,
-            dtmf_clock_rate_hz,
-            dtmf_receive_type: dtmf,
-            cn: remote
-                .comfort_noise(clock)
-                .filter(|_| self.local.comfort_noise),
-            redundant: remote
-                .redundant(clock, payload_type)
-                .filter(|_| self.local.redundancy),
-            send: flow.sends(),
-            receive: flow.receives(),
-            ptime_ms: self.packet_time(remote),
-            peer_holds: remote.holds(),
-            keys: None,
-        }
-    }
-
-    /// The packet time that they ask for, cut to whole steps of 10 ms within both limits.
-    fn packet_time(&self, remote: &Remote) -> u16 {
-        let own = self.local.ptime_ms.max(PTIME_STEP_MS);
-        let most = self
-            .local
-            .maxptime_ms
-            .min(remote.maxptime_ms.unwrap_or(u16::MAX));
-        let wanted = remote.ptime_ms.unwrap_or(own).min(most);
-        (wanted / PTIME_STEP_MS * PTIME_STEP_MS).max(PTIME_STEP_MS)
-    }
-
-    fn read_answer(&self, answer: &[u8]) -> Result<Agreed, OfferError> {
-        let theirs = SessionDescription::parse(answer)?;
-        let Some(index) = self.audio_slot() else {
-            return Err(OfferError::NoOffer);
-        };
-        if theirs.media.len() != self.slots.len() {
-            return Err(OfferError::Mismatch("another number of m= lines"));
-        }
-        let Some(media) = theirs
-            .media
-            .get(index)
-            .filter(|media| media.kind == "audio")
-        else {
-            return Err(OfferError::Mismatch("audio is not in its place"));
-        };
-        if media.port == 0 {
-            return Err(OfferError::Rejected);
-        }
-        let remote = Remote::read(&theirs, media)?;
-        self.check_family(&remote)?;
-        let offered = self.our_stream();
-        if remote.rtcp_mux && !offered.rtcp_mux {
-            return Err(OfferError::Mismatch("rtcp-mux was not offered"));
-        }
-        let in_offer = |format: &&Format| matches!(format.meaning, Meaning::Codec(codec) if self.local.codecs.contains(&codec));
-        let Some(first) = remote.formats.iter().find(in_offer) else {
-            return Err(self
-                .pick_codec(&remote)
-                .err()
-                .unwrap_or(OfferError::Rejected));
-        };
-        let Meaning::Codec(codec) = first.meaning else {
-            return Err(OfferError::Rejected);
-        };
-        if codec == Codec::AmrWb && self.clashes(&remote) {
-            return Err(OfferError::Mismatch("another mode-set than was offered"));
-        }
-        let keys = self.answered_keys(&remote)?;
-        let mut agreed = self.agree(&remote, (codec, first.payload_type), offered.direction);
-        agreed.keys = keys;
-        agreed.peer_holds = remote.holds() && offered.direction.sends();
-        let clock = agreed.dtmf_clock_rate_hz;
-        let ours = offered.formats.iter().find_map(|format| {
-            (format.meaning
-                == Meaning::TelephoneEvent {
-                    clock_rate_hz: clock,
-                })
-            .then_some(format.payload_type)
-        });
-        agreed.dtmf_receive_type = agreed.dtmf_payload_type.and(ours);
-        Ok(agreed)
-    }
-
     /// Whether a later offer takes our stream away by port 0, which is legal (RFC 3264 §8.2).
     fn stream_removed(&self, theirs: &SessionDescription) -> bool {
         self.agreed.is_some()
@@ -481,6 +336,7 @@ impl Negotiation {
             rtcp_mux: false,
             keys: Vec::new(),
             modes: None,
+            setup: "passive",
         };
         self.print(&nothing)
     }
@@ -496,133 +352,38 @@ impl Negotiation {
         if self.audio_slot().is_some() {
             return;
         }
-        let audio = Slot::Audio {
-            protocol: self.offered_protocol().to_owned(),
-        };
-        let free = |slot: &&mut Slot| matches!(slot, Slot::Dead { kind, .. } if kind == "audio");
-        match self.slots.iter_mut().find(free) {
-            Some(slot) => *slot = audio,
-            None => self.slots.push(audio),
-        }
-    }
-
-    /// The telephone-event number of our offers on one clock: the one in use, so that a re-offer moves
-    /// nothing, else the usual one unless a codec has it.
-    fn our_dtmf_type(&self, clock_rate_hz: u32, formats: &[Format]) -> u8 {
-        let usual = match clock_rate_hz {
-            48_000 => DTMF_TYPE_48K,
-            16_000 => DTMF_TYPE_16K,
-            _ => DTMF_TYPE,
-        };
-        let in_use = self
-            .agreed
-            .as_ref()
-            .filter(|agreed| agreed.dtmf_clock_rate_hz == clock_rate_hz)
-            .and_then(|agreed| agreed.dtmf_receive_type);
-        let cn = self.agreed.as_ref().and_then(|agreed| agreed.cn);
-        let free = |&number: &u8| {
-            Some(number) != cn && !formats.iter().any(|format| format.payload_type == number)
-        };
-        let unused = || [usual, 100, 102, 103, 104].into_iter().find(free);
-        in_use.or_else(unused).unwrap_or(usual)
-    }
-
-    /// Of each clock the codec that stands first may be repeated. The number in use stays.
-    fn offer_redundancy(&self, formats: &mut Vec<Format>) {
-        let agreed = self.agreed.as_ref();
-        for (clock_rate_hz, usual) in REDUNDANT_TYPES {
-            let of = formats.iter().find_map(|format| match format.meaning {
-                Meaning::Codec(codec) if codec.clock_rate_hz() == clock_rate_hz => {
-                    Some(format.payload_type)
-                }
-                _ => None,
-            });
-            let in_use = agreed
-                .filter(|it| Some(it.payload_type) == of)
-                .and_then(|it| it.redundant);
-            let payload_type = in_use.unwrap_or(usual);
-            let free = !formats.iter().any(|it| it.payload_type == payload_type);
-            if let Some(of) = of.filter(|_| free) {
-                formats.push(Format {
-                    payload_type,
-                    meaning: Meaning::Redundant { clock_rate_hz, of },
-                });
+        let protocol = self.offered_protocol().to_owned();
+        for slot in &mut self.slots {
+            if let Slot::Dead { kind, mid, .. } = slot
+                && kind == "audio"
+            {
+                let mid = mid.take();
+                *slot = Slot::Audio { protocol, mid };
+                return;
             }
         }
+        // A number of its own among lines that are counted from 0, as browsers do.
+        let mid = Some(self.slots.len().to_string());
+        self.slots.push(Slot::Audio { protocol, mid });
     }
 
-    /// What our offer says: all our codecs, the agreed one first and by its number (RFC 3264 §8.3.2).
-    fn our_stream(&self) -> Stream {
-        let agreed = self.agreed.as_ref();
-        let mut formats = Vec::new();
-        if let Some(agreed) = agreed.filter(|agreed| self.local.codecs.contains(&agreed.codec)) {
-            formats.push(Format {
-                payload_type: agreed.payload_type,
-                meaning: Meaning::Codec(agreed.codec),
-            });
-        }
-        for &codec in &self.local.codecs {
-            let (payload_type, meaning) = (codec.payload_type(), Meaning::Codec(codec));
-            let taken =
-                |known: &Format| known.meaning == meaning || known.payload_type == payload_type;
-            if !formats.iter().any(taken) {
-                formats.push(Format {
-                    payload_type,
-                    meaning,
-                });
-            }
-        }
-        let mut clocks: Vec<u32> = Vec::new();
-        for codec in &self.local.codecs {
-            if !clocks.contains(&codec.clock_rate_hz()) {
-                clocks.push(codec.clock_rate_hz());
-            }
-        }
-        // Of other clocks there is no comfort noise: their codecs have their own.
-        if self.local.comfort_noise && clocks.contains(&CN_CLOCK_HZ) {
-            formats.push(Format {
-                payload_type: agreed.and_then(|agreed| agreed.cn).unwrap_or(CN_TYPE),
-                meaning: Meaning::ComfortNoise {
-                    clock_rate_hz: CN_CLOCK_HZ,
-                },
-            });
-        }
-        // Many a telephone has its events on the usual clock alone, whatever the codec's.
-        if self.local.codecs.contains(&Codec::Opus) && !clocks.contains(&EVENT_CLOCK_HZ) {
-            clocks.push(EVENT_CLOCK_HZ);
-        }
-        for &clock_rate_hz in clocks.iter().filter(|_| self.local.dtmf) {
-            formats.push(Format {
-                payload_type: self.our_dtmf_type(clock_rate_hz, &formats),
-                meaning: Meaning::TelephoneEvent { clock_rate_hz },
-            });
-        }
-        if self.local.redundancy {
-            self.offer_redundancy(&mut formats);
-        }
-        Stream {
-            formats,
-            direction: self.local.direction,
-            rtcp_mux: self.local.rtcp_mux || agreed.is_some_and(|agreed| agreed.rtcp_mux),
-            keys: self.our_keys(),
-            modes: self.local.modes,
+    /// Whether they gave themselves other names than before: then so must we (RFC 8839 §4.4.3).
+    fn is_restart(&self, anew: &Agreed) -> bool {
+        let before = self.agreed.as_ref().and_then(|agreed| agreed.web.as_ref());
+        let both = before.zip(anew.web.as_ref());
+        both.is_some_and(|(old, new)| (&old.ufrag, &old.password) != (&new.ufrag, &new.password))
+    }
+
+    fn rename(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        if let Some(web) = &mut self.local.web {
+            web.rename(self.generation);
         }
     }
 }
 
-/// Our usual numbers for telephone-events; others choose their own.
-const DTMF_TYPE: u8 = 101;
-const DTMF_TYPE_48K: u8 = 110;
-const DTMF_TYPE_16K: u8 = 113;
 /// The usual clock of telephone-events.
 const EVENT_CLOCK_HZ: u32 = 8_000;
-/// Our usual numbers for redundant packets, by clock: of Opus the one that browsers have.
-const REDUNDANT_TYPES: [(u32, u8); 3] = [(8_000, 121), (16_000, 122), (48_000, 63)];
-/// Packet times are whole frames of the slowest codecs.
-const PTIME_STEP_MS: u16 = 10;
-/// Comfort noise at 8 kHz (RFC 3551 §6).
-const CN_TYPE: u8 = 13;
-const CN_CLOCK_HZ: u32 = 8_000;
 
 /// The first stream of audio in an offer, if it can be read.
 fn described(offer: &[u8]) -> Option<Remote> {
@@ -631,37 +392,15 @@ fn described(offer: &[u8]) -> Option<Remote> {
         .media
         .iter()
         .filter(|it| it.kind == "audio" && it.port != 0);
-    audio.find_map(|media| Remote::read(&theirs, media).ok())
-}
-
-/// What an answer lists: the one codec, and what goes with it, by the offerer's numbers.
-fn answer_formats(agreed: &Agreed) -> Vec<Format> {
-    let clock_rate_hz = agreed.codec.clock_rate_hz();
-    let events = Meaning::TelephoneEvent {
-        clock_rate_hz: agreed.dtmf_clock_rate_hz,
-    };
-    let with = |payload_type, meaning| Format {
-        payload_type,
-        meaning,
-    };
-    let codec = with(agreed.payload_type, Meaning::Codec(agreed.codec));
-    let cn = agreed
-        .cn
-        .map(|number| with(number, Meaning::ComfortNoise { clock_rate_hz }));
-    let dtmf = agreed.dtmf_payload_type.map(|number| with(number, events));
-    let of = agreed.payload_type;
-    let redundant = agreed
-        .redundant
-        .map(|number| with(number, Meaning::Redundant { clock_rate_hz, of }));
-    let all = [Some(codec), cn, dtmf, redundant];
-    all.into_iter().flatten().collect()
+    audio.find_map(|media| Remote::read(&theirs, media, Part::Offer).ok())
 }
 
 /// Their `m=` lines as the session's, with the chosen one ours.
-fn slots(theirs: &SessionDescription, chosen: Option<(usize, &str)>) -> Vec<Slot> {
+fn slots(theirs: &SessionDescription, chosen: Option<(usize, &Remote)>) -> Vec<Slot> {
     let slot = |(index, media): (usize, &Media)| match chosen {
-        Some((ours, protocol)) if ours == index => Slot::Audio {
-            protocol: protocol.to_owned(),
+        Some((ours, remote)) if ours == index => Slot::Audio {
+            protocol: remote.protocol.clone(),
+            mid: remote.mid.clone(),
         },
         _ => Slot::dead(media),
     };

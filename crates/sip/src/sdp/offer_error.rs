@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::crypto::CryptoFault;
 use super::parse::SdpError;
+use super::web::WebFault;
 
 /// Why an offer or an answer did not lead to an agreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum OfferError {
     NoAudio,
     /// Audio is offered over this transport only.
     Profile(String),
+    /// The peer's end of WebRTC's transport cannot be used: why.
+    Web(WebFault),
     /// SRTP is required, and plain RTP is offered or answered.
     Unsecured,
     /// The stream was secured, and is offered or answered in clear.
@@ -59,7 +62,7 @@ impl OfferError {
     pub const fn warn_code(&self) -> u16 {
         match self {
             Self::NamedAddress(_) | Self::AddressFamily(_) => 301,
-            Self::Profile(_) => 302,
+            Self::Profile(_) | Self::Web(WebFault::Transport(_)) => 302,
             Self::NoAudio | Self::Rejected => 304,
             Self::NoCommonCodec(_) => 305,
             Self::Multicast(_) => 330,
@@ -92,6 +95,7 @@ impl fmt::Display for OfferError {
             Self::Profile(protocol) => {
                 write!(f, "want audio over RTP/AVP, have {}", printable(protocol))
             }
+            Self::Web(fault) => write!(f, "{fault}"),
             Self::Unsecured => f.write_str("want SRTP (RTP/SAVP with a=crypto), have plain RTP"),
             Self::Downgrade => f.write_str("the stream is secured, and must not go on in clear"),
             Self::NoUsableKey(faults) => {

@@ -1,6 +1,6 @@
 //! What the other side says about one stream: an `m=` section with its session-level defaults applied.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::codec::{Codec, Direction};
 use super::crypto::{Crypto, CryptoFault};
@@ -9,13 +9,20 @@ use super::modes::ModeSet;
 use super::offer_error::OfferError;
 use super::parse::{number_u16, payload_type};
 use super::terms::OpusTerms;
+use super::web::{self, Part, WebFault, WebRemote};
 
 /// One RTP audio stream as the other side described it.
 #[derive(Debug)]
 pub(super) struct Remote {
     pub(super) protocol: String,
-    /// Whether the transport itself asks for SRTP.
+    /// Whether the transport itself asks for SRTP with keys in signalling.
     pub(super) savp: bool,
+    /// Their end of WebRTC's transport, or what it lacks; `None` for another transport.
+    pub(super) web: Option<Result<WebRemote, WebFault>>,
+    /// What they call the section.
+    pub(super) mid: Option<String>,
+    /// Whether it goes through one port with the others of its group.
+    pub(super) is_bundled: bool,
     /// Their `a=crypto` lines, in their order.
     pub(super) keys: Vec<Result<Crypto, CryptoFault>>,
     pub(super) rtp: SocketAddr,
@@ -63,12 +70,21 @@ pub(super) enum Meaning {
 
 impl Remote {
     /// Reads the section at `index`, which must be audio with a port.
-    pub(super) fn read(session: &SessionDescription, media: &Media) -> Result<Self, OfferError> {
-        let savp = is_secured(&media.protocol)?;
+    pub(super) fn read(
+        session: &SessionDescription,
+        media: &Media,
+        part: Part,
+    ) -> Result<Self, OfferError> {
+        let savp = is_keyed(&media.protocol)?;
+        let is_web = web::is_web(session, media);
         let connection = media.connections.first().or(session.connection.as_ref());
-        let address = numeric_unicast(connection)?;
+        let address = match numeric_unicast(connection) {
+            // Browsers write any address: theirs is proven by checks.
+            found if is_web => found.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            found => found?,
+        };
         let written = direction(media, session);
-        let direction = if address.is_unspecified() {
+        let direction = if address.is_unspecified() && !is_web {
             Direction::from_halves(written.sends(), false)
         } else {
             written
@@ -76,12 +92,19 @@ impl Remote {
         let rtp = SocketAddr::new(address, media.port);
         let rtcp_mux = media.attribute("rtcp-mux").is_some();
         let formats = formats(media);
+        let mid = web::mid(media);
         Ok(Self {
             protocol: media.protocol.clone(),
             savp,
+            web: is_web.then(|| web::read(session, media, part)),
+            is_bundled: web::is_bundled(session, mid.as_deref()),
+            mid,
             keys: keys(media),
             rtp,
-            rtcp: if rtcp_mux { rtp } else { rtcp(media, rtp)? },
+            rtcp: match rtcp_mux || is_web {
+                true => rtp,
+                false => rtcp(media, rtp)?,
+            },
             rtcp_mux,
             direction,
             opus: opus_terms(media, &formats),
@@ -122,11 +145,10 @@ impl Remote {
     }
 }
 
-/// Whether the transport asks for SRTP by keys in signalling. What fingerprints protect is another
-/// leg's, and must never be answered in clear.
-fn is_secured(protocol: &str) -> Result<bool, OfferError> {
+/// Whether the transport asks for SRTP by keys in signalling.
+fn is_keyed(protocol: &str) -> Result<bool, OfferError> {
     match protocol {
-        "RTP/AVP" | "RTP/AVPF" => Ok(false),
+        "RTP/AVP" | "RTP/AVPF" | "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Ok(false),
         "RTP/SAVP" | "RTP/SAVPF" => Ok(true),
         other => Err(OfferError::Profile(other.to_owned())),
     }

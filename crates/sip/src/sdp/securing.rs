@@ -7,12 +7,13 @@ use super::crypto::{Crypto, CryptoSuite, KeySeed, Srtp, StreamKeys};
 use super::negotiation::Negotiation;
 use super::offer_error::OfferError;
 use super::remote::Remote;
+use super::web::WEB_PROTOCOL;
 
 impl Negotiation {
     /// Whether our keys may stand in an offer, if there must be keys.
     pub(super) fn may_tell_keys(&self) -> Result<(), OfferError> {
         match self.local.srtp {
-            Srtp::Withheld => Err(OfferError::KeysInClear),
+            Srtp::Withheld if self.local.web.is_none() => Err(OfferError::KeysInClear),
             _ => Ok(()),
         }
     }
@@ -20,6 +21,7 @@ impl Negotiation {
     /// The transport of a stream that we offer first.
     pub(super) fn offered_protocol(&self) -> &'static str {
         match self.local.srtp {
+            _ if self.local.web.is_some() => WEB_PROTOCOL,
             Srtp::Required(_) | Srtp::Withheld => "RTP/SAVP",
             Srtp::Off | Srtp::Optional(_) => "RTP/AVP",
         }
@@ -45,6 +47,8 @@ impl Negotiation {
     /// The key of theirs that we answer, `None` for sound in clear.
     pub(super) fn their_key(&self, remote: &Remote) -> Result<Option<Crypto>, OfferError> {
         match self.local.srtp {
+            // A handshake makes them.
+            _ if self.local.web.is_some() => return Ok(None),
             Srtp::Off if remote.savp => return Err(OfferError::Profile(remote.protocol.clone())),
             Srtp::Off => return Ok(None),
             Srtp::Withheld => return Err(OfferError::KeysInClear),
@@ -73,7 +77,7 @@ impl Negotiation {
     /// The keys that an answer to our offer agrees on: one of ours by its tag, with its suite.
     pub(super) fn answered_keys(&self, remote: &Remote) -> Result<Option<StreamKeys>, OfferError> {
         if self.offered.is_empty() {
-            return match remote.savp {
+            return match remote.savp && self.local.web.is_none() {
                 true => Err(OfferError::Profile(remote.protocol.clone())),
                 false => Ok(None),
             };
@@ -113,6 +117,7 @@ impl Negotiation {
 
     fn seed(&self) -> Option<&KeySeed> {
         match &self.local.srtp {
+            _ if self.local.web.is_some() => None,
             Srtp::Optional(seed) | Srtp::Required(seed) => Some(seed),
             Srtp::Off | Srtp::Withheld => None,
         }

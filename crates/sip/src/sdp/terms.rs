@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::codec::{Codec, Direction};
 use super::crypto::{Srtp, StreamKeys};
 use super::modes::ModeSet;
+use super::web::{WebLocal, WebRemote};
 
 /// Our end of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,9 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// What may be done about SRTP, and what our keys are made of.
     pub srtp: Srtp,
+    /// Our end of WebRTC's transport. With it the stream is over that and over nothing else, and `address`,
+    /// `port` and `srtp` say nothing.
+    pub web: Option<WebLocal>,
 }
 
 impl LocalMedia {
@@ -55,6 +59,7 @@ impl LocalMedia {
             maxptime_ms: 60,
             direction: Direction::SendRecv,
             srtp: Srtp::Off,
+            web: None,
         }
     }
 }
@@ -155,6 +160,8 @@ pub struct Agreed {
     pub ptime_ms: u16,
     /// Whether they put us on hold.
     pub peer_holds: bool,
-    /// The keys; `None` for sound in clear.
+    /// The keys that signalling told; `None` for sound in clear, and where a handshake makes them.
     pub keys: Option<StreamKeys>,
+    /// Their end of WebRTC's transport. Then the addresses above mean nothing: theirs are proven.
+    pub web: Option<WebRemote>,
 }

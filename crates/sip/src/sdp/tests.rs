@@ -6,6 +6,7 @@ mod parsing;
 mod reoffering;
 mod repeating;
 mod securing;
+mod web;
 
 use std::net::{IpAddr, Ipv4Addr};
 

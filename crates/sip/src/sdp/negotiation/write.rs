@@ -1,6 +1,7 @@
 //! Our description in words.
 
 use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -33,21 +34,56 @@ impl Negotiation {
     }
 
     fn write_description(&self, out: &mut String, stream: &Stream, version: u64) -> fmt::Result {
-        let (id, address) = (self.session_id, Address::Ip(self.local.address));
+        let (id, address) = (self.session_id, Address::Ip(self.place().ip()));
         write!(out, "v=0\r\no=- {id} {version} {address}\r\n")?;
         write!(out, "s=-\r\nc={address}\r\nt=0 0\r\n")?;
-        self.slots.iter().try_for_each(|slot| match slot {
-            Slot::Audio { protocol } => self.write_audio(out, stream, protocol),
-            Slot::Dead {
-                kind,
-                protocol,
-                formats,
-            } => write!(out, "m={kind} 0 {protocol} {}\r\n", formats.join(" ")),
+        if self.local.web.is_some() {
+            if let Some(mid) = self.bundled() {
+                write!(out, "a=group:BUNDLE {mid}\r\n")?;
+            }
+            out.push_str("a=ice-lite\r\na=ice-options:ice2\r\n");
+        }
+        self.slots.iter().try_for_each(|slot| {
+            let mid = match slot {
+                Slot::Audio { protocol, mid } => {
+                    self.write_audio(out, stream, protocol)?;
+                    mid
+                }
+                Slot::Dead {
+                    kind,
+                    protocol,
+                    formats,
+                    mid,
+                } => {
+                    write!(out, "m={kind} 0 {protocol} {}\r\n", formats.join(" "))?;
+                    mid
+                }
+            };
+            match mid {
+                Some(mid) if self.local.web.is_some() => write!(out, "a=mid:{mid}\r\n"),
+                _ => Ok(()),
+            }
         })
     }
 
+    /// Where the other side is told to send.
+    fn place(&self) -> SocketAddr {
+        let web = self.local.web.as_ref();
+        let proven = web.and_then(|web| web.candidates.first().copied());
+        proven.unwrap_or(SocketAddr::new(self.local.address, self.local.port))
+    }
+
+    /// The name of our stream's line, if it is in a group.
+    fn bundled(&self) -> Option<&str> {
+        let mut mids = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Audio { mid, .. } => mid.as_deref(),
+            Slot::Dead { .. } => None,
+        });
+        mids.next().filter(|_| self.is_bundled)
+    }
+
     fn write_audio(&self, out: &mut String, stream: &Stream, protocol: &str) -> fmt::Result {
-        write!(out, "m=audio {} {protocol}", self.local.port)?;
+        write!(out, "m=audio {} {protocol}", self.place().port())?;
         for format in &stream.formats {
             write!(out, " {}", format.payload_type)?;
         }
@@ -59,6 +95,9 @@ impl Negotiation {
         write!(out, "a=ptime:{ptime}\r\na=maxptime:{maxptime}\r\n")?;
         for line in &stream.keys {
             write!(out, "a=crypto:{}\r\n", line.print())?;
+        }
+        if let Some(web) = &self.local.web {
+            web.write(out, stream.setup)?;
         }
         if stream.rtcp_mux {
             out.push_str("a=rtcp-mux\r\n");
