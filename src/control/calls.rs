@@ -237,6 +237,7 @@ impl Control {
             | PortEvent::NoMedia { port, .. }
             | PortEvent::MediaBack { port, .. }
             | PortEvent::NoReports { port, .. }
+            | PortEvent::Lost { port, .. }
             | PortEvent::Stats { port, .. }
             | PortEvent::Refused { port, .. } => (*port, false),
             // Dropped here, where dropping is allowed.

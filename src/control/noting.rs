@@ -365,7 +365,10 @@ impl Control {
                 }
                 return;
             }
-            PortEvent::Refused { .. } | PortEvent::Departed { .. } | PortEvent::Garbage(_) => {
+            PortEvent::Lost { .. }
+            | PortEvent::Refused { .. }
+            | PortEvent::Departed { .. }
+            | PortEvent::Garbage(_) => {
                 return;
             }
         };

@@ -215,6 +215,7 @@ impl Refusal {
             Self::NoMedia { why, .. } => match why {
                 NoPort::NoAddress => "media-no-family",
                 NoPort::System => "media-no-socket",
+                NoPort::NoWeb => "media-no-web",
                 _ => "media-ports-exhausted",
             },
             Self::Credentials { why, key, .. } => match why {
@@ -518,6 +519,7 @@ fn no_media(why: NoPort, family: IpFamily) -> Parts {
     let fix = match (why, family) {
         (NoPort::NoAddress, IpFamily::V6) => "add an IPv6 address to rtp.bind",
         (NoPort::NoAddress, IpFamily::V4) => "add an IPv4 address to rtp.bind",
+        (NoPort::NoWeb, _) => "add a [webrtc] section",
         (NoPort::System, _) => "raise the limit of open files (LimitNOFILE)",
         (NoPort::WorkerFull | NoPort::NoWorker, _) => "raise rtp.workers, or add a server",
         (NoPort::RangeExhausted, _) => "widen rtp.port_min to rtp.port_max: four ports a call",

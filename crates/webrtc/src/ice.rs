@@ -87,9 +87,14 @@ impl IceLite {
         }
     }
 
-    /// Who the peer is, once that is known.
+    /// Who the peer is, once that is known, or whom it calls itself now: its name of before holds until the first
+    /// check with the new one.
     pub fn meet(&mut self, theirs: String) {
-        self.theirs = Some(theirs);
+        match &self.theirs {
+            Some(before) if *before == theirs => {}
+            Some(_) => self.restart(self.ours.clone(), Some(theirs)),
+            None => self.theirs = Some(theirs),
+        }
     }
 
     /// New names and passwords (RFC 8445 §9): the old ones hold until the first check with the new.

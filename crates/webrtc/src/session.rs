@@ -6,6 +6,8 @@
 //!      └── nobody came in 30 s ──────┴── consent ended, or no handshake ────┴── stranger, alert, close ──▶ ended
 //! ```
 //!
+//! The 30 s begin when the peer's SDP is known: while its phone rings, nobody comes.
+//!
 //! What comes from an address that is no path and is no proven check changes nothing, and is answered
 //! with nothing: so nobody can put his ClientHello before the peer's (CVE-2023-49786), nor have anything
 //! sent to where he likes.
@@ -79,8 +81,11 @@ pub struct Refused {
 /// One peer.
 #[derive(Debug)]
 pub struct Session {
+    identity: Identity,
     ice: IceLite,
     handshake: Handshake,
+    /// Whom it is to be with.
+    met: Option<Fingerprint>,
     /// What ends it unless it gets on: `None` when it is secured.
     due: Option<(Now, Why)>,
     is_connected: bool,
@@ -96,9 +101,11 @@ impl Session {
     pub fn new(now: Now, identity: &Identity, ours: Credentials, theirs: Option<Terms>) -> Self {
         let (ufrag, print) = theirs.map(|it| (it.ufrag, it.fingerprint)).unzip();
         Self {
+            identity: identity.clone(),
             ice: IceLite::new(now, ours, ufrag),
-            handshake: Handshake::new(now, identity, print),
-            due: Some((now + CONNECT, Why::NoCheck)),
+            handshake: Handshake::new(now, identity, print.clone()),
+            due: print.as_ref().map(|_| (now + CONNECT, Why::NoCheck)),
+            met: print,
             is_connected: false,
             is_secured: false,
             is_over: false,
@@ -107,10 +114,30 @@ impl Session {
         }
     }
 
-    /// What the peer's SDP says, when it comes after the session began, or says something new.
-    pub fn meet(&mut self, theirs: Terms) {
+    /// What the peer's SDP says, when it comes after the session began, or says something new. Another name in
+    /// checks holds beside the old one until the first check with it (RFC 8445 §9); another certificate's print
+    /// is another end, with whom hands are shaken anew (RFC 8842), and the keys stay until that has made some.
+    pub fn meet(&mut self, now: Now, theirs: Terms) {
+        if self.is_over {
+            return;
+        }
+        let print = theirs.fingerprint;
         self.ice.meet(theirs.ufrag);
-        let made = self.handshake.expect(theirs.fingerprint);
+        let made = match self.met.replace(print.clone()) {
+            Some(before) if before == print => return,
+            Some(_) => {
+                self.handshake = Handshake::new(now, &self.identity, Some(print));
+                self.due = Some(match self.is_connected {
+                    true => (now + SHAKE, Why::NoHandshake),
+                    false => (now + CONNECT, Why::NoCheck),
+                });
+                None
+            }
+            None => {
+                self.due.get_or_insert((now + CONNECT, Why::NoCheck));
+                self.handshake.expect(print)
+            }
+        };
         self.made(made);
     }
 

@@ -23,6 +23,9 @@ pub enum Latch {
     /// Symmetric RTP for a peer behind NAT (RFC 4961): the first valid packet from anywhere locks.
     /// Whoever guesses the port first wins, so only for peers that are known to be behind NAT.
     FirstPacketThenLock,
+    /// For a browser (RFC 8445): the caller gives the port what comes from addresses that the peer has proven to
+    /// be at, and nothing else, so any source may speak; nothing is sent until a command says where to.
+    Proven,
 }
 
 /// The state of one port's latch.
@@ -31,6 +34,8 @@ pub(crate) struct Source {
     policy: Latch,
     remote: Option<Remote>,
     locked: Option<SocketAddr>,
+    /// Where the peer has proven to be: all that counts under [`Latch::Proven`].
+    path: Option<SocketAddr>,
     /// Whom it was locked to before the peer moved, and how many of his packets are still taken for
     /// stragglers.
     left: Option<(SocketAddr, u8)>,
@@ -42,18 +47,30 @@ impl Source {
             policy,
             remote,
             locked: None,
+            path: None,
             left: None,
         }
     }
 
     /// Takes the addresses of a re-offer; the lock holds when they are the same as before.
     pub(crate) fn update(&mut self, remote: Option<Remote>) {
-        if self.remote.map(|remote| remote.rtp) != remote.map(|remote| remote.rtp) {
+        let moved = self.remote.map(|remote| remote.rtp) != remote.map(|remote| remote.rtp);
+        if moved && self.policy != Latch::Proven {
             let left = self.locked.take();
             let left = left.filter(|it| remote.is_none_or(|remote| *it != remote.rtp));
             self.left = left.map(|address| (address, STRAGGLERS));
         }
         self.remote = remote;
+    }
+
+    /// Takes where the peer has proven to be.
+    pub(crate) fn lead(&mut self, to: Option<SocketAddr>) {
+        self.path = to;
+    }
+
+    /// Whether there is somebody to speak with, as far as signalling knows.
+    pub(crate) fn has_peer(&self) -> bool {
+        self.policy == Latch::Proven || self.remote.is_some()
     }
 
     /// Whether an RTP packet from `from` may be taken. A peer who has moved still has packets under way
@@ -70,6 +87,9 @@ impl Source {
     }
 
     fn allows(&self, from: SocketAddr) -> bool {
+        if self.policy == Latch::Proven {
+            return true;
+        }
         let Some(remote) = self.remote else {
             return false;
         };
@@ -77,7 +97,7 @@ impl Source {
             (Latch::Fixed, _) => from == remote.rtp,
             (_, Some(locked)) => from == locked,
             (Latch::SdpAddressThenLock, None) => from.ip() == remote.rtp.ip(),
-            (Latch::FirstPacketThenLock, None) => true,
+            (Latch::FirstPacketThenLock | Latch::Proven, None) => true,
         }
     }
 
@@ -96,7 +116,8 @@ impl Source {
     /// Whether an RTCP packet from `from` may be taken: from a known host; ports of RTCP wander.
     pub(crate) fn allows_rtcp(&self, from: SocketAddr) -> bool {
         let known = |address: SocketAddr| address.ip() == from.ip();
-        self.locked.is_some_and(known)
+        self.policy == Latch::Proven
+            || self.locked.is_some_and(known)
             || self
                 .remote
                 .is_some_and(|remote| known(remote.rtcp) || known(remote.rtp))
@@ -104,11 +125,17 @@ impl Source {
 
     /// Where RTP goes: to the locked address, before that to the SDP's.
     pub(crate) fn rtp(&self) -> Option<SocketAddr> {
+        if self.policy == Latch::Proven {
+            return self.path;
+        }
         self.locked.or(self.remote.map(|remote| remote.rtp))
     }
 
     /// Where RTCP goes. Behind NAT the SDP's port is only a guess, the host is the locked one.
     pub(crate) fn rtcp(&self, mux: bool) -> Option<SocketAddr> {
+        if self.policy == Latch::Proven {
+            return self.path;
+        }
         let remote = self.remote?;
         match self.locked {
             locked if mux => locked.or(Some(remote.rtp)),
@@ -203,6 +230,25 @@ mod tests {
         assert_eq!(source.rtp(), Some(address("10.0.0.1:4002")));
         source.update(Some(Remote::of(address("10.0.0.7:4000"), false)));
         assert_eq!(source.rtp(), Some(address("10.0.0.7:4000")));
+    }
+
+    #[test]
+    fn whose_place_is_proven_is_heard_from_wherever_it_is_and_spoken_to_where_it_was_said() {
+        let mut source = source(Latch::Proven);
+        let (one, other) = (address("192.0.2.9:7000"), address("192.0.2.9:7002"));
+        assert_eq!((source.rtp(), source.rtcp(true)), (None, None));
+        assert!(source.has_peer() && source.admits(one) && source.lock(one));
+        assert_eq!(source.rtp(), None, "a packet says nothing of where to send");
+        source.lead(Some(other));
+        assert_eq!(
+            (source.rtp(), source.rtcp(true)),
+            (Some(other), Some(other))
+        );
+        source.update(Some(Remote::of(address("10.0.0.7:4000"), true)));
+        assert!(source.admits(one) && source.admits(other) && source.allows_rtcp(one));
+        assert_eq!(source.rtp(), Some(other), "nor does an SDP");
+        source.lead(None);
+        assert_eq!((source.rtp(), source.rtcp(true)), (None, None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What control may ask of a worker.
 
+use std::net::SocketAddr;
+
 use super::Carriage;
 use crate::Digit;
 use crate::bridge::BridgeId;
@@ -134,6 +136,15 @@ pub enum PortCommand {
         /// What the handshake made.
         keys: Box<Keys>,
     },
+    /// Says where a port of [`Latch::Proven`] sends to from now on; `None` for nowhere. Others keep to their latch.
+    ///
+    /// [`Latch::Proven`]: crate::port::Latch::Proven
+    Path {
+        /// Whose.
+        port: PortId,
+        /// Where its peer has proven to be.
+        to: Option<SocketAddr>,
+    },
     /// Looks for DTMF tones in what a port's peer says, or ceases to.
     DetectTones {
         /// Whose sound is searched.
@@ -188,6 +199,7 @@ impl PortCommand {
             | Self::Unvoice { port }
             | Self::Capture { port, .. }
             | Self::Key { port, .. }
+            | Self::Path { port, .. }
             | Self::DetectTones { port, .. }
             | Self::Depart { port, .. }
             | Self::Arrive { port, .. }

@@ -1,5 +1,7 @@
 //! Commands: what control asks of ports, carried out at once. What is asked of bridges is in `bridges`.
 
+use std::net::SocketAddr;
+
 use clock::Now;
 
 use super::event::PortEvent;
@@ -45,6 +47,7 @@ impl Worker {
             PortCommand::Unvoice { port } => self.unvoice(port),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::Key { port, keys } => self.key(port, keys),
+            PortCommand::Path { port, to } => self.lead(port, to),
             PortCommand::DetectTones { port, on } => self.detect(port, on),
             PortCommand::Depart { port, carriage } => self.depart(port, carriage),
             PortCommand::Arrive { port, carriage } => self.arrive(port, carriage),
@@ -208,6 +211,14 @@ impl Worker {
             self.discard(Garbage::Keys(keys));
         }
         done
+    }
+
+    fn lead(&mut self, port: PortId, to: Option<SocketAddr>) -> Result<(), Refusal> {
+        let at = self.find(port)?;
+        if let Some(port) = self.port_mut(at) {
+            port.source.lead(to);
+        }
+        Ok(())
     }
 
     fn detect(&mut self, port: PortId, on: bool) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::Carriage;
+use super::{Carriage, Loss};
 use crate::Digit;
 use crate::capture::Capture;
 use crate::port::{Keys, PlayId, Playback, PortId, PortPlan, PortStats, PortUpdate};
@@ -130,6 +130,13 @@ pub enum PortEvent {
         /// For how long, in ms.
         silent_ms: u32,
     },
+    /// A browser's media ended: nothing is sent or taken any more, and the port is to be closed.
+    Lost {
+        /// Whose.
+        port: PortId,
+        /// Why.
+        why: Loss,
+    },
     /// A port's counters, each second.
     Stats {
         /// Whose.
@@ -172,6 +179,7 @@ impl PortEvent {
             | Self::NoMedia { port, .. }
             | Self::MediaBack { port, .. }
             | Self::NoReports { port, .. }
+            | Self::Lost { port, .. }
             | Self::Stats { port, .. }
             | Self::Closed { port, .. }
             | Self::Departed { port, .. }

@@ -33,6 +33,7 @@ mod report;
 mod tick;
 mod transmit;
 mod voice;
+mod web;
 
 pub use crate::port::Lane;
 pub use carriage::Carriage;
@@ -40,6 +41,7 @@ pub use command::PortCommand;
 pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
 pub use transmit::{Forward, Transmit};
+pub use web::{Loss, WebEnd, WebPeer};
 
 use crate::bridge::Bridge;
 use crate::bridge::edition::Editions;

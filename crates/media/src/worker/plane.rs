@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::port::PortId;
-use crate::worker::{PortCommand, PortEvent};
+use crate::worker::{PortCommand, PortEvent, WebEnd, WebPeer};
 
 /// The address family of a leg's media.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,7 +35,8 @@ pub struct Reserved {
     pub worker: u8,
     /// Its name.
     pub port: PortId,
-    /// The bound RTP address: an even port; RTCP is bound to the next (RFC 3550 §11).
+    /// The bound RTP address: an even port; RTCP is bound to the next (RFC 3550 §11). Of a browser's port the
+    /// address that its worker's browsers share.
     pub rtp: SocketAddr,
     /// The address to write into SDP: not the bound one behind 1:1 NAT.
     pub advertised: IpAddr,
@@ -59,6 +60,9 @@ pub enum NoPort {
     /// The system refused the socket (limit of open files).
     #[error("the system refused a socket")]
     System,
+    /// Nothing is received from browsers; or their port was to go to another worker, where it is not reached.
+    #[error("no browser's media can be received there")]
+    NoWeb,
 }
 
 /// The worker's command ring is full: it has fallen far behind. Refuse the call with 503.
@@ -86,6 +90,28 @@ pub trait MediaPlane {
     /// # Errors
     /// [`NoPort`] when there is no such worker, or it is full or far behind.
     fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort>;
+
+    /// Takes a port for a browser, on the worker `beside` or the least loaded one. It has no socket of its own:
+    /// what comes to its worker's shared one is its once the browser has proven where it is, and that is where
+    /// it sends to. Its plan awaits keys, has RTCP beside RTP, and [`Latch::Proven`](crate::port::Latch::Proven).
+    /// A command to close it, or [`MediaPlane::release`], tells the browser that it is over.
+    ///
+    /// # Errors
+    /// [`NoPort`], which says what ran out; [`NoPort::NoWeb`] of a plane without browsers.
+    fn reserve_web(&mut self, beside: Option<u8>) -> Result<(Reserved, WebEnd), NoPort> {
+        let _ = beside;
+        Err(NoPort::NoWeb)
+    }
+
+    /// Tells whom a browser's port is with, once its SDP is known, and again when that says something new (ICE
+    /// restart): nobody is trusted before.
+    ///
+    /// # Errors
+    /// [`RingFull`] when whoever shakes hands has fallen behind.
+    fn meet(&mut self, worker: u8, port: PortId, peer: WebPeer) -> Result<(), RingFull> {
+        let _ = (worker, port, peer);
+        Ok(())
+    }
 
     /// Gives `worker` a command; commands to one worker are carried out in order.
     ///

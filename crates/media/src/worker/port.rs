@@ -192,7 +192,7 @@ impl Port {
     pub(super) fn may_be_relayed(&self) -> bool {
         self.plan.send
             && self.plan.receive
-            && self.plan.remote.is_some()
+            && self.source.has_peer()
             && self.player.is_none()
             && self.dialer.is_idle()
             && !self.is_on_detour()

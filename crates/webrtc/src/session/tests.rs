@@ -37,12 +37,15 @@ fn client(identity: &Identity) -> Peer {
     Peer::new(NOW, identity.clone(), theirs, ours()).unwrap()
 }
 
-fn session(us: &Identity, them: &Identity) -> Session {
-    let terms = Terms {
-        ufrag: "them".to_owned(),
+fn terms(them: &Identity, ufrag: &str) -> Terms {
+    Terms {
+        ufrag: ufrag.to_owned(),
         fingerprint: them.fingerprint().clone(),
-    };
-    Session::new(NOW, us, ours(), Some(terms))
+    }
+}
+
+fn session(us: &Identity, them: &Identity) -> Session {
+    Session::new(NOW, us, ours(), Some(terms(them, "them")))
 }
 
 /// What a session has to say, apart from datagrams; those are given to the client.
@@ -120,11 +123,32 @@ fn nobody_is_trusted_before_his_sdp_is_here() {
     let mut session = Session::new(NOW, &us, ours(), None);
     let said = shake(&mut session, &mut client(&them), at(1));
     assert_eq!(names(&said), ["path 192.0.2.1", "chosen 192.0.2.1"]);
-    session.meet(Terms {
-        ufrag: "them".to_owned(),
-        fingerprint: them.fingerprint().clone(),
-    });
+    session.meet(NOW, terms(&them, "them"));
     assert!(matches!(session.poll_output(), Some(Output::Keys(_))));
+}
+
+#[test]
+fn while_its_phone_rings_a_peer_may_take_its_time() {
+    let (us, them) = (identity(), identity());
+    let mut session = Session::new(NOW, &us, ours(), None);
+    assert_eq!(session.deadline(), None);
+    let answered = NOW + 2 * CONNECT;
+    session.meet(answered, terms(&them, "them"));
+    assert_eq!(session.deadline(), Some(answered + CONNECT));
+}
+
+#[test]
+fn another_print_is_another_handshake_and_the_same_one_is_none() {
+    let (us, them, reloaded) = (identity(), identity(), identity());
+    let mut session = session(&us, &them);
+    shake(&mut session, &mut client(&them), at(1));
+    // A restart on the way of checks alone.
+    session.meet(NOW, terms(&them, "again"));
+    assert_eq!(session.deadline(), Some(NOW + CONSENT));
+    session.meet(NOW, terms(&reloaded, "them"));
+    assert_eq!(session.deadline(), Some(NOW + SHAKE));
+    let said = shake(&mut session, &mut client(&reloaded), at(1));
+    assert_eq!(names(&said), ["keys"]);
 }
 
 #[test]

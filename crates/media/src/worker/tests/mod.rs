@@ -10,4 +10,5 @@ mod rooms;
 mod secured;
 mod sound;
 mod voice;
+mod web;
 mod world;
