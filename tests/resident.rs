@@ -181,7 +181,7 @@ fn of_codecs() -> f64 {
 }
 
 // What is asked for is 24 kB a relayed call and 96 a transcoded one beside its codecs, signalling included, which
-// is held to 11. When this was written they took 2 to 4 and 46 here; and a slot of 4 kB for each port, which the
+// is held to 11. When this was written they took 2 to 3 and 46 here; and a slot of 4 kB for each port, which the
 // worker takes at its start.
 #[test]
 fn a_relayed_call_takes_little_a_transcoded_one_not_much_beside_its_codecs_and_all_of_it_goes_back()
