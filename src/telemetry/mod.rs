@@ -66,7 +66,7 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 25] = [
+const GAUGES: [(&str, &str); 26] = [
     (
         "tandem_memory_bytes",
         "Memory of the allocator: allocated by us, in pages that hold some of it, its own tables, resident",
@@ -126,6 +126,10 @@ const GAUGES: [(&str, &str); 25] = [
         "Memory of traces: of signalling, and of captured packets",
     ),
     ("tandem_open_files", "Open file descriptors of the process"),
+    (
+        "tandem_media_sockets_resting",
+        "Sockets that rest open for the next port; each is an open file",
+    ),
     (
         "tandem_draining",
         "1 while new calls are refused because the server goes down",

@@ -38,6 +38,11 @@ pub(super) fn publish(worker: usize, stats: &ThreadStats) {
     metrics::gauge!("tandem_media_cpu_seconds", &labels).set(stats.cpu.as_secs_f64());
 }
 
+/// Sockets that belong to no port and rest open for the next.
+pub(super) fn resting(pairs: usize) {
+    metrics::gauge!("tandem_media_sockets_resting").set(2.0 * pairs as f64);
+}
+
 /// What a worker's ports have counted.
 fn totals(worker: usize, totals: &Totals) {
     let families = [

@@ -346,6 +346,7 @@ impl MediaPlane for Workers {
                 }
                 Ok(Told::Stats(stats)) => {
                     figures::publish(at, &stats);
+                    figures::resting(self.ranges.iter().map(|(range, _)| range.resting()).sum());
                     station.stats = stats;
                 }
                 Err(_) => {

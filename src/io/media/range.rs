@@ -166,6 +166,11 @@ impl PortRange {
         self.free.len() + self.resting.len()
     }
 
+    /// Pairs that rest open.
+    pub(super) fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
     /// Takes the next pair: of those at rest while half of the most that may are, or when no other can be had.
     pub(super) fn take(&mut self, port: PortId) -> Result<Box<PortSockets>, NoPort> {
         if self.resting.len() <= self.resting_max / 2 {
