@@ -247,17 +247,7 @@ impl Clients {
 
 impl Rtp {
     pub(super) fn read(mut rtp: Section) -> Result<Self, ConfigError> {
-        let texts = rtp.texts("bind")?.unwrap_or_default();
-        let mut bind: Vec<IpAddr> = Vec::new();
-        for text in &texts {
-            let ip: IpAddr = text
-                .parse()
-                .map_err(|_| rtp.refuse("bind", IP_RULE, text))?;
-            if bind.iter().any(|other| other.is_ipv4() == ip.is_ipv4()) {
-                return Err(rtp.refuse("bind", "one address of each family", &texts.join(", ")));
-            }
-            bind.push(ip);
-        }
+        let bind = addresses(&mut rtp, "bind")?;
         let advertised = rtp.parsed("advertised", IP_RULE)?;
         let port_min = rtp.integer("port_min", 1_024..=65_534)?.unwrap_or(20_000);
         let port_max = rtp.integer("port_max", 1_025..=65_535)?.unwrap_or(29_999);
@@ -322,6 +312,22 @@ impl Rtp {
             }),
         }
     }
+}
+
+/// Takes a list of addresses, one of each family at most.
+pub(super) fn addresses(section: &mut Section, key: &str) -> Result<Vec<IpAddr>, ConfigError> {
+    let texts = section.texts(key)?.unwrap_or_default();
+    let mut list: Vec<IpAddr> = Vec::new();
+    for text in &texts {
+        let ip: IpAddr = text
+            .parse()
+            .map_err(|_| section.refuse(key, IP_RULE, text))?;
+        if list.iter().any(|other| other.is_ipv4() == ip.is_ipv4()) {
+            return Err(section.refuse(key, "one address of each family", &texts.join(", ")));
+        }
+        list.push(ip);
+    }
+    Ok(list)
 }
 
 /// An address as it stands in a URI or a Via.

@@ -19,6 +19,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod voice;
+mod webrtc;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use recording::{Recording, RecordingFormat};
 pub use section::Section;
 pub use voice::Voice;
+pub use webrtc::Webrtc;
 
 /// Everything that an operator can set, as one immutable snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub sip: Sip,
     /// Where audio is received.
     pub rtp: Rtp,
+    /// Where browsers' audio is received; `None` without the section.
+    pub webrtc: Option<Webrtc>,
     /// Bounds on the whole server.
     pub limits: Limits,
     /// The speech engine.
@@ -185,7 +189,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 23] = [
+const ROOT_KEYS: [&str; 24] = [
     "dialplans",
     "prompts",
     "data",
@@ -196,6 +200,7 @@ const ROOT_KEYS: [&str; 23] = [
     "log",
     "sip",
     "rtp",
+    "webrtc",
     "limits",
     "speech",
     "recording",
@@ -271,6 +276,7 @@ impl Config {
             ("log", self.log == other.log),
             ("sip", self.sip == other.sip),
             ("rtp", self.rtp == other.rtp),
+            ("webrtc", self.webrtc == other.webrtc),
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
             ("voice", self.voice == other.voice),
@@ -302,6 +308,9 @@ impl Config {
         }
 
         let ignored_variables = root.strip_foreign(&ROOT_KEYS);
+        // The section is enough, be it empty.
+        let browsers = root.names().iter().any(|name| name == "webrtc");
+        let webrtc = root.section("webrtc")?;
         let mut config = Self {
             paths: Paths::read(&mut root)?,
             dns: Dns::read(root.section("dns")?)?,
@@ -309,6 +318,7 @@ impl Config {
             log: Log::read(root.section("log")?)?,
             sip: Sip::read(root.section("sip")?)?,
             rtp: Rtp::read(root.section("rtp")?)?,
+            webrtc: browsers.then(|| Webrtc::read(webrtc)).transpose()?,
             limits: Limits::read(root.section("limits")?)?,
             speech: Speech::read(root.section("speech")?)?,
             voice: Voice::read(root.section("voice")?)?,
@@ -329,6 +339,9 @@ impl Config {
         root.finish()?;
         config.refuse_two_certificates()?;
         config.rtp.settle(&config.sip)?;
+        if let Some(webrtc) = &mut config.webrtc {
+            webrtc.settle(&config.rtp)?;
+        }
         Ok(config)
     }
 

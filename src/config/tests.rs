@@ -64,6 +64,22 @@ fn a_refusal_names_the_key_the_rule_and_the_value() {
             "rtp.port_min: want an even port, have \"20001\"",
         ),
         (
+            "[webrtc]\nport = 80",
+            "webrtc.port: want a whole number from 1024 to 65471, have 80",
+        ),
+        (
+            "[webrtc]\nbind = [\"127.0.0.1\", \"127.0.0.2\"]",
+            "webrtc.bind: want one address of each family, have \"127.0.0.1, 127.0.0.2\"",
+        ),
+        (
+            "[webrtc]\nadvertised = [\"agents.example.com\"]",
+            "webrtc.advertised: want an IP address such as \"203.0.113.5\", have \"agents.example.com\"",
+        ),
+        (
+            "[webrtc]\nbind = [\"0.0.0.0\"]",
+            "webrtc.advertised: missing; want the address that browsers send audio to, as it is received on 0.0.0.0",
+        ),
+        (
             "[rtp]\nworkers = 1000",
             "rtp.workers: want a whole number from 0 to 64, have 1000",
         ),
@@ -125,6 +141,10 @@ fn an_unknown_key_is_refused_with_the_nearest_that_exists() {
         (
             "[sip]\ntls = [{ address = \"127.0.0.1:1\", client_certificates = \"wanted\" }]",
             "sip.tls[0].client_certificates: want \"required\" or \"asked\", have \"wanted\"",
+        ),
+        (
+            "[webrtc]\nports = 8443",
+            "webrtc.ports: no such key; did you mean port?",
         ),
         ("[quux]", "quux: no such key"),
     ];
@@ -204,6 +224,30 @@ fn listening_on_all_addresses_needs_one_that_peers_can_use() {
             .media,
         Some([203, 0, 113, 6].into())
     );
+}
+
+#[test]
+fn browsers_get_media_where_a_section_says_so_and_where_all_other_comes_unless_it_says_where() {
+    assert_eq!(load("", &[]).unwrap().webrtc, None);
+    let empty = load("[rtp]\nadvertised = \"203.0.113.5\"\n[webrtc]", &[]);
+    let empty = empty.unwrap().webrtc.unwrap();
+    let local = std::net::IpAddr::from([127, 0, 0, 1]);
+    assert_eq!((empty.port, empty.bind.as_slice()), (8_443, &[local][..]));
+    assert_eq!(empty.advertised(local).to_string(), "203.0.113.5");
+    let own =
+        "[webrtc]\nport = 9000\nbind = [\"::\", \"127.0.0.2\"]\nadvertised = [\"2001:db8::5\"]";
+    let own = load(own, &[]).unwrap().webrtc.unwrap();
+    let told: Vec<String> = own
+        .bind
+        .iter()
+        .map(|ip| own.advertised(*ip).to_string())
+        .collect();
+    assert_eq!(
+        (own.port, told),
+        (9_000, vec!["2001:db8::5".into(), "127.0.0.2".into()])
+    );
+    let variable = [("TANDEM_WEBRTC__PORT", "9001")];
+    assert_eq!(load("", &variable).unwrap().webrtc.unwrap().port, 9_001);
 }
 
 #[test]

@@ -20,6 +20,15 @@ impl SystemClock {
         }
     }
 
+    /// A clock that reads `now` at this moment.
+    #[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
+    pub(in crate::io) fn reading(now: Now) -> Self {
+        let at = Instant::now();
+        Self {
+            start: at.checked_sub(now.since(Now::ZERO)).unwrap_or(at),
+        }
+    }
+
     /// The time since the start.
     pub fn now(&self) -> Now {
         let nanos = self.start.elapsed().as_nanos();

@@ -13,3 +13,4 @@ pub mod precedence;
 pub mod privilege;
 pub mod record;
 pub mod voice;
+mod web;

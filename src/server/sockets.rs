@@ -11,7 +11,7 @@ use super::known::Configured;
 use crate::config::{self, Config, Listener};
 use crate::control;
 use crate::io::acme::{Acme, AcmeFiles};
-use crate::io::media::{MediaAddress, MediaConfig};
+use crate::io::media::{MediaAddress, MediaConfig, WebConfig};
 use crate::io::net::tls::{ClientTrust, KeyPairFiles, TlsConfig, TlsFiles, Trust};
 use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
 
@@ -190,9 +190,21 @@ pub(super) fn media_config(config: &Config, random: u64) -> MediaConfig {
             advertised: fits(ip).unwrap_or(*ip),
         })
         .collect();
+    let web = config.webrtc.as_ref().map(|webrtc| WebConfig {
+        port: webrtc.port,
+        addresses: webrtc
+            .bind
+            .iter()
+            .map(|ip| MediaAddress {
+                bind: *ip,
+                advertised: webrtc.advertised(*ip),
+            })
+            .collect(),
+    });
     let first = IpAddr::from([127, 0, 0, 1]);
     let mut media = MediaConfig::at(first, random);
     media.addresses = addresses;
+    media.web = web;
     media.ports = rtp.port_min..=rtp.port_max;
     if rtp.workers > 0 {
         media.workers = rtp.workers;

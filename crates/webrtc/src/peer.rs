@@ -109,6 +109,12 @@ impl Peer {
         }
     }
 
+    /// Its page is left: the next that it says is a goodbye.
+    pub fn close(&mut self, now: Now) {
+        let _ = self.dtls.handle_timeout(self.identity.instant(now));
+        let _ = self.dtls.close();
+    }
+
     /// The keys of its side, once there are some.
     pub fn keys(&self) -> Option<&SrtpKeys> {
         self.keys.as_ref()

@@ -6,6 +6,7 @@
 use media::quality::Totals;
 
 use super::ThreadStats;
+use crate::io::web::Counts;
 
 /// Brings the series of one worker up to date.
 pub(super) fn publish(worker: usize, stats: &ThreadStats) {
@@ -30,9 +31,20 @@ pub(super) fn publish(worker: usize, stats: &ThreadStats) {
             stats.worker.transmits_dropped,
         ),
         ("tandem_media_strays_total", stats.worker.strays),
+        ("tandem_webrtc_media_total", stats.door.media),
+        ("tandem_webrtc_passed_total", stats.door.passed),
     ];
     for (name, count) in counts {
         metrics::counter!(name, &labels).absolute(count);
+    }
+    let refused = [
+        ("unrouted", stats.door.unrouted),
+        ("fallen-behind", stats.door.dropped),
+        ("other", stats.door.other),
+    ];
+    for (what, count) in refused {
+        let labels = [("worker", worker.to_string()), ("what", what.to_owned())];
+        metrics::counter!("tandem_webrtc_refused_total", &labels).absolute(count);
     }
     totals(worker, &stats.worker.totals);
     metrics::gauge!("tandem_media_cpu_seconds", &labels).set(stats.cpu.as_secs_f64());
@@ -41,6 +53,23 @@ pub(super) fn publish(worker: usize, stats: &ThreadStats) {
 /// Sockets that belong to no port and rest open for the next.
 pub(super) fn resting(pairs: usize) {
     metrics::gauge!("tandem_media_sockets_resting").set(2.0 * pairs as f64);
+}
+
+/// Brings the series of the web thread up to date.
+pub(super) fn publish_web(counts: &Counts) {
+    metrics::gauge!("tandem_webrtc_sessions").set(counts.sessions as f64);
+    let all = [
+        ("tandem_webrtc_checks_total", "taken", counts.taken),
+        ("tandem_webrtc_checks_total", "strange", counts.strange),
+        ("tandem_webrtc_checks_total", "forged", counts.forged),
+        ("tandem_webrtc_answers_total", "sent", counts.sent),
+        ("tandem_webrtc_answers_total", "failed", counts.send_errors),
+        ("tandem_webrtc_sessions_total", "secured", counts.secured),
+        ("tandem_webrtc_sessions_total", "lost", counts.lost),
+    ];
+    for (name, what, count) in all {
+        metrics::counter!(name, "what" => what).absolute(count);
+    }
 }
 
 /// What a worker's ports have counted.

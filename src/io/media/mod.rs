@@ -13,24 +13,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
+use crate::io::web::Guest;
 use anyhow::{Context, ensure};
 use clock::Now;
 use media::port::PortId;
 use media::worker::{
-    IpFamily, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull, Worker, WorkerConfig,
+    IpFamily, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull, WebEnd, WebPeer,
+    Worker, WorkerConfig,
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 
+mod browsers;
+mod door;
 mod figures;
 mod range;
 mod realtime;
 mod relocation;
 mod thread;
 
+pub use browsers::WebConfig;
+pub use door::DoorStats;
 pub use realtime::Granted;
 pub use thread::ThreadStats;
 
+use browsers::{Browsers, Ground, Ordered};
+use door::Door;
 use range::{PortRange, PortSockets};
 use relocation::Relocation;
 use thread::{MediaThread, MonotonicClock, Order, Plumbing, Told, slot_of};
@@ -55,6 +63,8 @@ pub struct MediaConfig {
     pub addresses: Vec<MediaAddress>,
     /// RTP takes the even ports, RTCP the odd ones.
     pub ports: RangeInclusive<u16>,
+    /// How browsers' media is received, if it is.
+    pub web: Option<WebConfig>,
     /// Whether to ask for `SCHED_FIFO` and pinning.
     pub realtime: bool,
     /// Seed of the port order: draw it from the system.
@@ -73,6 +83,7 @@ impl MediaConfig {
                 advertised: address,
             }],
             ports: 20_000..=29_999,
+            web: None,
             realtime: true,
             random,
         }
@@ -90,6 +101,7 @@ pub struct Workers {
     turn: usize,
     /// Ports between two workers: as many as there are ports at most.
     relocations: Vec<Relocation>,
+    browsers: Option<Browsers>,
 }
 
 /// One media thread, seen from the control thread.
@@ -143,11 +155,17 @@ impl Workers {
             stop: Arc::new(AtomicBool::new(false)),
             turn: 0,
             relocations: Vec::new(),
+            browsers: None,
         };
+        let ground = config.web.as_ref().map(|web| Ground::prepare(config, web));
+        let mut ground = ground.transpose()?;
         for number in 0..config.workers {
-            let station = workers.station(number, config, clock)?;
+            let door = ground.as_mut().and_then(Ground::door);
+            let station = workers.station(number, config, (clock, door))?;
             workers.stations.push(station);
         }
+        let settled = ground.map(|ground| ground.settle(clock.now(), &workers.wake));
+        workers.browsers = settled.transpose()?;
         Ok(workers)
     }
 
@@ -155,7 +173,7 @@ impl Workers {
         &self,
         number: u8,
         config: &MediaConfig,
-        clock: MonotonicClock,
+        (clock, door): (MonotonicClock, Option<Door>),
     ) -> anyhow::Result<Station> {
         let ports_max = config.worker.ports_max.clamp(1, u16::MAX.into());
         let (orders, taken) = RingBuffer::new(ORDERS_MAX);
@@ -169,6 +187,7 @@ impl Workers {
                 clock.now(),
             ),
             ports_max,
+            door,
             clock,
             wake: Arc::clone(&self.wake),
             stop: Arc::clone(&self.stop),
@@ -248,6 +267,12 @@ impl Workers {
         self.stations.iter().map(Station::load).sum()
     }
 
+    fn least_loaded(&self) -> Result<usize, NoPort> {
+        let loads = self.stations.iter().map(Station::load).enumerate();
+        let least = loads.min_by_key(|&(_, load)| load);
+        least.map(|(worker, _)| worker).ok_or(NoPort::NoWorker)
+    }
+
     fn bind(&mut self, worker: usize, family: IpFamily) -> Result<Reserved, NoPort> {
         let station = self.stations.get_mut(worker).ok_or(NoPort::NoWorker)?;
         let range = self
@@ -285,15 +310,26 @@ impl Workers {
 
 impl MediaPlane for Workers {
     fn reserve(&mut self, family: IpFamily) -> Result<Reserved, NoPort> {
-        let loads = self.stations.iter().map(Station::load).enumerate();
-        let (worker, _) = loads
-            .min_by_key(|&(_, load)| load)
-            .ok_or(NoPort::NoWorker)?;
+        let worker = self.least_loaded()?;
         self.bind(worker, family)
     }
 
     fn reserve_beside(&mut self, worker: u8, family: IpFamily) -> Result<Reserved, NoPort> {
         self.bind(worker.into(), family)
+    }
+
+    fn reserve_web(&mut self, beside: Option<u8>) -> Result<(Reserved, WebEnd), NoPort> {
+        let worker = match beside {
+            Some(worker) => worker.into(),
+            None => self.least_loaded()?,
+        };
+        self.seat(worker)
+    }
+
+    fn meet(&mut self, worker: u8, port: PortId, peer: WebPeer) -> Result<(), RingFull> {
+        let guest = Guest { worker, port };
+        let browsers = self.browsers.as_mut();
+        browsers.map_or(Ok(()), |browsers| browsers.meet(guest, peer))
     }
 
     fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
@@ -305,21 +341,28 @@ impl MediaPlane for Workers {
             Ok(waits) => return waits,
             Err(command) => command,
         };
+        let (port, ordered) = (command.port(), Ordered::of(&command));
         let station = self.stations.get_mut(usize::from(worker)).ok_or(RingFull)?;
         station.flush();
         let full = !station.backlog.is_empty() || station.orders.is_full();
         let sockets = match &command {
             PortCommand::Close { .. } if full => {
                 station.must(command, None);
+                self.ordered(worker, port, Ordered::Close);
                 return Ok(());
             }
             PortCommand::Open(plan) if !full => station.reserved.remove(&plan.port),
             _ => None,
         };
-        station.order(command, sockets)
+        station.order(command, sockets)?;
+        if let Some(ordered) = ordered {
+            self.ordered(worker, port, ordered);
+        }
+        Ok(())
     }
 
     fn release(&mut self, worker: u8, port: PortId) {
+        self.unseat(worker, port);
         let worker = usize::from(worker);
         let station = self.stations.get_mut(worker);
         if let Some(sockets) = station.and_then(|station| station.reserved.remove(&port)) {
@@ -328,6 +371,9 @@ impl MediaPlane for Workers {
     }
 
     fn poll_event(&mut self) -> Option<(u8, PortEvent)> {
+        if let Some(event) = self.poll_browsers() {
+            return Some(event);
+        }
         let mut empty = 0;
         while empty < self.stations.len() {
             let at = self.turn % self.stations.len();
@@ -335,6 +381,9 @@ impl MediaPlane for Workers {
             station.flush();
             match station.told.pop() {
                 Ok(Told::Event(event)) => {
+                    if let (Some(port), Ok(worker)) = (browsers::ended(&event), u8::try_from(at)) {
+                        self.unseat(worker, port);
+                    }
                     if let Some((at, event)) = self.renamed(at, event) {
                         return Some((u8::try_from(at).ok()?, event));
                     }

@@ -228,24 +228,25 @@ impl PortRange {
     }
 
     fn pair(&self, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-        Ok((self.socket(number)?, self.socket(number + 1)?))
+        let bind = |number| socket(SocketAddr::new(self.address, number)).map(UdpSocket::from);
+        Ok((bind(number)?, bind(number + 1)?))
     }
+}
 
-    fn socket(&self, number: u16) -> io::Result<UdpSocket> {
-        let address = SocketAddr::new(self.address, number);
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM.nonblocking(),
-            None,
-        )?;
-        socket.bind(&address.into())?;
-        // Expedited forwarding (RFC 3246): a wish, which a system may deny.
-        let _ = match self.address {
-            IpAddr::V4(_) => socket.set_tos_v4(EXPEDITED),
-            IpAddr::V6(_) => socket.set_tclass_v6(EXPEDITED),
-        };
-        Ok(socket.into())
-    }
+/// Binds a socket for media.
+pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM.nonblocking(),
+        None,
+    )?;
+    socket.bind(&address.into())?;
+    // Expedited forwarding (RFC 3246): a wish, which a system may deny.
+    let _ = match address.ip() {
+        IpAddr::V4(_) => socket.set_tos_v4(EXPEDITED),
+        IpAddr::V6(_) => socket.set_tclass_v6(EXPEDITED),
+    };
+    Ok(socket)
 }
 
 /// How many pairs rest open: of a system that lets us have few descriptors, an eighth of those.

@@ -9,6 +9,8 @@
 //! it caused before it left is told under the new name. What its peer sends meanwhile waits in the socket, a tick
 //! of each thread at most.
 
+use std::net::SocketAddr;
+
 use media::port::PortId;
 use media::worker::{Carriage, Garbage, NoPort, PortCommand, PortEvent, Refusal, RingFull};
 
@@ -30,10 +32,13 @@ impl Workers {
     /// Carries out [`MediaPlane::relocate`](media::worker::MediaPlane::relocate). Playback, digits, tap, streams
     /// and counters go on.
     pub(super) fn send_off(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
-        let (from, to) = (usize::from(from), usize::from(to));
         if from == to {
             return Ok(port);
         }
+        if self.is_browser(from, port) {
+            return Err(NoPort::NoWeb);
+        }
+        let (from, to) = (usize::from(from), usize::from(to));
         let target = self.stations.get(to).ok_or(NoPort::NoWorker)?;
         let name = target.next_name()?;
         let carriage = Carriage::new();
@@ -171,13 +176,19 @@ impl Station {
         if !self.backlog.is_empty() || self.orders.is_full() {
             return Err(RingFull);
         }
-        let order = Order { command, sockets };
+        let order = Order::Command { command, sockets };
         self.orders.push(order).map_err(|_| RingFull)
     }
 
     /// Gives an order that must not be lost; it waits when the ring is full.
     pub(super) fn must(&mut self, command: PortCommand, sockets: Option<Box<PortSockets>>) {
-        self.backlog.push_back(Order { command, sockets });
+        self.backlog.push_back(Order::Command { command, sockets });
+        self.flush();
+    }
+
+    /// Routes a browser's media, or no longer; it waits when the ring is full.
+    pub(super) fn must_route(&mut self, from: SocketAddr, port: PortId, is_on: bool) {
+        self.backlog.push_back(Order::Route { from, port, is_on });
         self.flush();
     }
 }

@@ -252,5 +252,6 @@ fn at_real_time_priority_hold_music_keeps_its_pace() {
     assert!(largest < Duration::from_millis(250), "{largest:?}");
 }
 
+mod browsers;
 mod guarded;
 mod relocated;

@@ -4,16 +4,18 @@
 //! for packets and for a timer on an absolute schedule of 5 ms; commands are taken at ticks, events
 //! leave at the end of each. When it uses more than 60 % of its processor it no longer wakes for
 //! each packet but once a millisecond, and takes what has come. Beside that it makes one call when a
-//! port locks to its source: it connects the socket.
+//! port locks to its source: it connects the socket; and one after browsers' checks have come, which it leaves to
+//! the web thread.
 
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clock::{Duration, Now};
 use media::port::PortId;
-use media::worker::{Lane, PortCommand, PortEvent, Refusal, TICK, Worker};
+use media::worker::{Forward, Lane, PortCommand, PortEvent, Refusal, TICK, Worker};
 use rtrb::{Consumer, Producer};
 use rustix::event::{Timespec, epoll};
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
@@ -22,13 +24,23 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use super::door::{Door, DoorStats};
 use super::range::PortSockets;
 
-/// A command, with the sockets of a port that opens.
+/// What a media thread is asked.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) command: PortCommand,
-    pub(super) sockets: Option<Box<PortSockets>>,
+pub(super) enum Order {
+    /// A command, with the sockets of a port that opens; a browser's has none of its own.
+    Command {
+        command: PortCommand,
+        sockets: Option<Box<PortSockets>>,
+    },
+    /// What comes by the door from there is that port's from now on, or is no longer.
+    Route {
+        from: SocketAddr,
+        port: PortId,
+        is_on: bool,
+    },
 }
 
 /// What a media thread tells the control thread.
@@ -56,6 +68,8 @@ pub struct ThreadStats {
     pub send_errors: u64,
     /// Ticks at which packets were taken together because of load.
     pub coalesced: u64,
+    /// What came to the sockets that browsers share.
+    pub door: DoorStats,
     /// Processor time used.
     pub cpu: Duration,
 }
@@ -94,8 +108,9 @@ pub(super) struct MediaThread {
     stop: Arc<AtomicBool>,
     orders: Consumer<Order>,
     told: Producer<Told>,
-    /// By the slot in a port's id.
+    /// By the slot in a port's id; a browser's port has none, it is behind the door.
     sockets: Box<[Option<Box<PortSockets>>]>,
+    door: Option<Door>,
     packet: Box<[u8; 1500]>,
     coalesces: bool,
     /// When packets are taken next, while they are taken together.
@@ -108,6 +123,7 @@ pub(super) struct MediaThread {
 pub(super) struct Plumbing {
     pub(super) worker: Worker,
     pub(super) ports_max: usize,
+    pub(super) door: Option<Door>,
     pub(super) clock: MonotonicClock,
     pub(super) wake: Arc<OwnedFd>,
     pub(super) stop: Arc<AtomicBool>,
@@ -121,6 +137,7 @@ impl MediaThread {
         let Plumbing {
             worker,
             ports_max,
+            door,
             clock,
             wake,
             stop,
@@ -137,6 +154,11 @@ impl MediaThread {
         timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &every)?;
         let data = epoll::EventData::new_u64(TIMER);
         epoll::add(&epoll, &timer, data, epoll::EventFlags::IN)?;
+        let shared = door.iter().flat_map(Door::sockets);
+        for (socket, key) in shared.zip(DOOR..TIMER) {
+            let data = epoll::EventData::new_u64(key);
+            epoll::add(&epoll, socket, data, epoll::EventFlags::IN)?;
+        }
         Ok(Self {
             measured: (clock.now(), Duration::ZERO),
             worker,
@@ -148,6 +170,7 @@ impl MediaThread {
             orders,
             told,
             sockets: (0..ports_max).map(|_| None).collect(),
+            door,
             packet: Box::new([0; 1500]),
             coalesces: false,
             wakes_at: Now::ZERO,
@@ -175,12 +198,16 @@ impl MediaThread {
             return;
         };
         let now = self.clock.now();
-        let (mut due, full) = (false, ready.len() == room);
+        let (mut due, mut full) = (false, ready.len() == room);
         for event in ready {
             match event.data.u64() {
                 TIMER => due = true,
+                key @ DOOR.. => full |= self.receive_browsers(now, (key - DOOR) as usize),
                 key => self.receive(now, key),
             }
+        }
+        if let Some(door) = &mut self.door {
+            door.ring();
         }
         if due {
             let mut fired = [0; 8];
@@ -206,21 +233,48 @@ impl MediaThread {
             return;
         };
         self.stats.received += 1;
-        let (port, buffer) = (sockets.port, &mut self.packet[..]);
-        let Some(forward) = self.worker.receive(now, port, lane, from, buffer, len) else {
-            return;
+        let port = sockets.port;
+        self.pass(now, (port, lane), from, len);
+    }
+
+    /// Takes what has come by a socket that browsers share, up to a batch; whether more may have.
+    fn receive_browsers(&mut self, now: Now, which: usize) -> bool {
+        for _ in 0..TOGETHER_MAX {
+            let Some(door) = &mut self.door else {
+                return false;
+            };
+            let Some((len, from)) = door.receive(which, &mut self.packet) else {
+                return false;
+            };
+            self.stats.received += 1;
+            let packet = self.packet.get(..len).unwrap_or_default();
+            if let Some(port) = door.admit(from, packet) {
+                self.pass(now, (port, Lane::Rtp), from, len);
+            }
+        }
+        true
+    }
+
+    /// Gives a packet to its port, and passes on what is to be.
+    fn pass(&mut self, now: Now, (port, lane): (PortId, Lane), from: SocketAddr, len: usize) {
+        let buffer = &mut self.packet[..];
+        let forward = self.worker.receive(now, port, lane, from, buffer, len);
+        if let Some(Forward { port, to, len }) = forward {
+            self.send(port, Lane::Rtp, to, len);
+        }
+    }
+
+    /// Sends a packet of a port: by its own sockets, or by the door.
+    fn send(&mut self, port: PortId, lane: Lane, to: SocketAddr, len: usize) {
+        let packet = self.packet.get(..len).unwrap_or_default();
+        let own = self.sockets.get(slot_of(port)).and_then(Option::as_ref);
+        let sent = match (own, &self.door) {
+            (Some(sockets), _) => sockets.send(lane, to, packet).is_ok(),
+            (None, Some(door)) => door.send(to, packet).is_ok(),
+            (None, None) => false,
         };
-        let Some(partner) = self
-            .sockets
-            .get(slot_of(forward.port))
-            .and_then(Option::as_ref)
-        else {
-            return;
-        };
-        let packet = self.packet.get(..forward.len).unwrap_or_default();
-        let sent = partner.send(Lane::Rtp, forward.to, packet);
         self.stats.sent += 1;
-        self.stats.send_errors += u64::from(sent.is_err());
+        self.stats.send_errors += u64::from(!sent);
     }
 
     fn tick(&mut self, now: Now) {
@@ -232,24 +286,24 @@ impl MediaThread {
             if !self.worker.takes_commands() {
                 break;
             }
-            let Ok(Order { command, sockets }) = self.orders.pop() else {
-                break;
-            };
-            if let Some(sockets) = sockets {
-                self.attach(sockets);
+            match self.orders.pop() {
+                Ok(Order::Command { command, sockets }) => {
+                    if let Some(sockets) = sockets {
+                        self.attach(sockets);
+                    }
+                    self.command(now, command);
+                }
+                Ok(Order::Route { from, port, is_on }) => {
+                    if let Some(door) = &mut self.door {
+                        door.route(from, port, is_on);
+                    }
+                }
+                Err(_) => break,
             }
-            self.command(now, command);
         }
         self.worker.tick(now);
         while let Some(transmit) = self.worker.poll_transmit(&mut self.packet) {
-            let sockets = self
-                .sockets
-                .get(slot_of(transmit.port))
-                .and_then(Option::as_ref);
-            let packet = self.packet.get(..transmit.len).unwrap_or_default();
-            let sent = sockets.map(|sockets| sockets.send(transmit.lane, transmit.to, packet));
-            self.stats.sent += 1;
-            self.stats.send_errors += u64::from(!matches!(sent, Some(Ok(()))));
+            self.send(transmit.port, transmit.lane, transmit.to, transmit.len);
         }
         self.measure(now);
         self.tell();
@@ -347,6 +401,10 @@ impl MediaThread {
         self.measured = (now, cpu);
         self.stats.cpu = cpu;
         self.stats.worker = self.worker.stats();
+        self.stats.door = self
+            .door
+            .as_ref()
+            .map_or(DoorStats::default(), |it| it.stats);
         // The counters are told again: a full ring drops them.
         if self.told.slots() > STATS_ROOM {
             let _ = self.told.push(Told::Stats(self.stats));
@@ -377,11 +435,17 @@ const NO_TIME: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// The timer's key in the poll set; a socket's is its slot and lane.
+/// The timer's key in the poll set; a port's socket has its slot and lane for one.
 const TIMER: u64 = u64::MAX;
+
+/// The first key of the sockets that browsers share.
+const DOOR: u64 = u64::MAX - 16;
 
 /// Sockets taken from the poll set at once.
 const BATCH: usize = 256;
+
+/// Packets taken at once from a socket that browsers share.
+const TOGETHER_MAX: usize = 64;
 
 /// Commands carried out in one tick: opening that many ports takes under a millisecond.
 const ORDERS_PER_TICK: usize = 256;

@@ -238,3 +238,59 @@ fn what_is_lost_of_a_handshake_is_sent_again() {
     }
     assert_eq!(names(&said), ["keys"]);
 }
+
+/// What somebody may send who wants to be heard before the peer is, or to end its handshake.
+fn forgeries(attacker: &Identity) -> Vec<Vec<u8>> {
+    let mut all = client(attacker).says(NOW);
+    // A hello whose only suite is TLS_NULL_WITH_NULL_NULL, a fatal alert, and a fragment that never ends.
+    let body = [&b"\xFE\xFD"[..], &[7; 32], b"\0\0\0\x02\0\0\x01\0"].concat();
+    let length = body.len() as u8;
+    let head = [1, 0, 0, length, 0, 0, 0, 0, 0, 0, 0, length];
+    let record = [22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, length + 12];
+    all.push([&record[..], &head, &body].concat());
+    all.push(b"\x15\xFE\xFD\0\0\0\0\0\0\0\x01\0\x02\x02\x28".to_vec());
+    let part = [1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4];
+    let record = [22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 2, 0, 16];
+    all.push([&record[..], &part, &[0; 4]].concat());
+    all
+}
+
+/// How many of `count` set-ups make keys while somebody sends all his forgeries before and after each
+/// datagram, from that address.
+fn set_up_beside(count: usize, attacker: SocketAddr) -> usize {
+    let (us, them, other) = (identity(), identity(), identity());
+    let forged = forgeries(&other);
+    let mut made = 0;
+    for _ in 0..count {
+        let mut session = session(&us, &them);
+        let mut client = client(&them);
+        let attack = |now: Now, session: &mut Session| {
+            for bytes in &forged {
+                session.receive(now, attacker, bytes);
+            }
+        };
+        attack(NOW, &mut session);
+        session.receive(NOW, at(1), &client.check(true));
+        attack(NOW, &mut session);
+        let mut said = Vec::new();
+        for step in 1..8 {
+            let now = NOW + Duration::from_millis(step);
+            for packet in client.says(now) {
+                attack(now, &mut session);
+                session.receive(now, at(1), &packet);
+                attack(now, &mut session);
+                said.extend(settle(now, &mut session, &mut client));
+            }
+        }
+        said.extend(settle(NOW, &mut session, &mut client));
+        made += usize::from(names(&said).ends_with(&["keys".to_owned()]));
+    }
+    made
+}
+
+#[test]
+fn a_thousand_set_ups_beside_forged_handshakes_from_elsewhere_all_connect() {
+    assert_eq!(set_up_beside(1_000, at(6)), 1_000);
+    // The control: were they taken from anywhere, as they are from where the peer is, none would.
+    assert_eq!(set_up_beside(20, at(1)), 0);
+}

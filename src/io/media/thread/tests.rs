@@ -26,6 +26,7 @@ fn idle() -> (MediaThread, Producer<Order>, Consumer<Told>) {
     let plumbing = Plumbing {
         worker: Worker::new(config, now),
         ports_max: PORTS,
+        door: None,
         clock: MonotonicClock::reading(now),
         wake: Arc::new(wake),
         stop: Arc::new(AtomicBool::new(false)),
@@ -69,7 +70,7 @@ fn relaying_with(host: u8, latch: Latch) -> (MediaThread, Vec<(UdpSocket, Socket
             (opened, Some(sockets)),
             (PortCommand::Bridge { port, bridge }, None),
         ] {
-            orders.push(Order { command, sockets }).unwrap();
+            orders.push(Order::Command { command, sockets }).unwrap();
         }
         peers.push((peer, local));
     }
