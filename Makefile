@@ -6,6 +6,7 @@
 #   make bless   write docs/rfc.md and docs/seeds.md anew from the tests
 #   make test    everything that runs in minutes, with a short part against real phones
 #   make e2e     the whole part against real phones
+#   make e2e-web JsSIP and SIP.js in a headless Chromium
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
@@ -19,7 +20,7 @@
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones audio deny
+.PHONY: help run check tidy bless test e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -56,6 +57,11 @@ test: rust speech phones audio
 
 e2e: rust speech phones audio
 	$(CARGO) test --test e2e -- all
+
+e2e-web: rust browser
+	npm ci --prefix tests/web --no-audit --no-fund
+	$(CARGO) build --bin tandem
+	node tests/web/run.mjs target/debug/tandem
 
 sim: rust
 	TANDEM_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test it sim_ -- --nocapture
@@ -149,6 +155,11 @@ phones:
 	$(call need,fail2ban-regex,fail2ban)
 	$(call need,kamailio,kamailio)
 	$(call need,pebble,pebble)
+
+browser:
+	$(call need,chromium,chromium)
+	$(call need,node,nodejs)
+	$(call need,npm,npm)
 
 audio:
 	$(call need,tcpdump,tcpdump)

@@ -3,7 +3,8 @@
 //! The law: a request becomes at most one [`Command`] to control, over a bounded channel with a reply
 //! by return, or one statement to the store; no handler knows more of a call than its snapshot. Wire
 //! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
-//! `/metrics`, `/version` and `/openapi.json` are open; all else wants the API key as bearer token.
+//! `/metrics`, `/version` and `/openapi.json` are open, and `/sip`, where whoever comes proves himself by SIP;
+//! all else wants the API key as bearer token.
 
 mod bans;
 mod calls;
@@ -17,6 +18,7 @@ mod explain;
 mod gauges;
 mod key;
 mod open;
+mod phones;
 mod serve;
 mod supervision;
 #[cfg(test)]
@@ -45,7 +47,8 @@ pub use command::{
 pub use error::ApiError;
 pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, StepJson, WhyJson};
 pub use key::{Key, KeyFound};
-pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, serve, serve_tls};
+pub use phones::{Phones, Upgrade};
+pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, Peer, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
 pub use wire::{
     CallJson, CdrPageJson, TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson, TrunkJson,
@@ -60,6 +63,8 @@ pub struct Api {
     pub control: Control,
     /// The way to the journal; `None` while tracing is off.
     pub traces: Option<Traces>,
+    /// The way in of browsers' phones; `None` where there is none.
+    pub phones: Option<Phones>,
     /// The database.
     pub store: Store,
     /// The hash of the API key.
@@ -120,6 +125,7 @@ impl Api {
         guarded
             .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
             .merge(open)
+            .route(phones::PATH, axum::routing::get(phones::enter))
             .route(
                 "/openapi.json",
                 axum::routing::get(async move || axum::Json(document)),

@@ -2,12 +2,15 @@
 //!
 //! The law: what a client can make us hold is bounded. A connection waits in the system's queue while
 //! [`CONNECTIONS_MAX`] are open; one that does not send a whole request head in [`HEAD_PATIENCE`] is
-//! closed, so idle ones make room; one whose client does not read is cut off by the system.
+//! closed, so idle ones make room; one whose client does not read is cut off by the system. One that becomes
+//! a WebSocket ([`super::phones`]) leaves here, and its bounds are those of SIP's connections.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +25,15 @@ pub const CONNECTIONS_MAX: usize = 512;
 
 /// From the opening of a connection, or the last response, to the end of the next request's head.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Who is on a connection, as its handlers may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address it comes from.
+    pub remote: SocketAddr,
+    /// Whether it is HTTPS.
+    pub secure: bool,
+}
 
 /// The bounds of [`serve`]; a test has others.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +89,7 @@ async fn accept(
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
                 connections.spawn(async move {
                     let _room: Option<OwnedSemaphorePermit> = permit;
@@ -85,12 +97,14 @@ async fn accept(
                     // with it, so long.
                     let socket = socket2::SockRef::from(&stream);
                     let _ = socket.set_tcp_user_timeout(Some(UNREAD_PATIENCE));
+                    let secure = tls.is_some();
+                    let peer = Peer { remote, secure };
                     let Some(tls) = tls else {
-                        return connection(stream, router, bounds, stop).await;
+                        return connection(stream, peer, router, bounds, stop).await;
                     };
                     let shaken = tokio::time::timeout(bounds.head_patience, tls.accept(stream));
                     if let Ok(Ok(stream)) = shaken.await {
-                        connection(stream, router, bounds, stop).await;
+                        connection(stream, peer, router, bounds, stop).await;
                     }
                 });
             }
@@ -106,17 +120,23 @@ async fn accept(
 }
 
 async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
     router: Router,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: hyper::Request<_>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let mut served = std::pin::pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head_patience)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     // A connection that breaks is its client's affair.
     tokio::select! {
@@ -143,7 +163,7 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     struct World {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         stop: CancellationToken,
         served: TaskTracker,
     }

@@ -60,6 +60,7 @@ impl World {
         let api = Api {
             control,
             traces,
+            phones: None,
             store: store.clone(),
             key: Key::of(KEY),
             metrics: metrics.build_recorder().handle(),

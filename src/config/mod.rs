@@ -13,6 +13,7 @@ mod acme;
 mod dns;
 mod error;
 mod listen;
+mod origin;
 mod place;
 mod recording;
 mod section;
@@ -29,6 +30,7 @@ pub use acme::Acme;
 pub use dns::Dns;
 pub use error::ConfigError;
 pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
+pub use origin::Origins;
 pub use recording::{Recording, RecordingFormat};
 pub use section::Section;
 pub use voice::Voice;
@@ -118,6 +120,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Where it listens for HTTPS, with the certificate of SIP over TLS.
     pub listen_tls: Option<SocketAddr>,
+    /// Whose pages may open a WebSocket.
+    pub origins: Origins,
     /// The key that clients present; made and printed once if `None`.
     pub api_key: Option<Secret>,
     /// The largest request body, in bytes.
@@ -450,10 +454,12 @@ impl Http {
         )?;
         let body_max = http.integer("body_max_bytes", 1_024..=16 * 1_024 * 1_024)?;
         let timeout = http.duration("timeout", Duration::from_millis(100)..=MINUTES_5)?;
+        let origins = Origins::read(&mut http)?;
         http.finish()?;
         Ok(Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             listen_tls,
+            origins,
             api_key: api_key.map(Secret::new),
             body_max_bytes: body_max
                 .and_then(|n| usize::try_from(n).ok())

@@ -52,6 +52,10 @@ fn a_refusal_names_the_key_the_rule_and_the_value() {
             "http.listen: want an address and a port such as \"127.0.0.1:8080\", have \"nowhere\"",
         ),
         (
+            "[http]\norigins = [\"desk.example.com\"]",
+            "http.origins: want origins such as \"https://desk.example.com\", \"null\" or \"*\", have \"desk.example.com\"",
+        ),
+        (
             "[http]\nlisten = 80",
             "http.listen: want an address and a port such as \"127.0.0.1:8080\", have 80",
         ),

@@ -504,6 +504,9 @@ impl Control {
     }
 
     pub(super) fn on_registered(&mut self, now: Now, change: Change) {
+        if let Change::Moved { from, to } = change {
+            return self.ua.flow_moved(from, to);
+        }
         if let Change::Reachable { endpoint, yes } = &change {
             let agents: Vec<center::AgentId> = self
                 .agents

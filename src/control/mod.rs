@@ -156,7 +156,7 @@ impl Control {
             .iter()
             .map(|it| (it.id, it.advertised_host.clone()))
             .collect();
-        let spoken = setup.listeners.iter();
+        let spoken = setup.listeners.iter().filter(|it| !it.transport.is_web());
         let spoken = Speaks::of(spoken.map(|it| (it.transport, it.v6)));
         let mut control = Self {
             shard: setup.shard,

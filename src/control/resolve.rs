@@ -231,6 +231,7 @@ impl Control {
         let listener = self
             .listeners
             .iter()
+            .filter(|listener| !listener.transport.is_web())
             .find(|listener| listener.transport == target.transport && listener.v6 == v6)?;
         Some(Flow {
             transport: target.transport,

@@ -22,10 +22,10 @@ use super::recording;
 use super::reload::Reloader;
 use super::seeing::{Seeing, Watch};
 use super::shard::{self, Inputs, Shard};
-use super::sockets::{Sockets, faces, media_config};
+use super::sockets::{Sockets, WebFace, bring_in, faces, media_config};
 use super::{Server, plans};
 
-use crate::api::{self, Api, Key, KeyFound};
+use crate::api::{self, Api, Key, KeyFound, Phones};
 use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
@@ -95,7 +95,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         &config,
         read.known,
         read.plan,
-        &sockets.net,
+        (&sockets.net, &sockets.web),
         media,
         &seeds,
         clock,
@@ -107,7 +107,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         media: wake,
     };
     read.stored.restore_usage(&mut setup.trunks, clock);
-    let seeing = Seeing::prepare(trace, &config, &sockets.net, clock).await;
+    let seeing = Seeing::prepare(trace, &config, (&sockets.net, &sockets.web), clock).await;
     if let Some(keeper) = seeing.keeper {
         tasks.spawn(keeper.run());
     }
@@ -124,8 +124,19 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         read.key,
         services.recordings,
     )?;
+    let (phones, upgrades) = Phones::new(config.http.origins.clone());
+    tasks.spawn(bring_in(upgrades, sockets.net.door(), sockets.web));
+    let api = Api {
+        phones: Some(phones),
+        ..api
+    };
     let bounds = api::Bounds::default();
     let router = api.router();
+    let https = sockets
+        .https
+        .as_ref()
+        .map(|(it, _)| it.local_addr())
+        .transpose()?;
     if let Some((listener, tls)) = sockets.https {
         let served = api::serve_tls(listener, tls, router.clone(), bounds, stop.clone());
         tasks.spawn(served);
@@ -138,6 +149,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     Ok(Server {
         net: sockets.net,
         http: sockets.http_address,
+        https,
         events,
         new_key: read.new_key,
         shard: handle,
@@ -199,6 +211,7 @@ fn api_of(
     Ok(Api {
         control,
         traces,
+        phones: None,
         store,
         key,
         metrics: telemetry::metrics().context("metrics")?,
@@ -310,12 +323,12 @@ fn setup(
     config: &Config,
     known: Configured,
     plan: Plan,
-    net: &Net,
+    (net, web): (&Net, &[WebFace]),
     media: Box<dyn MediaPlane + Send>,
     seeds: &Seeds,
     clock: SystemClock,
 ) -> Setup {
-    let (presented, listeners) = faces(config, net);
+    let (presented, listeners) = faces(config, net, web);
     let mut user_agent = UserAgentConfig::new(presented, &config.sip.user_agent);
     user_agent.t1 = config.sip.t1;
     user_agent.session_expires = config.sip.session_expires;

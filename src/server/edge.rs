@@ -179,7 +179,7 @@ impl Edge {
                 endpoint,
                 contact: Some(contact),
             },
-            Change::Reachable { .. } => return,
+            Change::Reachable { .. } | Change::Moved { .. } => return,
         };
         self.write(record);
     }

@@ -67,6 +67,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             tracing::info!("SIP {} on {}", bound.config.transport, bound.local);
         }
         tracing::info!("HTTP on {}", server.http());
+        if let Some(https) = server.https() {
+            tracing::info!("HTTPS on {https}");
+        }
         if bare {
             welcome(&server);
         }
@@ -168,6 +171,7 @@ fn eprint_key(key: &Secret) {
 pub struct Server {
     net: Net,
     http: SocketAddr,
+    https: Option<SocketAddr>,
     events: broadcast::Sender<Event>,
     new_key: Option<Secret>,
     shard: ShardHandle,
@@ -199,6 +203,11 @@ impl Server {
     /// Where the API listens.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where it listens for HTTPS, if it does.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.https
     }
 
     /// What happens from now on; a slow reader loses the oldest.

@@ -16,6 +16,7 @@ use sip::transport::{Flow, ListenerId};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::sockets::WebFace;
 use crate::api::{TraceQuery, Traces};
 use crate::config::Config;
 use crate::control::{Captured, Control, Event, Note, What};
@@ -114,7 +115,7 @@ impl Seeing {
     pub(super) async fn prepare(
         trace: TraceConfig,
         config: &Config,
-        net: &Net,
+        (net, web): (&Net, &[WebFace]),
         clock: SystemClock,
     ) -> Self {
         let load = Arc::new(Load::default());
@@ -134,7 +135,7 @@ impl Seeing {
         let rtp = Some(trace.rtp);
         let keeper = Keeper {
             homer: Homer::new(trace.hep.clone()).await,
-            journal: Journal::new(trace, listeners(config, net)),
+            journal: Journal::new(trace, listeners(config, net, web)),
             seen,
             queries,
             load: load.clone(),
@@ -161,7 +162,7 @@ fn at_zero(clock: SystemClock) -> u64 {
 }
 
 /// Our address at each listener, as peers see it.
-fn listeners(config: &Config, net: &Net) -> HashMap<ListenerId, SocketAddr> {
+fn listeners(config: &Config, net: &Net, web: &[WebFace]) -> HashMap<ListenerId, SocketAddr> {
     let heard = config.sip.listeners.iter().zip(net.bound());
     let address = |(listener, bound): (&crate::config::Listener, &crate::io::net::Bound)| {
         let advertised = listener.advertised_host.parse::<IpAddr>().ok();
@@ -171,7 +172,8 @@ fn listeners(config: &Config, net: &Net) -> HashMap<ListenerId, SocketAddr> {
         };
         (bound.config.id, SocketAddr::new(ip, bound.local.port()))
     };
-    heard.map(address).collect()
+    let pages = web.iter().map(|it| (it.id, it.bound));
+    heard.map(address).chain(pages).collect()
 }
 
 /// The task that keeps the journal.

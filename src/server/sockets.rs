@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use media::jitter::JitterConfig;
+use sip::transport::{ListenerId, Transport};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::Receiver;
 
 use super::known::Configured;
+use crate::api::Upgrade;
 use crate::config::{self, Config, Listener};
 use crate::control;
 use crate::io::acme::{Acme, AcmeFiles};
 use crate::io::media::{MediaAddress, MediaConfig, WebConfig};
 use crate::io::net::tls::{ClientTrust, KeyPairFiles, TlsConfig, TlsFiles, Trust};
-use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
+use crate::io::net::{Inbox, Limits, ListenerConfig, Net, WebDoor, certs};
 
 /// Every listening socket of the server but the media ports.
 pub(super) struct Sockets {
@@ -22,6 +25,8 @@ pub(super) struct Sockets {
     pub(super) tls: Option<TlsConfig>,
     pub(super) http: TcpListener,
     pub(super) http_address: SocketAddr,
+    /// The same as SIP over WebSocket knows them.
+    pub(super) web: Vec<WebFace>,
     /// HTTPS, if asked for.
     pub(super) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
     /// Certificates by ACME, if asked for.
@@ -47,15 +52,55 @@ impl Sockets {
             }
             _ => None,
         };
+        let http_address = http.local_addr()?;
+        let secure = https.as_ref().map(|(it, _)| it.local_addr()).transpose()?;
         Ok(Self {
             net,
             packets,
             tls,
-            http_address: http.local_addr()?,
+            web: WebFace::all(config, http_address, secure),
+            http_address,
             http,
             https,
             acme,
         })
+    }
+}
+
+/// A listener of HTTP as flows of WebSockets name it; its number comes behind those of SIP's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WebFace {
+    pub(super) id: ListenerId,
+    pub(super) transport: Transport,
+    pub(super) bound: SocketAddr,
+}
+
+impl WebFace {
+    fn all(config: &Config, http: SocketAddr, https: Option<SocketAddr>) -> Vec<Self> {
+        let heard = [(Transport::Ws, Some(http)), (Transport::Wss, https)];
+        let first = config.sip.listeners.len();
+        let numbered = heard.into_iter().zip(first..);
+        let face = |((transport, bound), number): ((_, Option<SocketAddr>), usize)| {
+            Some(Self {
+                id: ListenerId(u16::try_from(number).ok()?),
+                transport,
+                bound: bound?,
+            })
+        };
+        numbered.filter_map(face).collect()
+    }
+}
+
+/// Brings the connections that HTTP lets go to the SIP transports.
+pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, door: WebDoor, faces: Vec<WebFace>) {
+    while let Some(Upgrade { peer, stream }) = upgrades.recv().await {
+        let face = faces
+            .iter()
+            .find(|it| it.transport.is_secure() == peer.secure);
+        if let Some(face) = face {
+            door.enter(face.id, face.transport, peer.remote, stream)
+                .await;
+        }
     }
 }
 
@@ -67,11 +112,11 @@ async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn listeners(config: &Config) -> Vec<ListenerConfig> {
     let numbered = config.sip.listeners.iter().zip(0_u16..);
     let listener = |(listener, number): (&Listener, u16)| ListenerConfig {
-        id: sip::transport::ListenerId(number),
+        id: ListenerId(number),
         transport: match listener.transport {
-            config::Transport::Udp => sip::transport::Transport::Udp,
-            config::Transport::Tcp => sip::transport::Transport::Tcp,
-            config::Transport::Tls => sip::transport::Transport::Tls,
+            config::Transport::Udp => Transport::Udp,
+            config::Transport::Tcp => Transport::Tcp,
+            config::Transport::Tls => Transport::Tls,
         },
         bind: listener.address,
         advertised: None,
@@ -83,6 +128,7 @@ fn listeners(config: &Config) -> Vec<ListenerConfig> {
 pub(super) fn faces(
     config: &Config,
     net: &Net,
+    web: &[WebFace],
 ) -> (Vec<sip::ua::Listener>, Vec<control::Listener>) {
     let heard = config.sip.listeners.iter().zip(net.bound());
     let face = |(listener, bound): (&Listener, &crate::io::net::Bound)| {
@@ -106,7 +152,26 @@ pub(super) fn faces(
         };
         (presented, sending)
     };
-    heard.map(face).unzip()
+    // Nobody looks up what a page is told of us: its connection is the way.
+    let first = config.sip.listeners.first();
+    let host = first.map_or_else(String::new, |it| it.advertised_host.clone());
+    let page = |it: &WebFace| {
+        let presented = sip::ua::Listener {
+            id: it.id,
+            transport: it.transport,
+            advertised_host: host.clone(),
+            advertised_port: it.bound.port(),
+        };
+        let sending = control::Listener {
+            id: it.id,
+            transport: it.transport,
+            v6: it.bound.is_ipv6(),
+            bound: it.bound,
+            media: None,
+        };
+        (presented, sending)
+    };
+    heard.map(face).chain(web.iter().map(page)).unzip()
 }
 
 /// TLS of both directions, wherever a listener speaks it.

@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::store::EndpointRow;
 
 mod tls;
+mod web;
 
 /// A folder with a configuration, which vanishes with it.
 struct Home(PathBuf);

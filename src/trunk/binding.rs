@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 
 use clock::{Duration, Now};
-use sip::message::Message;
+use sip::message::{Message, Name, NameAddr, Uri};
 use sip::transport::{Flow, ListenerId, Transport};
+
+use super::contact::same_uri;
 
 /// A binding as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +45,62 @@ pub(super) struct Binding {
     pub(super) call_id: String,
     pub(super) cseq: u32,
     pub(super) user_agent: String,
+    pub(super) device: Option<Device>,
 }
 
+/// Which device registered, and by which of its flows (RFC 5626 §4.1, §4.2): what makes one registration out
+/// of two whose contacts differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    /// The URN in angle brackets, as the device wrote it.
+    instance: String,
+    reg_id: u32,
+}
+
+impl Device {
+    /// Of a contact, in a request whose sender knows outbound and came to us himself (§6): a proxy before us
+    /// would be the one whose flow counts.
+    pub(super) fn of(request: &Message, contact: &NameAddr<'_>) -> Option<Self> {
+        let knows = |word: &str| word.eq_ignore_ascii_case(OUTBOUND);
+        if !request.values(Name::Supported).any(knows) || request.vias().count() != 1 {
+            return None;
+        }
+        let instance = contact.params.get("+sip.instance")?;
+        let plain = |c: char| !c.is_control() && !"\"\\".contains(c);
+        let framed = instance.starts_with('<') && instance.ends_with('>');
+        if !framed || instance.len() > INSTANCE_MAX || !instance.chars().all(plain) {
+            return None;
+        }
+        let reg_id = contact.params.get("reg-id").and_then(seconds)?;
+        (1..=REG_ID_MAX).contains(&reg_id).then(|| Self {
+            instance: instance.to_owned(),
+            reg_id,
+        })
+    }
+
+    /// The parameters that say so in a Contact.
+    pub(super) fn params(&self) -> String {
+        let Self { instance, reg_id } = self;
+        format!(";+sip.instance=\"{instance}\";reg-id={reg_id}")
+    }
+}
+
+/// The option tag of RFC 5626 §11.
+pub(super) const OUTBOUND: &str = "outbound";
+/// A URN of a UUID has 47 bytes.
+const INSTANCE_MAX: usize = 256;
+const REG_ID_MAX: u32 = i32::MAX as u32;
+
 impl Binding {
+    /// Whether a contact is this registration again: the same device's same flow, or, where either says
+    /// nothing of that, the same URI.
+    pub(super) fn is_of(&self, contact: &Uri<'_>, device: Option<&Device>) -> bool {
+        match (&self.device, device) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => Uri::parse(&self.contact).is_ok_and(|uri| same_uri(&uri, contact)),
+        }
+    }
+
     /// As the store keeps it.
     pub(super) fn row(&self, now: Now, endpoint: &str) -> Row {
         Row {

@@ -11,8 +11,8 @@ use sip::message::{Message, Name, NameAddr, Uri};
 use sip::transport::Flow;
 use std::net::SocketAddr;
 
-use super::binding::{Binding, Row, outrun, seconds, thousandths, user_agent};
-use super::contact::{Contact, Target, Way, same_uri};
+use super::binding::{Binding, Device, OUTBOUND, Row, outrun, seconds, thousandths, user_agent};
+use super::contact::{Contact, Target, Way};
 use super::file::EndpointConfig;
 
 /// How long registrations last.
@@ -66,6 +66,13 @@ pub enum Change {
         /// Whether.
         yes: bool,
     },
+    /// Whoever was on one connection has registered again by another: what he is sent goes there.
+    Moved {
+        /// The connection he was on; it may be gone.
+        from: Flow,
+        /// The one he is on.
+        to: Flow,
+    },
 }
 
 /// Where endpoints are registered.
@@ -76,6 +83,9 @@ pub struct Registrar {
     bindings: BTreeMap<String, Vec<Binding>>,
     statics: BTreeMap<String, Contact>,
     by_expiry: BTreeSet<(Now, u64, String)>,
+    /// Registrations whose connection was lost, until they would have expired: calls may still be of it. At
+    /// most [`LOST_MAX`] an endpoint.
+    lost: BTreeMap<String, VecDeque<Binding>>,
     next_id: u64,
     changes: VecDeque<Change>,
 }
@@ -83,6 +93,7 @@ pub struct Registrar {
 /// What a REGISTER asks for one contact.
 struct Wanted<'a> {
     uri: Uri<'a>,
+    device: Option<Device>,
     expires: Duration,
     q: u16,
 }
@@ -95,6 +106,7 @@ impl Registrar {
             bindings: BTreeMap::new(),
             statics: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
+            lost: BTreeMap::new(),
             next_id: 0,
             changes: VecDeque::new(),
         }
@@ -116,6 +128,7 @@ impl Registrar {
                 self.statics.insert(endpoint.name.clone(), contact);
             }
         }
+        self.lost.retain(|name, _| known.contains(name.as_str()));
         let unknown = |name: &&String| !known.contains(name.as_str());
         let gone: Vec<String> = self.bindings.keys().filter(unknown).cloned().collect();
         for endpoint in &gone {
@@ -171,6 +184,7 @@ impl Registrar {
             call_id: row.call_id,
             cseq: row.cseq,
             user_agent: row.user_agent,
+            device: None,
         });
         self.store(&row.endpoint, bindings);
     }
@@ -185,16 +199,22 @@ impl Registrar {
     ) -> Reply {
         self.expire(now);
         let result = if request.is_contact_star() {
-            self.remove_all(endpoint, request)
+            self.remove_all(endpoint, request).map(|()| false)
         } else {
             self.update(now, endpoint, request, flow)
         };
         match result {
-            Ok(()) => Reply {
-                status: 200,
-                headers: self.contact_headers(now, &endpoint.name),
-                why: "",
-            },
+            Ok(is_outbound) => {
+                let mut headers = self.contact_headers(now, &endpoint.name);
+                if is_outbound {
+                    headers.push(("Require".to_owned(), OUTBOUND.to_owned()));
+                }
+                Reply {
+                    status: 200,
+                    headers,
+                    why: "",
+                }
+            }
             Err(reply) => reply,
         }
     }
@@ -236,6 +256,7 @@ impl Registrar {
     /// Removes every binding of an endpoint that is no more.
     pub fn forget(&mut self, endpoint: &str) {
         self.statics.remove(endpoint);
+        self.lost.remove(endpoint);
         self.replace(endpoint, Vec::new());
     }
 
@@ -267,6 +288,11 @@ impl Registrar {
             .filter(|(_, bindings)| bindings.iter().any(on_it));
         let endpoints: Vec<String> = hit.map(|(endpoint, _)| endpoint.clone()).collect();
         for endpoint in endpoints {
+            let bindings = self.bindings.get(&endpoint).into_iter().flatten();
+            let gone: Vec<Binding> = bindings.filter(|it| on_it(it)).cloned().collect();
+            let lost = self.lost.entry(endpoint.clone()).or_default();
+            lost.extend(gone);
+            lost.drain(..lost.len().saturating_sub(LOST_MAX));
             self.keep(&endpoint, |binding| !on_it(binding));
         }
     }
@@ -310,17 +336,18 @@ impl Registrar {
         Ok(())
     }
 
-    /// Every contact of the request or none (§10.3, seventh step).
+    /// Every contact of the request or none (§10.3, seventh step); whether one is of a device that we
+    /// know by its instance (RFC 5626 §6).
     fn update(
         &mut self,
         now: Now,
         endpoint: &EndpointConfig,
         request: &Message,
         flow: Flow,
-    ) -> Result<(), Reply> {
+    ) -> Result<bool, Reply> {
         let wanted = self.wanted(request)?;
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (call_id, cseq) = sequence(request)?;
         let mut bindings = self
@@ -328,15 +355,15 @@ impl Registrar {
             .get(&endpoint.name)
             .cloned()
             .unwrap_or_default();
+        let mut left = Vec::new();
         for want in &wanted {
-            let known = bindings.iter().position(|binding| {
-                Uri::parse(&binding.contact).is_ok_and(|uri| same_uri(&uri, &want.uri))
-            });
-            if let Some(index) = known {
+            let is_it = |binding: &Binding| binding.is_of(&want.uri, want.device.as_ref());
+            if let Some(index) = bindings.iter().position(is_it) {
                 let binding = bindings.remove(index);
                 if outrun(&binding, call_id, cseq) {
                     return Err(OUT_OF_ORDER);
                 }
+                left.push(binding.flow);
             }
             if want.expires > Duration::ZERO {
                 bindings.push(Binding {
@@ -348,6 +375,7 @@ impl Registrar {
                     call_id: call_id.to_owned(),
                     cseq,
                     user_agent: user_agent(request),
+                    device: want.device.clone(),
                 });
             }
         }
@@ -358,7 +386,33 @@ impl Registrar {
         let surplus = bindings.len().saturating_sub(endpoint.contacts_max);
         bindings.drain(..surplus);
         self.store_renewed(now, &endpoint.name, bindings);
-        Ok(())
+        left.extend(self.found_again(now, &endpoint.name, &wanted));
+        let moved = left.into_iter().filter(|from| from.connection.is_some());
+        for from in moved.filter(|from| from.connection != flow.connection) {
+            self.changes.push_back(Change::Moved { from, to: flow });
+        }
+        Ok(wanted.iter().any(|want| want.device.is_some()))
+    }
+
+    /// The lost connections on which the wanted registrations were before.
+    fn found_again(&mut self, now: Now, endpoint: &str, wanted: &[Wanted<'_>]) -> Vec<Flow> {
+        let Some(lost) = self.lost.get_mut(endpoint) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        lost.retain(|binding| {
+            let is_it = |want: &Wanted<'_>| binding.is_of(&want.uri, want.device.as_ref());
+            let stands = binding.expires_at > now;
+            let found_here = stands && wanted.iter().any(is_it);
+            if found_here {
+                found.push(binding.flow);
+            }
+            stands && !found_here
+        });
+        if lost.is_empty() {
+            self.lost.remove(endpoint);
+        }
+        found
     }
 
     /// The contacts that a request names, each with its time; too short a time is a 423.
@@ -382,6 +436,7 @@ impl Registrar {
                 .and_then(thousandths)
                 .unwrap_or(1_000);
             wanted.push(Wanted {
+                device: Device::of(request, &contact),
                 uri: contact.uri,
                 expires,
                 q,
@@ -420,7 +475,9 @@ impl Registrar {
                 1_000 => String::new(),
                 q => format!(";q=0.{q:03}"),
             };
-            let value = format!("<{}>;expires={left}{q}", binding.contact);
+            let device = binding.device.as_ref().map(Device::params);
+            let device = device.unwrap_or_default();
+            let value = format!("<{}>;expires={left}{q}{device}", binding.contact);
             ("Contact".to_owned(), value)
         };
         bindings.iter().map(header).collect()
@@ -529,6 +586,8 @@ const fn failed(status: u16, why: &'static str) -> Reply {
 
 /// The binding was renewed by a later request of the same Call-ID (§10.3, seventh step).
 const OUT_OF_ORDER: Reply = failed(500, "CSeq is not higher than the binding's");
+/// Lost registrations of one endpoint that are remembered: two for each device that reconnects at its worst.
+const LOST_MAX: usize = 16;
 /// Contacts read from one request: more than any endpoint may have.
 const CONTACTS_READ_MAX: usize = 64;
 /// The longest contact URI that is kept, in bytes.

@@ -1,4 +1,4 @@
-//! SIP transports: UDP, TCP and TLS over IPv4 and IPv6 (RFC 3261 §18).
+//! SIP transports: UDP, TCP and TLS over IPv4 and IPv6 (RFC 3261 §18), and WebSocket (RFC 7118).
 //!
 //! Received messages go up as [`NetInput`], taken from an [`Inbox`]; a message to send comes down as
 //! a flow and its bytes ([`NetSender`]). Datagrams are read and written by control's own thread, what
@@ -7,7 +7,7 @@
 //! ```text
 //!  UDP socket ──────────────────────────────┬──▶ Inbox ──▶ control  (full: lost in the system)
 //!  TCP/TLS connection ── framer ── NetInput ┘                       (full: the peer's TCP waits)
-//!  router: who is connected ◀── accept loop
+//!  router: who is connected ◀── accept loop; WebDoor ◀── upgraded HTTP connections
 //!     │  ▲
 //!     │  └──── (Flow, Bytes) ◀──────────── streams ─┬── NetSender   (full: refused to the caller)
 //!     └▶ write queue of one connection              └─▶ UDP socket  (full: lost, counted)
@@ -26,6 +26,7 @@ mod stream;
 mod tests;
 pub mod tls;
 mod udp;
+mod web;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use gate::GatePolicy;
 pub use inbox::Inbox;
+pub use web::WebDoor;
 
 /// One address that SIP is spoken at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub struct ListenerConfig {
 /// What the transports tell control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetInput {
-    /// One whole message, not yet parsed; at most 65,535 bytes.
+    /// One whole message, not yet parsed; at most 64 KiB.
     Packet {
         /// Where it came from, and the way back.
         flow: Flow,
@@ -89,13 +91,13 @@ pub struct Limits {
     pub outputs_max: usize,
     /// Messages that wait on one connection; one more closes it, because the peer has stopped reading.
     pub write_queue_max: usize,
-    /// TCP and TLS connections in all.
+    /// Connections in all.
     pub connections_max: usize,
-    /// TCP and TLS connections from one address, or one /64.
+    /// Connections from one address, or one /64.
     pub connections_per_ip_max: usize,
     /// Of one listener, those whose peer has not proven who he is. One more closes one of them.
     pub strangers_max: usize,
-    /// How long a TCP connect and a TLS handshake may take together.
+    /// How long a TCP connect and a TLS handshake may take together, or a WebSocket's to be finished.
     pub connect_timeout: Duration,
     /// How long the first message, or one begun, may take to arrive whole.
     pub header_timeout: Duration,
@@ -107,6 +109,9 @@ pub struct Limits {
     /// How long a connection may say nothing, keep-alives included. Longer than the usual
     /// registration of an hour, since a phone's connection carries the calls to it.
     pub idle_timeout: Duration,
+    /// How often a WebSocket is pinged, since a page cannot; one that has been silent for three of them
+    /// is lost.
+    pub ping_every: Duration,
 }
 
 impl Default for Limits {
@@ -123,6 +128,7 @@ impl Default for Limits {
             stranger_timeout: Duration::from_secs(32),
             write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(3_900),
+            ping_every: Duration::from_secs(25),
         }
     }
 }
@@ -146,7 +152,7 @@ pub struct NetCounts {
     pub refused: AtomicU64,
     /// Connections closed to make room: strangers'.
     pub evicted: AtomicU64,
-    /// Connections closed for oversized or unframeable input.
+    /// Connections closed for oversized or unframeable input, or a breach of RFC 6455.
     pub unframeable: AtomicU64,
     /// Connections closed because a message, or the first one, did not come in time.
     pub too_slow: AtomicU64,
@@ -315,6 +321,7 @@ impl Bound {
 #[derive(Debug)]
 pub struct Net {
     sender: NetSender,
+    door: WebDoor,
     bound: Vec<Bound>,
     counts: Arc<NetCounts>,
     stop: CancellationToken,
@@ -345,6 +352,7 @@ impl Net {
         let read = sockets.iter();
         let read = read.map(|(&id, socket)| (ListenerId(id), Arc::clone(socket)));
         let inbox = Inbox::new(inputs_rx, read, Arc::clone(&counts));
+        let (door, accepts) = WebDoor::new();
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             inputs: inputs_tx,
@@ -357,10 +365,11 @@ impl Net {
             clippy::disallowed_methods,
             reason = "`shutdown` waits for it, and `stop` ends it"
         )]
-        let router = tokio::spawn(router::run(shared, sockets, streams, outputs_rx));
+        let router = tokio::spawn(router::run(shared, sockets, streams, accepts, outputs_rx));
         Ok((
             Self {
                 sender,
+                door,
                 bound,
                 counts,
                 stop,
@@ -373,6 +382,11 @@ impl Net {
     /// A handle that sends.
     pub fn sender(&self) -> NetSender {
         self.sender.clone()
+    }
+
+    /// Where upgraded HTTP connections come in.
+    pub fn door(&self) -> WebDoor {
+        self.door.clone()
     }
 
     /// The listeners, in the order they were configured.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::transport::{ConnectionId, Flow, ListenerId, PeerId, Transport};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
@@ -23,9 +23,9 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     sockets: Sockets,
     streams: Vec<(Bound, TcpListener)>,
+    (accepts_tx, mut accepts): (mpsc::Sender<Accepted>, mpsc::Receiver<Accepted>),
     mut outputs: mpsc::Receiver<Order>,
 ) {
-    let (accepts_tx, mut accepts) = mpsc::channel(ACCEPTS_MAX);
     let mut router = Router::new(Arc::clone(&shared), sockets);
     let mut loops = JoinSet::new();
     for (bound, socket) in streams {
@@ -56,15 +56,17 @@ pub(super) async fn run(
     // Without its sender a connection writes what it still holds, says goodbye and ends.
     router.connections.clear();
     while router.tasks.join_next().await.is_some() {}
+    drop(accepts);
     while loops.join_next().await.is_some() {}
     shared.counts.connections.store(0, Ordering::Relaxed);
 }
 
-struct Accepted {
-    listener: ListenerId,
-    transport: Transport,
-    remote: SocketAddr,
-    stream: TcpStream,
+/// A connection that somebody else has opened.
+pub(super) struct Accepted {
+    pub(super) listener: ListenerId,
+    pub(super) transport: Transport,
+    pub(super) remote: SocketAddr,
+    pub(super) origin: Origin,
 }
 
 async fn accept(
@@ -85,7 +87,7 @@ async fn accept(
                     listener,
                     transport,
                     remote,
-                    stream,
+                    origin: Origin::Accepted(stream),
                 };
                 if accepts.send(accepted).await.is_err() {
                     return;
@@ -228,10 +230,10 @@ impl Router {
             listener,
             transport,
             remote,
-            stream,
+            origin,
         } = accepted;
         if !self.has_room(listener, remote.ip()) {
-            // Dropping the stream closes it.
+            // Dropping it closes it.
             return;
         }
         NetCounts::add(&self.shared.counts.accepted);
@@ -242,7 +244,7 @@ impl Router {
             connection: None,
             peer: None,
         };
-        self.start(flow, Origin::Accepted(stream));
+        self.start(flow, origin);
     }
 
     /// Whether one more connection with `ip` fits. At a cap a stranger's has to go first, so that nobody
@@ -297,8 +299,8 @@ impl Router {
             .spawn(stream::run(Arc::clone(&self.shared), connection, origin));
         self.by_task.insert(task.id(), id);
         // Whoever opened a TLS connection to us has not proven a name: what we send to a name goes
-        // over connections on which it was verified (RFC 5923 §9).
-        if opened || flow.transport != Transport::Tls {
+        // over connections on which it was verified (RFC 5923 §9). A WebSocket is its page's alone.
+        if opened || flow.transport == Transport::Tcp {
             self.by_remote.insert(place(flow), id);
         }
         *self.per_ip.entry(owner(flow.remote.ip())).or_default() += 1;
@@ -393,7 +395,7 @@ impl Router {
 }
 
 /// Connections accepted that wait for the router; more wait in the system's backlog.
-const ACCEPTS_MAX: usize = 64;
+pub(super) const ACCEPTS_MAX: usize = 64;
 /// Failures that wait for control; timers end what a lost one would have ended sooner.
 const FAILURES_MAX: usize = 16_384;
 /// Places that empty tables keep.

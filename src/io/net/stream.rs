@@ -1,4 +1,5 @@
-//! One TCP or TLS connection: established, framed, read and written until either side ends it.
+//! One TCP or TLS connection: established, framed, read and written until either side ends it; a WebSocket
+//! ([`super::web`]) lives in the same frame.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
 use sip::transport::{Flow, Frame, FrameError, PONG, PeerId, StreamFramer, Transport};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -18,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, NetCounts, NetInput, Shared};
+use super::{Limits, NetCounts, NetInput, Shared, web};
 
 /// Where a connection comes from.
 pub(super) enum Origin {
@@ -26,6 +28,8 @@ pub(super) enum Origin {
     Accepted(TcpStream),
     /// We open it, from this local address.
     Opened(IpAddr),
+    /// A browser opened it by HTTP.
+    Upgraded(OnUpgrade),
 }
 
 /// The router's end of a connection is the other half of these.
@@ -54,6 +58,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Connection, origin:
                 connection.flow.peer = connection.flow.peer.or(caller);
                 return converse(&shared, &mut connection, *stream).await;
             }
+            Ok(Ok(Stream::Web(web))) => return web.converse(&shared, &mut connection).await,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not established within {limit:?}"),
         };
@@ -69,6 +74,7 @@ enum Stream {
     Plain(TcpStream),
     /// And who the peer has proven to be, if it opened the connection.
     Tls(Box<TlsStream<TcpStream>>, Option<PeerId>),
+    Web(web::Web),
 }
 
 async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<Stream> {
@@ -76,13 +82,13 @@ async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<St
     let tcp = match origin {
         Origin::Accepted(stream) => stream,
         Origin::Opened(local) => connect(local, flow.remote).await?,
+        Origin::Upgraded(stream) => {
+            let web = web::Web::upgraded(stream).await?;
+            prepare(web.tcp())?;
+            return Ok(Stream::Web(web));
+        }
     };
-    tcp.set_nodelay(true)?;
-    SockRef::from(&tcp).set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(KEEP_ALIVE_AFTER)
-            .with_interval(KEEP_ALIVE_EVERY),
-    )?;
+    prepare(&tcp)?;
     if flow.transport != Transport::Tls {
         return Ok(Stream::Plain(tcp));
     }
@@ -105,6 +111,16 @@ async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<St
     };
     let stream = TlsConnector::from(client).connect(name, tcp).await?;
     Ok(Stream::Tls(Box::new(stream.into()), None))
+}
+
+/// Small messages leave at once, and a peer that is gone is found out.
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEP_ALIVE_AFTER)
+            .with_interval(KEEP_ALIVE_EVERY),
+    )
 }
 
 /// Connects from the listener's own address, so that a peer that admits by address knows us.
@@ -135,14 +151,12 @@ where
     let read = read(shared, peer, reader);
     let write = write(shared, &mut connection.outgoing, &pong, writer);
     let why = tokio::select! { why = read => why, why = write => why };
-    if let Some(count) = why.count(&shared.counts) {
-        NetCounts::add(count);
-    }
-    tracing::debug!(remote = %connection.flow.remote, ?why, "connection ended");
+    why.note(&shared.counts, connection.flow.remote);
 }
 
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug)]
-enum Why {
+pub(super) enum Why {
     PeerClosed,
     WeClosed,
     Unframeable,
@@ -152,6 +166,14 @@ enum Why {
 }
 
 impl Why {
+    /// Notes it.
+    pub(super) fn note(self, counts: &NetCounts, remote: SocketAddr) {
+        if let Some(count) = self.count(counts) {
+            NetCounts::add(count);
+        }
+        tracing::debug!(%remote, why = ?self, "connection ended");
+    }
+
     fn count(self, counts: &NetCounts) -> Option<&AtomicU64> {
         match self {
             Self::PeerClosed | Self::WeClosed => None,
@@ -164,11 +186,11 @@ impl Why {
 }
 
 /// Who is on a connection, as its reader finds out.
-struct Peer<'a> {
-    flow: Flow,
-    spoken: &'a AtomicBool,
-    vouched: &'a AtomicBool,
-    pong: &'a Notify,
+pub(super) struct Peer<'a> {
+    pub(super) flow: Flow,
+    pub(super) spoken: &'a AtomicBool,
+    pub(super) vouched: &'a AtomicBool,
+    pub(super) pong: &'a Notify,
 }
 
 impl Peer<'_> {

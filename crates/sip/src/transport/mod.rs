@@ -56,6 +56,11 @@ impl Transport {
         matches!(self, Self::Tcp | Self::Tls)
     }
 
+    /// Whether only the peer can open a connection: it is a page, which nobody can call up (RFC 7118 §5).
+    pub const fn is_web(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
     /// Whether the hop is encrypted.
     pub const fn is_secure(self) -> bool {
         matches!(self, Self::Tls | Self::Wss)

@@ -149,6 +149,12 @@ impl UserAgent {
         self.on_flow_failed(now, flow);
     }
 
+    /// Whoever was on the connection of `from` is on `to` now, as he has proven to who calls this: what he
+    /// is sent in his dialogs and transactions goes there (RFC 5626 §5.3 leaves it to a server of ours).
+    pub fn flow_moved(&mut self, from: Flow, to: Flow) {
+        self.on_flow_moved(from, to);
+    }
+
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.on_timeout(now);

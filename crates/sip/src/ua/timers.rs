@@ -178,6 +178,37 @@ impl UserAgent {
     }
 }
 
+impl UserAgent {
+    pub(super) fn on_flow_moved(&mut self, from: Flow, to: Flow) {
+        if from.connection.is_none() {
+            return;
+        }
+        let follow = |flow: &mut Flow| {
+            if flow.connection == from.connection {
+                *flow = to;
+            }
+        };
+        for id in self.sessions.names() {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            let forks = session.forks.iter_mut().map(|fork| &mut fork.dialog);
+            let dialogs = session.dialog.iter_mut().chain(forks);
+            dialogs.for_each(|dialog| follow(&mut dialog.flow));
+        }
+        for id in self.clients.names() {
+            if let Some(tx) = self.clients.get_mut(id) {
+                follow(&mut tx.flow);
+            }
+        }
+        for id in self.servers.names() {
+            if let Some(tx) = self.servers.get_mut(id) {
+                follow(&mut tx.reply);
+            }
+        }
+    }
+}
+
 /// Whether what goes on `ours` goes the way that failed; a flow without a connection may have been put
 /// on any to the same address and peer.
 fn is_same(ours: Flow, failed: Flow) -> bool {

@@ -3,7 +3,7 @@
 use super::pair::{Link, Pair, Side, body, status};
 use crate::auth::{Algorithm, AuthorizationHeader, Credentials, DigestServer, Ha1};
 use crate::message::{Method, Name};
-use crate::transport::Transport;
+use crate::transport::{ConnectionId, Transport};
 use crate::ua::*;
 use clock::Duration;
 use std::net::IpAddr;
@@ -168,6 +168,49 @@ fn a_caller_whose_connection_breaks_while_it_rings_is_gone() {
     pair.act(Side::B, |ua, now| ua.flow_failed(now, flow));
     assert_eq!(pair.told(Side::B), ["invited offer", "ended FlowFailed"]);
     assert_eq!(pair.ends[1].counts(), Counts::default());
+}
+
+// covers: RFC 5626 §5.3, RFC 7118 §5
+#[test]
+fn a_call_outlives_its_connection_and_goes_by_the_one_that_its_peer_is_on_now() {
+    for side in [Side::A, Side::B] {
+        let tcp = Link {
+            transport: Transport::Tcp,
+            ..Link::CLEAN
+        };
+        let mut pair = Pair::new(1, tcp);
+        let (caller, callee) = established(&mut pair);
+        pair.run(SECOND);
+        let (session, lost) = match side {
+            Side::A => (caller, pair.flow(Side::A)),
+            Side::B => (callee, pair.flow(Side::B)),
+        };
+        let told = pair.told(side).len();
+        pair.act(side, |ua, now| ua.flow_failed(now, lost));
+        pair.run(SECOND);
+        assert_eq!(pair.told(side).len(), told, "{side:?}: the call stands");
+        let found = Flow {
+            connection: Some(ConnectionId(77)),
+            ..lost
+        };
+        let now = pair.now;
+        let ua = pair.ua(side);
+        // Of another connection nothing is said.
+        ua.flow_moved(
+            Flow {
+                connection: Some(ConnectionId(76)),
+                ..lost
+            },
+            lost,
+        );
+        ua.flow_moved(lost, found);
+        ua.end(now, session, Ending::default());
+        let bye = std::iter::from_fn(|| ua.poll_output()).find_map(|output| match output {
+            Output::Transmit { flow, bytes } if bytes.starts_with(b"BYE") => Some(flow),
+            _ => None,
+        });
+        assert_eq!(bye, Some(found), "{side:?}");
+    }
 }
 
 #[test]
