@@ -2,16 +2,20 @@
 //!
 //! `make steady SECONDS=600`: a media thread relays between 2,000 ports on sockets, and a worker of
 //! 10,000 ports in memory ticks beside it: 8,400 relayed, 1,200 in rooms of three where all speak, and
-//! 400 with music; both at FIFO priority.
+//! 400 with music; both at FIFO priority. Forty browsers are behind the thread with the sockets, and a stranger
+//! sprays the port that they share.
 //! Every allocation of their threads is counted by an allocator, their futex calls by `perf`, the
 //! largest time between two packets of a stream by whom they come to. `PORTS=500 MEMORY=2000` takes
-//! fewer ports. Exit code 1 when anything is not as the law wants it.
+//! fewer ports, `BROWSERS=0` no browsers. Exit code 1 when anything is not as the law wants it.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a program that measures and prints"
 )]
+
+#[path = "steady/browsers.rs"]
+mod browsers;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -22,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering:
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use browsers::Browsers;
 use clock::Now;
 use lab::figures::load;
 use lab::talk::Talk;
@@ -33,7 +38,7 @@ use media::source::Clip;
 use media::worker::{IpFamily, Lane, MediaPlane, PortCommand, TICK, Worker, WorkerConfig};
 use rustix::event::Timespec;
 use rustix::thread::{ClockId, clock_nanosleep_absolute, gettid};
-use tandem::io::media::{MediaConfig, ThreadStats, Workers};
+use tandem::io::media::{MediaConfig, ThreadStats, WebConfig, Workers};
 
 /// The system's heap, with what each thread has asked of it.
 struct Counting;
@@ -113,10 +118,14 @@ fn main() {
     let seen = Arc::new(Seen::default());
     let memory = in_memory(number("MEMORY", 10_000), seen.clone());
     let mut talk = Talk::default();
-    let plane = on_sockets(ports, &mut talk);
+    let browsers = number("BROWSERS", 40);
+    let mut plane = on_sockets((ports, browsers), &mut talk);
+    let browsers = Browsers::join(&mut plane, browsers, ports);
     let fifo = plane.stats().all(|(_, granted)| granted.fifo);
     place(own_id(), "10");
     let control = Control::start(plane);
+    let done = Arc::new(AtomicBool::new(false));
+    let browsers = browsers.talk(done.clone());
     talk.run(Duration::from_secs(3));
 
     let media = thread_called("media-0");
@@ -140,6 +149,8 @@ fn main() {
     let overruns = control.overruns() - overruns;
     seen.stop.store(true, Relaxed);
     memory.join().unwrap();
+    done.store(true, Relaxed);
+    let (said, heard) = browsers.join().unwrap();
     control.stop();
 
     let memory_gap = seen.gap_ns.load(Relaxed);
@@ -159,6 +170,7 @@ fn main() {
         seen.overruns.load(Relaxed),
         allocations[1],
     );
+    println!("browsers: {said} packets sent, {heard} heard");
     let told = futex_calls.map_or("not counted: perf is missing".to_owned(), |n| n.to_string());
     println!("futex calls of both: {told}; FIFO: {fifo}; load {}", load());
     let late = overruns + seen.overruns.load(Relaxed);
@@ -167,16 +179,22 @@ fn main() {
     let mixes = seen.mixed.load(Relaxed) >= members * u64::from(seconds) * 49;
     let kept = allocations == [0, 0]
         && mixes
+        // What the last round said nobody waited for.
+        && heard + 200 >= said
         && futex_calls.unwrap_or(0) == 0
         && (!fifo || (late == 0 && gap_ns.max(memory_gap) <= GAP_MAX_NS && lost == 0));
     std::process::exit(i32::from(!kept));
 }
 
 /// Bridges of two between talkers' sockets, through one media thread.
-fn on_sockets(ports: u32, talk: &mut Talk) -> Workers {
+fn on_sockets((ports, browsers): (u32, u32), talk: &mut Talk) -> Workers {
     let mut config = MediaConfig::at([127, 0, 11, 3].into(), 5);
     config.workers = 1;
-    config.worker.ports_max = ports as usize;
+    config.worker.ports_max = (ports + browsers) as usize;
+    config.web = Some(WebConfig {
+        port: 0,
+        addresses: config.addresses.clone(),
+    });
     let mut workers = Workers::start(&config, Now::ZERO).unwrap();
     for call in 0..ports / 2 {
         let mut ends = [1, 2].map(|host| {
