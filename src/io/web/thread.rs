@@ -30,6 +30,8 @@ pub(in crate::io) struct WebThread {
     stop: Arc<AtomicBool>,
     /// Whether something waits for which nobody will ring again.
     again: bool,
+    /// Whether control has been told something of which it has not been woken.
+    news: bool,
     counted: (Now, Counts),
 }
 
@@ -73,6 +75,7 @@ impl WebThread {
             wake: plumbing.wake,
             stop: plumbing.stop,
             again: false,
+            news: false,
         })
     }
 
@@ -89,7 +92,6 @@ impl WebThread {
         let most = if self.again { SOON } else { IDLE };
         self.bell.wait(due.clamp(SOON, most), |_| {});
         let now = self.clock.now();
-        let slots = self.told.slots();
         self.again = false;
         self.obey(now);
         for worker in 0..self.workers.len() {
@@ -98,7 +100,7 @@ impl WebThread {
         self.lobby.handle_timeout(now);
         self.say();
         self.count(now);
-        if self.told.slots() < slots {
+        if std::mem::take(&mut self.news) {
             let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
         }
     }
@@ -162,8 +164,14 @@ impl WebThread {
                 },
                 Output::Ended(why) => Told::Lost(guest, loss(&why)),
             };
-            let _ = self.told.push(told);
+            self.tell(told);
         }
+    }
+
+    /// Whoever calls has seen that there is room.
+    fn tell(&mut self, told: Told) {
+        let _ = self.told.push(told);
+        self.news = true;
     }
 
     fn send(&mut self, worker: u8, to: SocketAddr, bytes: &[u8]) {
@@ -180,7 +188,7 @@ impl WebThread {
         let news = counts != self.lobby.counts;
         if news && now.since(at) >= COUNT_EVERY && self.has_room() {
             self.counted = (now, self.lobby.counts);
-            let _ = self.told.push(Told::Counts(self.lobby.counts));
+            self.tell(Told::Counts(self.lobby.counts));
         }
     }
 }
