@@ -1,12 +1,14 @@
 //! The HTTP connections: how many at once, how long one may dawdle, and how they end.
 //!
-//! The law: what a client can make us hold is bounded. A connection waits in the system's queue while
-//! [`CONNECTIONS_MAX`] are open; one that does not send a whole request head in [`HEAD_PATIENCE`] is
-//! closed, so idle ones make room; one whose client does not read is cut off by the system. One that becomes
+//! The law: what a client can make us hold is bounded. A connection waits while [`CONNECTIONS_MAX`] are open, and
+//! the oldest that has never asked for anything is closed for it, so that a crowd of idle ones keeps nobody out;
+//! one that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client does not read is cut off by the system. One that becomes
 //! a WebSocket ([`super::phones`]) leaves here, and its bounds are those of SIP's connections.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -77,12 +79,17 @@ async fn accept(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(bounds.connections_max));
+    let mut seats = Seats::default();
     let connections = TaskTracker::new();
     loop {
         let next = async {
+            let accepted = listener.accept().await;
+            if room.available_permits() == 0 {
+                seats.make_room();
+            }
             // Never closed, so never refused.
             let permit = Arc::clone(&room).acquire_owned().await.ok();
-            (permit, listener.accept().await)
+            (permit, accepted)
         };
         let (permit, accepted) = tokio::select! {
             next = next => next,
@@ -91,7 +98,8 @@ async fn accept(
         match accepted {
             Ok((stream, remote)) => {
                 let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
-                connections.spawn(async move {
+                let seat = seats.take(bounds.connections_max);
+                let served = async move {
                     let _room: Option<OwnedSemaphorePermit> = permit;
                     // Without it a client that reads nothing holds its place a quarter of an hour;
                     // with it, so long.
@@ -99,14 +107,23 @@ async fn accept(
                     let _ = socket.set_tcp_user_timeout(Some(UNREAD_PATIENCE));
                     let secure = tls.is_some();
                     let peer = Peer { remote, secure };
-                    let Some(tls) = tls else {
-                        return connection(stream, peer, router, bounds, stop).await;
+                    let leave = seat.leave.clone();
+                    let served = async {
+                        let Some(tls) = tls else {
+                            return connection(stream, (peer, &seat), router, bounds, stop).await;
+                        };
+                        let patience = bounds.head_patience;
+                        let shaken = tokio::time::timeout(patience, tls.accept(stream));
+                        if let Ok(Ok(stream)) = shaken.await {
+                            connection(stream, (peer, &seat), router, bounds, stop).await;
+                        }
                     };
-                    let shaken = tokio::time::timeout(bounds.head_patience, tls.accept(stream));
-                    if let Ok(Ok(stream)) = shaken.await {
-                        connection(stream, peer, router, bounds, stop).await;
+                    tokio::select! {
+                        () = leave.cancelled() => {}
+                        () = served => {}
                     }
-                });
+                };
+                connections.spawn(served);
             }
             // Out of descriptors, most likely: those in use come back.
             Err(error) => {
@@ -119,15 +136,50 @@ async fn accept(
     connections.wait().await;
 }
 
+/// A connection as whoever accepts sees it.
+#[derive(Debug, Default)]
+struct Seat {
+    /// A whole request head has come on it.
+    asked: AtomicBool,
+    /// It has to go.
+    leave: CancellationToken,
+}
+
+/// The open connections, oldest first, among some that have ended.
+#[derive(Debug, Default)]
+struct Seats(VecDeque<Weak<Seat>>);
+
+impl Seats {
+    fn take(&mut self, connections_max: usize) -> Arc<Seat> {
+        if self.0.len() > 2 * connections_max {
+            self.0.retain(|seat| seat.strong_count() > 0);
+        }
+        let seat = Arc::new(Seat::default());
+        self.0.push_back(Arc::downgrade(&seat));
+        seat
+    }
+
+    /// Has the oldest go that has never asked for anything, if there is one.
+    fn make_room(&self) {
+        let mut open = self.0.iter().filter_map(Weak::upgrade);
+        let silent =
+            |seat: &Arc<Seat>| !seat.asked.load(Ordering::Relaxed) && !seat.leave.is_cancelled();
+        if let Some(seat) = open.find(silent) {
+            seat.leave.cancel();
+        }
+    }
+}
+
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
+    (peer, seat): (Peer, &Seat),
     router: Router,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<_>| {
+        seat.asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         router.call(request)
     });
@@ -222,6 +274,28 @@ mod tests {
         assert!(early.is_err(), "{early:?}");
         drop(first);
         assert!(answer(&mut second).await.ends_with("ok"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_asks_nothing_keeps_nobody_out_and_closes_nobody_who_asked() {
+        let world = world(8, Duration::from_secs(30)).await;
+        let mut good = TcpStream::connect(world.address).await.unwrap();
+        good.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut good).await.ends_with("ok"));
+        let mut crowd = Vec::new();
+        for n in 0..100 {
+            let mut idle = TcpStream::connect(world.address).await.unwrap();
+            if n % 2 == 0 {
+                idle.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+            }
+            crowd.push(idle);
+        }
+        let mut new = TcpStream::connect(world.address).await.unwrap();
+        new.write_all(REQUEST).await.unwrap();
+        let soon = tokio::time::timeout(Duration::from_secs(1), answer(&mut new)).await;
+        assert!(soon.unwrap().ends_with("ok"));
+        good.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut good).await.ends_with("ok"));
     }
 
     #[tokio::test]

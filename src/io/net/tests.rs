@@ -104,6 +104,14 @@ impl Side {
         }
     }
 
+    /// The next message, or nothing where a flow ended.
+    async fn packet_or_end(&mut self) -> Bytes {
+        match self.next().await {
+            NetInput::Packet { bytes, .. } => bytes,
+            _ => Bytes::new(),
+        }
+    }
+
     fn count(&self, name: &str) -> u64 {
         let counts = self.net.counts().named();
         counts.iter().find(|(known, _)| *known == name).unwrap().1

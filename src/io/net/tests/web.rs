@@ -368,6 +368,38 @@ async fn strangers_pages_make_room_for_a_new_one_and_known_ones_do_not() {
 }
 
 #[tokio::test]
+async fn ten_thousand_idle_pages_keep_nobody_out_and_are_bounded() {
+    let mut front = Front::open(&Limits::default()).await;
+    let mut known = front.page().await;
+    known.send(Message::text("known")).await.unwrap();
+    let (flow, _) = front.side.packet().await;
+    front.side.net.sender().vouch(flow);
+    let (mut held, mut slowest) = (std::collections::VecDeque::new(), Duration::ZERO);
+    for n in 1..=10_000 {
+        held.push_back(front.raw().await);
+        if held.len() > 1_200 {
+            // Our own descriptors are not without end.
+            held.pop_front();
+        }
+        if n % 500 == 0 {
+            let began = tokio::time::Instant::now();
+            let mut new = front.page().await;
+            new.send(Message::text(format!("new {n}"))).await.unwrap();
+            while front.side.packet_or_end().await != format!("new {n}") {}
+            slowest = slowest.max(began.elapsed());
+        }
+        // Ours and what waits between HTTP and the router beside.
+        let open = front.side.count("connections");
+        assert!(open <= 1_030, "{open}");
+    }
+    println!("the slowest new page took {slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(front.side.count("evicted") > 7_000);
+    known.send(Message::text("still")).await.unwrap();
+    while front.side.packet_or_end().await != "still" {}
+}
+
+#[tokio::test]
 async fn a_stop_says_goodbye_with_what_was_queued() {
     let mut front = Front::open(&Limits::default()).await;
     let mut page = front.page().await;
