@@ -52,6 +52,18 @@ class Phone {
     this.session.terminate();
   }
 
+  hold(on) {
+    return new Promise((resolve) => this.session[on ? "hold" : "unhold"]({}, resolve));
+  }
+
+  mute(on) {
+    this.session[on ? "mute" : "unmute"]({ audio: true });
+  }
+
+  press(key) {
+    this.session.sendDTMF(key);
+  }
+
   /** As a network that goes away: the socket ends without a word. */
   cut() {
     this.socket._ws.close();

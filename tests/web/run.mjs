@@ -74,6 +74,32 @@ const SOUND = {
     caller.close();
   },
 
+  "mutes, holds, resumes: the caller hears the page when he should": async (world) => {
+    const caller = await talk(world);
+    await hear(world, caller);
+    for (const [does, undoes] of [
+      [() => phone.mute(true), () => phone.mute(false)],
+      [() => phone.hold(true), () => phone.hold(false)],
+    ]) {
+      await world.page.evaluate(does);
+      await until("silence at the caller", 3_000, () => caller.ear(1_000, 0.5).toneRms < 0.01);
+      await world.page.evaluate(undoes);
+      await hear(world, caller);
+    }
+    assert.equal(await caller.bye(), 200);
+    caller.close();
+  },
+
+  "presses a key for a menu": async ({ page }) => {
+    await page.evaluate(() => { phone.events.length = 0; phone.over = 0; phone.call("601", 1_000); });
+    await said(page, "confirmed");
+    await page.evaluate(() => phone.listen(440));
+    await pause(500);
+    await page.evaluate(() => phone.press("5"));
+    await heard(page, 440);
+    await page.evaluate(hangUp);
+  },
+
   "the socket is lost in a call: sound goes on, and the end finds the new one": async (world) => {
     const caller = await talk(world);
     await world.page.evaluate(() => { phone.events.length = 0; phone.cut(); });

@@ -44,10 +44,13 @@ digest = "both"
     cwd: folder,
     stdio: ["ignore", log, log],
   });
+  // However this program ends, what it started ends with it.
+  process.on("exit", () => child.kill("SIGKILL"));
   const server = new Server(child, folder);
   await until("the server", 40_000, async () => {
     if (child.exitCode !== null) throw new Error(`it ended:\n${server.tail()}`);
-    return (await fetch(`http://${IP}:${HTTP}/readyz`).catch(() => null))?.ok;
+    const ready = (await fetch(`http://${IP}:${HTTP}/readyz`).catch(() => null))?.ok;
+    return ready && server.tail().includes("SIP UDP");
   });
   return server;
 }
@@ -76,12 +79,14 @@ class Server {
     return text.split("\n").slice(-30).join("\n");
   }
 
-  /** Ends it in order. */
+  /** Ends it in order; a second signal ends a call that a step has left. */
   async stop() {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGTERM");
+    const hurry = setTimeout(() => this.child.kill("SIGTERM"), 3_000);
     const late = setTimeout(() => this.child.kill("SIGKILL"), 20_000);
     const code = await ended;
+    clearTimeout(hurry);
     clearTimeout(late);
     if (code !== 0) throw new Error(`the server ended with ${code}`);
   }
@@ -136,10 +141,21 @@ const WEBRTC = process.env.WEB_SIGNALLING ? "" : "[webrtc]\nport = 28443\n";
 const PLAN = `dialplan version=1
 
 entry did="600" flow="tone"
+entry did="601" flow="menu"
 entry pattern="*" flow="anna"
 
 flow "anna" {
   dial "anna" timeout="20s"
+}
+
+menu "menu" {
+  gather timeout="10s"
+  on "5" {
+    goto "tone"
+  }
+  on timeout max=2 {
+    hangup
+  }
 }
 
 flow "tone" {

@@ -56,6 +56,30 @@ class Phone {
     await this.session.bye();
   }
 
+  /** As its own SimpleUser does: an offer that only sends, and nothing in it. */
+  async hold(on) {
+    const options = { ...this.session.sessionDescriptionHandlerOptionsReInvite, hold: on };
+    this.session.sessionDescriptionHandlerOptionsReInvite = options;
+    await new Promise((resolve, reject) => {
+      this.session.invite({ requestDelegate: { onAccept: resolve, onReject: reject } });
+    });
+    this.mute(on);
+  }
+
+  mute(on) {
+    const senders = this.session.sessionDescriptionHandler.peerConnection.getSenders();
+    senders.forEach(({ track }) => (track.enabled = !on));
+  }
+
+  press(key) {
+    const body = {
+      contentDisposition: "render",
+      contentType: "application/dtmf-relay",
+      content: `Signal=${key}\r\nDuration=160`,
+    };
+    this.session.info({ requestOptions: { body } });
+  }
+
   cut() {
     this.ua.transport.ws.close();
   }

@@ -19,7 +19,7 @@ export function decode(byte) {
   return (bits & 0x80 ? -value : value) / 32768;
 }
 
-/** How much of `samples` (at `rate` Hz) is a tone of `hz`: 1 is all of it, with its RMS. */
+/** How much of `samples` (at `rate` Hz) is a tone of `hz`: 1 is all of it; the RMS of both. */
 export function tone(samples, rate, hz) {
   const coefficient = 2 * Math.cos((2 * Math.PI * hz) / rate);
   let [s1, s2, energy] = [0, 0, 0];
@@ -29,5 +29,6 @@ export function tone(samples, rate, hz) {
   }
   const n = samples.length;
   const power = (2 * (s1 * s1 + s2 * s2 - coefficient * s1 * s2)) / n;
-  return { share: energy > 0 ? power / energy : 0, rms: Math.sqrt(energy / n) };
+  const toneRms = Math.sqrt(Math.max(power, 0) / n);
+  return { share: energy > 0 ? power / energy : 0, rms: Math.sqrt(energy / n), toneRms };
 }
