@@ -294,3 +294,27 @@ fn a_thousand_set_ups_beside_forged_handshakes_from_elsewhere_all_connect() {
     // The control: were they taken from anywhere, as they are from where the peer is, none would.
     assert_eq!(set_up_beside(20, at(1)), 0);
 }
+
+#[test]
+fn once_there_are_keys_only_the_peer_itself_can_end_it() {
+    let (us, them, other) = (identity(), identity(), identity());
+    let mut session = session(&us, &them);
+    let mut client = client(&them);
+    shake(&mut session, &mut client, at(1));
+    // By somebody who can forge the peer's address, and has no key.
+    for bytes in forgeries(&other) {
+        session.receive(NOW, at(1), &bytes);
+    }
+    for kind in 20..=63 {
+        session.receive(NOW, at(1), &[&[kind, 0xFE, 0xFD][..], &[0; 30]].concat());
+        session.receive(NOW, at(1), &[kind]);
+    }
+    assert_eq!(settle(NOW, &mut session, &mut client).len(), 0);
+    let now = NOW + Duration::from_millis(50);
+    client.close(now);
+    for packet in client.says(now) {
+        session.receive(now, at(1), &packet);
+    }
+    let said = settle(now, &mut session, &mut client);
+    assert_eq!(names(&said), ["ended: the peer closed the connection"]);
+}
