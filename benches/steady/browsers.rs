@@ -107,6 +107,7 @@ impl Browser {
         let told = WebPeer {
             ufrag: ufrag.clone(),
             fingerprint,
+            renamed: None,
         };
         workers.meet(0, port, told).unwrap();
         let own = Credentials {

@@ -34,6 +34,7 @@ impl Call {
         if let Some(it) = self.legs.get(&leg) {
             let update = it.port_update_to(agreed);
             self.port(PortCommand::Update(Box::new(update)));
+            self.meet(leg, agreed);
         }
     }
 
@@ -130,10 +131,10 @@ impl Leg {
     /// What the worker needs to open the port.
     pub(super) fn port_plan(&self) -> PortPlan {
         let (id, local, random) = (self.port.id, self.port.local, self.port.random);
-        PortPlan {
+        self.awaiting(PortPlan {
             keys_elsewhere: self.keys.mode() == Dtmf::Info,
             ..port_plan(id, local, random, self.agreed())
-        }
+        })
     }
 
     /// What the worker needs to follow what was agreed last.
@@ -200,7 +201,8 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
     };
     PortUpdate {
         port,
-        remote: Some(Remote {
+        // Whoever proves where it is, is there and nowhere else.
+        remote: agreed.web.is_none().then_some(Remote {
             rtp: agreed.remote_rtp,
             rtcp: agreed.remote_rtcp,
         }),
@@ -214,7 +216,10 @@ pub fn port_update(port: PortId, agreed: Option<&Agreed>) -> PortUpdate {
         send: agreed.send,
         receive: agreed.receive,
         rtcp_mux: agreed.rtcp_mux,
-        security: security(agreed.keys.as_ref()),
+        security: match agreed.web {
+            Some(_) => Security::Awaited,
+            None => security(agreed.keys.as_ref()),
+        },
         ptime_ms: agreed.ptime_ms,
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use media::port::PortId;
 use media::tap::TapFrame;
-use media::worker::{PortCommand, Reserved};
+use media::worker::{PortCommand, Reserved, WebPeer};
 use rtrb::Consumer;
 use sip::sdp::LocalMedia;
 use sip::ua::RequestId;
@@ -111,6 +111,13 @@ pub enum Output {
     Invite(LegId, Box<sip::ua::Invite>),
     /// A command for the call's worker.
     Port(PortCommand),
+    /// The port of a leg of WebRTC is with that peer: its SDP is here, or says something new.
+    Meet {
+        /// Whose.
+        port: PortId,
+        /// Whom.
+        peer: WebPeer,
+    },
     /// A reserved port that was never opened goes back.
     Release(PortId),
     /// Destinations to be turned into [`Target`]s: answer by [`Call::resolved`](super::Call::resolved).

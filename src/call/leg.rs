@@ -10,6 +10,7 @@ use super::answering::Offered;
 use super::command::LegMedia;
 use super::digits::{Dtmf, Keys};
 use super::sound::Playing;
+use super::web::Meeting;
 use super::{Cause, Hearing, LegId, Trouble, VoicePolicy};
 
 /// Where a leg's signalling stands.
@@ -88,6 +89,8 @@ pub(super) struct LegPort {
     pub(super) inband_dtmf: bool,
     /// Whether the worker looks for tones now.
     pub(super) detects: bool,
+    /// What it was told of its peer, if that comes over WebRTC's transport.
+    pub(super) meeting: Option<Meeting>,
 }
 
 /// How far a port has come.
@@ -106,6 +109,7 @@ pub(super) enum PortState {
 impl Leg {
     /// A leg before anything was exchanged.
     pub(super) fn new(id: LegId, label: Label, media: LegMedia) -> Self {
+        let meeting = Meeting::of(&media.local);
         Self {
             id,
             // An outgoing leg until its maker says otherwise.
@@ -121,6 +125,7 @@ impl Leg {
                 random: media.random,
                 inband_dtmf: media.inband_dtmf,
                 detects: false,
+                meeting,
             },
             keys: Keys::new(media.dtmf),
             label,
@@ -132,6 +137,7 @@ impl Leg {
             figures: None,
         }
     }
+
     /// Whether the peer would hear what we play.
     pub(super) fn hears(&self) -> bool {
         match self.state {

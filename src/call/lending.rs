@@ -280,6 +280,8 @@ impl Call {
                 random,
                 inband_dtmf: leg.port.inband_dtmf,
                 detects: false,
+                // Only what has sockets of its own moves.
+                meeting: None,
             };
         }
         self.legs.insert(id, leg);

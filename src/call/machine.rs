@@ -260,6 +260,7 @@ impl Call {
                 self.keep_figures(port, stats);
                 self.on_port_closed(now, port);
             }
+            PortEvent::Lost { port, why } => self.on_lost(now, port, why),
             PortEvent::Refused { port, why } => {
                 self.trouble(Trouble::Worker(format!("port {}: {why}", port.0)));
                 if matches!(why, Refusal::PortExists | Refusal::PortsFull) {
@@ -504,6 +505,7 @@ impl Call {
         it.port.state = PortState::Open;
         let plan = it.port_plan();
         self.port(PortCommand::Open(Box::new(plan)));
+        self.meet_agreed(leg);
         self.listen_to(leg);
         self.follow_detection(leg);
     }
@@ -529,6 +531,7 @@ impl Call {
         if it.port.state == PortState::Open {
             let update = it.port_update();
             self.port(PortCommand::Update(Box::new(update)));
+            self.meet_agreed(leg);
             self.follow_detection(leg);
         }
     }

@@ -27,6 +27,7 @@ mod supervised;
 mod transfer;
 mod trouble;
 mod voice;
+mod web;
 
 pub use action::{
     Action, CallId, Destination, Dial, DialResult, DialToken, DtmfVia, LegId, Notice, Party,

@@ -20,6 +20,7 @@ mod holding;
 mod relaying;
 mod transferring;
 mod voicing;
+mod web;
 
 const NOW: Now = Now::ZERO;
 

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use sip::sdp::{Codec, OfferError, SessionDescription};
+use media::worker::Loss;
+use sip::sdp::{Codec, OfferError, SessionDescription, WebFault};
 
 use super::{Label, NoTransfer};
 use crate::explain::{Explanation, printable};
@@ -39,6 +40,13 @@ pub enum Trouble {
         who: Label,
         /// Which.
         codec: Option<Codec>,
+    },
+    /// A browser's media could not be had, or broke.
+    WebLost {
+        /// Whose.
+        who: Label,
+        /// Why.
+        why: Loss,
     },
     /// Two diallings at once.
     AlreadyDialling,
@@ -82,6 +90,7 @@ impl Trouble {
             Self::Media(it) => match it.error {
                 OfferError::NoCommonCodec(_) => "media-no-common-codec",
                 OfferError::Profile(_) => "media-profile",
+                OfferError::Web(_) => "media-webrtc",
                 OfferError::Unsecured => "media-srtp-required",
                 OfferError::Downgrade => "media-srtp-downgrade",
                 OfferError::NoUsableKey(_) => "media-srtp-key",
@@ -110,6 +119,7 @@ impl Trouble {
                 _ => "callee-refused",
             },
             Self::Transfer { why, .. } => why.id(),
+            Self::WebLost { .. } => "media-web-lost",
             Self::AlreadyDialling => "call-already-dialling",
             Self::Worker(_) => "media-worker",
             Self::NeverEnded => "call-never-ended",
@@ -134,6 +144,7 @@ impl Trouble {
             } => callee(who, *status, *answered),
             Self::Transfer { why, target } => return why.explanation(target),
             Self::OnlyRelayed { who, codec } => only_relayed(who, *codec),
+            Self::WebLost { who, why } => web_lost(who, *why),
             Self::AlreadyDialling => (
                 "one dialling at a time".to_owned(),
                 "a second".to_owned(),
@@ -200,6 +211,7 @@ fn media(it: &Description) -> Parts {
         | OfferError::Downgrade
         | OfferError::NoUsableKey(_)
         | OfferError::KeysInClear => srtp(who, error),
+        OfferError::Web(fault) => web(fault),
         OfferError::AddressFamily(ip) => family(*ip),
         OfferError::NamedAddress(name) => (
             "a numeric address in c=".to_owned(),
@@ -217,6 +229,44 @@ fn media(it: &Description) -> Parts {
             "correct the peer's SDP".to_owned(),
         ),
     }
+}
+
+/// What a browser's description lacks.
+fn web(fault: &WebFault) -> Parts {
+    let said = fault.to_string();
+    let (want, have) = said.rsplit_once(", have ").unwrap_or((&said, "none"));
+    let fix = match fault {
+        WebFault::Transport(_) => {
+            "have the client use WebRTC: over WebSocket nothing less protected is spoken"
+        }
+        WebFault::NoMux => "have the client set rtcpMuxPolicy to \"require\", as browsers do",
+        WebFault::BothLite => "have the peer be a full ICE agent: this server is ice-lite",
+        WebFault::Setup(_) => {
+            "have the peer offer a=setup:actpass and answer a=setup:active, as browsers do"
+        }
+        WebFault::NoNames | WebFault::NoFingerprint | WebFault::Fingerprint(_) => {
+            "send the browser's SDP unchanged: something on its way takes lines out"
+        }
+    };
+    let want = want.strip_prefix("want ").unwrap_or(want);
+    (want.to_owned(), have.to_owned(), fix.to_owned())
+}
+
+fn web_lost(who: &Label, why: Loss) -> Parts {
+    let fix = match why {
+        Loss::NoCheck => {
+            "let UDP to webrtc.port through, and have webrtc.address name where browsers reach it"
+        }
+        Loss::NoHandshake | Loss::Handshake | Loss::Closed => {
+            "look in the browser (chrome://webrtc-internals) why its transport failed"
+        }
+        Loss::NoConsent => "look at the browser's network: it slept, moved, or was closed",
+        Loss::Stranger => {
+            "send the browser's SDP unchanged; if it was, somebody stood between it and this server"
+        }
+    };
+    let expected = format!("the media of {}", printable(&who.address));
+    (expected, why.to_string(), fix.to_owned())
 }
 
 fn only_relayed(who: &Label, codec: Option<Codec>) -> Parts {
@@ -240,7 +290,9 @@ fn srtp(who: &Label, error: &OfferError) -> Parts {
         OfferError::Profile(profile) if profile.starts_with("UDP/") => (
             "audio over RTP/AVP or RTP/SAVP".to_owned(),
             printable(profile),
-            "turn SRTP off at the peer, or from DTLS to keys in signalling (SDES)".to_owned(),
+            "add a [webrtc] section, for browsers; else turn SRTP off at the peer, or from DTLS to keys in \
+             signalling (SDES)"
+                .to_owned(),
         ),
         OfferError::Profile(profile) => (
             "audio over RTP/AVP".to_owned(),

@@ -95,6 +95,10 @@ impl Control {
         if there == Some(worker) {
             return self.merge(now, call, other, None);
         }
+        if self.is_web(other.call, other.leg) {
+            // A browser's port stays on its worker.
+            return self.not_coming(now, call, 503);
+        }
         let family = IpFamily::of(self.address_of(other.call, other.leg));
         let Ok(reserved) = self.media.reserve_beside(worker, family) else {
             return self.not_coming(now, call, 503);
@@ -110,6 +114,11 @@ impl Control {
             slot.call.move_to(now, other.leg, reserved.rtp.port());
             self.dirty.push_back(other.call);
         }
+    }
+
+    fn is_web(&self, call: CallId, leg: LegId) -> bool {
+        let slot = self.calls.get(&call);
+        slot.is_some_and(|slot| slot.call.is_web(leg))
     }
 
     fn address_of(&self, call: CallId, leg: LegId) -> std::net::IpAddr {

@@ -61,6 +61,7 @@ impl Control {
             call::Output::Sip(leg, command) => self.on_sip_command(now, call, leg, command),
             call::Output::Invite(leg, invite) => self.on_invite(now, call, leg, *invite),
             call::Output::Port(command) => self.on_port_command(now, call, command),
+            call::Output::Meet { port, peer } => self.on_meeting(now, call, port, peer),
             call::Output::Release(port) => {
                 let Some(slot) = self.calls.get(&call) else {
                     return;

@@ -8,6 +8,7 @@ use sip::message::{Message, Method, Name};
 use sip::transport::{Flow, FrameError, ListenerId};
 use sip::ua::{self, Ending, Event as SipEvent, RequestId, SessionId};
 
+use super::placing::Place;
 use super::{Control, Event, Output, Refusal, Signalling, Slot, What};
 use crate::call::{Call, CallId, Dtmf, Incoming, Label, LegId, LegMedia, Party, VoicePolicy};
 use crate::center;
@@ -243,16 +244,18 @@ impl Control {
         offer: Option<Bytes>,
     ) {
         let family = IpFamily::of(flow.remote.ip().to_canonical());
-        let reserved = self.media.reserve(family);
+        let beside = self.other_call_of(caller.label.endpoint.as_deref(), flow);
+        let reserved = self.place(beside, flow, offer.as_deref());
         let rescue = self.rescue_of(&caller.to, caller.entry.is_some());
-        let (entry, reserved) = match (caller.entry, reserved) {
-            (entry, Ok(reserved)) if entry.is_some() || rescue.is_some() => (entry, reserved),
+        let (entry, place) = match (caller.entry, reserved) {
+            (entry, Ok(place)) if entry.is_some() || rescue.is_some() => (entry, place),
             (entry, reserved) => {
-                let (status, why) = match (entry, reserved) {
-                    (_, Err(why)) => (503, Refusal::NoMedia { why, family }),
+                let (status, why) = match (entry, &reserved) {
+                    (_, Err(why)) => (503, Refusal::NoMedia { why: *why, family }),
                     _ => (404, self.no_entry(&caller)),
                 };
-                if let Ok(reserved) = reserved {
+                if let Ok(place) = reserved {
+                    let reserved = place.reserved;
                     self.media.release(reserved.worker, reserved.port);
                 }
                 if let Some(admitted) = caller.admitted {
@@ -279,8 +282,9 @@ impl Control {
             trunk,
             at: self.wall.at(now),
         };
+        let reserved = place.reserved;
         self.ports.insert((reserved.worker, reserved.port), call);
-        let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
+        let media = self.leg_media(flow.listener, place, &caller.codecs, caller.order);
         let media = self.with_keys(&caller.label, flow, media);
         let from = caller.from.clone();
         self.event(
@@ -327,7 +331,7 @@ impl Control {
     pub(super) fn leg_media(
         &mut self,
         listener: ListenerId,
-        reserved: media::worker::Reserved,
+        Place { reserved, web }: Place,
         codecs: &[sip::sdp::Codec],
         order: Option<sip::sdp::CodecOrder>,
     ) -> LegMedia {
@@ -346,6 +350,7 @@ impl Control {
         if let Some(order) = order {
             local.order = order;
         }
+        local.web = web.map(|end| self.web_local(end));
         LegMedia {
             local,
             reserved,

@@ -42,7 +42,7 @@ impl Control {
         }
     }
 
-    fn leg_seed(&mut self) -> KeySeed {
+    pub(super) fn leg_seed(&mut self) -> KeySeed {
         self.keyed_legs += 1;
         self.media_keys.of_leg(self.keyed_legs)
     }

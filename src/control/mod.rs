@@ -31,6 +31,7 @@ mod noting;
 mod output;
 mod overload;
 mod pins;
+mod placing;
 mod queues;
 mod random;
 mod recording;

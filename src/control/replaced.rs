@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use clock::Now;
-use media::worker::IpFamily;
 use sip::message::Message;
 use sip::transport::Flow;
 use sip::ua::{Ending, SessionId};
@@ -30,13 +29,12 @@ impl Control {
             .ok_or(NoTransfer::NoSuchDialog)
             .and_then(|(call, leg)| self.check_place(call, leg, &caller.label));
         let place = checked.and_then(|(call, leg, worker)| {
-            let family = IpFamily::of(flow.remote.ip().to_canonical());
-            let reserved = self.media.reserve_beside(worker, family);
-            let reserved = reserved.map_err(|_| NoTransfer::NoMedia)?;
-            Ok((call, leg, reserved))
+            let place = self.place(Some(worker), flow, offer.as_deref());
+            let place = place.map_err(|_| NoTransfer::NoMedia)?;
+            Ok((call, leg, place))
         });
-        let (call, old, reserved) = match place {
-            Ok(place) => place,
+        let (call, old, place) = match place {
+            Ok(found) => found,
             Err(why) => {
                 if let Some(admitted) = caller.admitted {
                     self.trunks.release(now, admitted);
@@ -52,8 +50,9 @@ impl Control {
                 return self.ua.end(now, session, ending);
             }
         };
+        let reserved = place.reserved;
         self.ports.insert((reserved.worker, reserved.port), call);
-        let media = self.leg_media(flow.listener, reserved, &caller.codecs, caller.order);
+        let media = self.leg_media(flow.listener, place, &caller.codecs, caller.order);
         let media = self.with_keys(&caller.label, flow, media);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;

@@ -258,16 +258,17 @@ impl Control {
 
     fn equip(&mut self, now: Now, call: CallId, worker: u8, place: Place) -> Option<call::Target> {
         let family = IpFamily::of(place.flow.remote.ip().to_canonical());
-        let reserved = match self.media.reserve_beside(worker, family) {
-            Ok(reserved) => reserved,
+        let placed = match self.place(Some(worker), place.flow, None) {
+            Ok(placed) => placed,
             Err(why) => {
                 self.trouble(now, call, &Refusal::NoMedia { why, family });
                 self.take_back(now, call, &place.label);
                 return None;
             }
         };
+        let reserved = placed.reserved;
         self.ports.insert((reserved.worker, reserved.port), call);
-        let media = self.leg_media(place.flow.listener, reserved, &place.codecs, place.order);
+        let media = self.leg_media(place.flow.listener, placed, &place.codecs, place.order);
         let mut media = self.with_keys(&place.label, place.flow, media);
         // Keys are the caller's to press: what a callee's audio sounds like is nobody's choice.
         media.inband_dtmf = false;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use clock::Now;
-use media::worker::WebPeer;
+use media::worker::{WebPeer, WebRenamed};
 use webrtc_lite::{Credentials, Fingerprint, Identity, Kind, Output, Session, Terms, stun};
 
 use super::Guest;
@@ -46,8 +46,8 @@ pub(super) struct Lobby {
 
 struct Seat {
     session: Session,
-    /// What checks call us.
-    name: String,
+    /// What checks call us: the last, and those of before an ICE restart, which hold until one comes with the last.
+    names: Vec<String>,
     due: Option<Now>,
 }
 
@@ -70,7 +70,7 @@ impl Lobby {
         self.by_name.insert(name.clone(), guest);
         let seat = Seat {
             session: Session::new(now, &self.identity, ours, None),
-            name,
+            names: vec![name],
             due: None,
         };
         self.seats.insert(guest, seat);
@@ -82,9 +82,28 @@ impl Lobby {
         let unreadable = Fingerprint::of(b"");
         let fingerprint = peer.fingerprint.parse().unwrap_or(unreadable);
         let ufrag = peer.ufrag;
+        let renamed = peer.renamed.and_then(|ours| self.rename(guest, ours));
         self.with(guest, |session| {
+            if let Some(ours) = renamed {
+                session.restart(ours, Some(ufrag.clone()));
+            }
             session.meet(now, Terms { ufrag, fingerprint });
         });
+    }
+
+    /// Its checks will call us so: the new name and what proves it, if it is new.
+    fn rename(&mut self, guest: Guest, ours: WebRenamed) -> Option<Credentials> {
+        let WebRenamed { ufrag, password } = ours;
+        let seat = self.seats.get_mut(&guest)?;
+        if seat.names.contains(&ufrag) || self.by_name.contains_key(&ufrag) {
+            return None;
+        }
+        if seat.names.len() == NAMES_MAX {
+            self.by_name.remove(&seat.names.remove(0));
+        }
+        seat.names.push(ufrag.clone());
+        self.by_name.insert(ufrag.clone(), guest);
+        Some(Credentials { ufrag, password })
     }
 
     /// Its port is gone: it is told so.
@@ -93,7 +112,9 @@ impl Lobby {
         let Some(seat) = self.seats.remove(&guest) else {
             return;
         };
-        self.by_name.remove(&seat.name);
+        for name in &seat.names {
+            self.by_name.remove(name);
+        }
         for path in seat.session.paths() {
             part(&mut self.by_path, guest, path);
         }
@@ -169,6 +190,9 @@ impl Lobby {
         }
     }
 }
+
+/// Names of one seat that are still answered to.
+const NAMES_MAX: usize = 4;
 
 /// An address is nobody's, unless it is somebody else's by now.
 fn part(paths: &mut HashMap<(u8, SocketAddr), Guest>, guest: Guest, path: SocketAddr) {

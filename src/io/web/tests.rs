@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clock::{Duration, Now};
 use media::port::PortId;
-use media::worker::WebPeer;
+use media::worker::{WebPeer, WebRenamed};
 use webrtc_lite::peer::Peer;
 use webrtc_lite::{Credentials, Identity, Output};
 
@@ -47,6 +47,7 @@ fn peer(identity: &Identity) -> WebPeer {
     WebPeer {
         ufrag: "them".to_owned(),
         fingerprint: identity.fingerprint().to_string(),
+        renamed: None,
     }
 }
 
@@ -145,7 +146,15 @@ fn a_print_that_cannot_be_read_is_nobodys() {
     lobby.wait_for(NOW, guest(0), ours(0));
     let fingerprint = "sha-1 00:11".to_owned();
     let ufrag = "them".to_owned();
-    lobby.meet(NOW, guest(0), WebPeer { ufrag, fingerprint });
+    lobby.meet(
+        NOW,
+        guest(0),
+        WebPeer {
+            ufrag,
+            fingerprint,
+            renamed: None,
+        },
+    );
     let mut browser = browser(&them, 0);
     lobby.receive(NOW, 0, at(1), &browser.check(true));
     settle(NOW, &mut lobby, &mut browser, at(1));
@@ -187,4 +196,44 @@ fn whose_checks_cease_is_given_up_after_thirty_seconds_and_who_goes_on_is_not() 
         ]
     );
     assert_eq!((lobby.counts.lost, lobby.deadline()), (2, None));
+}
+
+// covers: RFC 8839 §4.4.3, RFC 8445 §9
+#[test]
+fn after_a_restart_checks_find_their_way_by_the_new_name_and_until_then_by_the_old() {
+    let (us, them) = (made(), made());
+    let mut lobby = Lobby::new(us);
+    lobby.wait_for(NOW, guest(0), ours(0));
+    lobby.meet(NOW, guest(0), peer(&them));
+    let mut old = browser(&them, 0);
+    lobby.receive(NOW, 0, at(1), &old.check(true));
+    settle(NOW, &mut lobby, &mut old, at(1));
+    shake(&mut lobby, &mut old, at(1));
+    let Credentials { ufrag, password } = ours(9);
+    let renamed = Some(WebRenamed { ufrag, password });
+    let anew = WebPeer {
+        ufrag: "anew".to_owned(),
+        renamed,
+        ..peer(&them)
+    };
+    // Told twice, it is one restart.
+    for _ in 0..2 {
+        lobby.meet(NOW, guest(0), anew.clone());
+    }
+    lobby.receive(NOW, 0, at(1), &old.check(true));
+    assert!(lobby.poll_output().is_some(), "the old name holds");
+    let own = Credentials {
+        ufrag: "anew".to_owned(),
+        password: String::new(),
+    };
+    let mut new = Peer::new(NOW, them.clone(), own, ours(9)).unwrap();
+    lobby.receive(NOW, 0, at(2), &new.check(true));
+    let said = settle(NOW, &mut lobby, &mut new, at(2));
+    assert_eq!(said, ["0 at 2", "0 to 2"]);
+    lobby.receive(NOW, 0, at(1), &old.check(true));
+    assert!(lobby.poll_output().is_none(), "and no longer");
+    assert_eq!((lobby.counts.secured, lobby.counts.lost), (1, 0));
+    lobby.leave(NOW, guest(0));
+    lobby.receive(NOW, 0, at(2), &new.check(true));
+    assert_eq!(lobby.counts.strange, 1);
 }

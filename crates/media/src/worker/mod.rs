@@ -41,7 +41,7 @@ pub use command::PortCommand;
 pub use event::{DtmfVia, Garbage, PortEvent, Refusal};
 pub use plane::{IpFamily, MediaPlane, NoPort, Reserved, RingFull};
 pub use transmit::{Forward, Transmit};
-pub use web::{Loss, WebEnd, WebPeer};
+pub use web::{Loss, WebEnd, WebPeer, WebRenamed};
 
 use crate::bridge::Bridge;
 use crate::bridge::edition::Editions;

@@ -35,6 +35,25 @@ pub struct WebPeer {
     pub ufrag: String,
     /// Its certificate's print: `sha-256 AA:BB…`.
     pub fingerprint: String,
+    /// What its checks call us from now on, where an ICE restart gave us another name than the port was taken
+    /// with (RFC 8839 §4.4.3).
+    pub renamed: Option<WebRenamed>,
+}
+
+/// A name of ours that came after the first.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebRenamed {
+    /// Our name in checks.
+    pub ufrag: String,
+    /// What proves a check.
+    pub password: String,
+}
+
+/// Never tells the password.
+impl fmt::Debug for WebRenamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebRenamed({})", self.ufrag)
+    }
 }
 
 /// Why a browser's media ended: told once, and nothing is sent or taken any more.

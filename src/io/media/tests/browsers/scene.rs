@@ -267,7 +267,11 @@ impl Scene {
     pub(super) fn meet_as(&mut self, n: usize, fingerprint: String) {
         let at = self.browsers[n].reserved;
         let ufrag = format!("page{n}");
-        let peer = WebPeer { ufrag, fingerprint };
+        let peer = WebPeer {
+            ufrag,
+            fingerprint,
+            renamed: None,
+        };
         self.workers.meet(at.worker, at.port, peer).unwrap();
     }
 
