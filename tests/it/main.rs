@@ -29,6 +29,7 @@ mod sim_srtp;
 mod sim_swarm;
 mod sim_transfers;
 mod sim_voice;
+mod sim_web;
 mod supervisors;
 mod trunks;
 mod voices;

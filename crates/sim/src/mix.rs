@@ -127,6 +127,41 @@ impl Swarm {
         self
     }
 
+    /// The same phone as a browser.
+    #[must_use]
+    pub fn browser(
+        self,
+        user: &'static str,
+        dials: Option<(u64, &'static str)>,
+        script: Vec<Act>,
+    ) -> Self {
+        let mut swarm = self.phone(user, dials, script);
+        if let Some(last) = swarm.callees.last_mut() {
+            last.habits.browses = true;
+        }
+        swarm
+    }
+
+    /// That phone, by its order after the carrier, is not heard from any more at that many ms after the start.
+    #[must_use]
+    pub fn crash(mut self, host: usize, at_ms: u64) -> Self {
+        if let Some(callee) = self.callees.get_mut(host) {
+            callee.crashes = Some(Now::ZERO + SETTLED + Duration::from_millis(at_ms));
+        }
+        self
+    }
+
+    /// The same world, in which about every second phone of the endpoints is a browser.
+    #[must_use]
+    pub fn browsing(mut self) -> Self {
+        let mut random = Random::new(self.seed ^ 0x0077_6562);
+        let endpoints = self.callees.iter_mut().filter(|it| it.registers.is_some());
+        for callee in endpoints {
+            callee.habits.browses = random.chance(500);
+        }
+        self
+    }
+
     /// One more caller from the carrier's side, at that many ms after the start; one without a number
     /// waits to be told.
     #[must_use]

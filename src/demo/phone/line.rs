@@ -6,15 +6,16 @@ use bytes::Bytes;
 use clock::Now;
 use media::SAMPLE_RATE;
 use media::dsp::{Tone, ToneMeter};
-use media::port::{PlayId, Playback, PortId};
+use media::port::{PlayId, Playback, PortId, Security};
 use media::source::Clip;
 use media::tap::{Tap, TapFrame};
 use media::worker::{IpFamily, MediaPlane, PortCommand, Reserved};
 use rtrb::Consumer;
 use sip::message::Name;
-use sip::sdp::{LocalMedia, Negotiation, Srtp};
+use sip::sdp::{LocalMedia, Srtp};
 use sip::ua::{Ending, Event as SipEvent, Invite, Reliable, SessionId};
 
+use super::browser::Exchange;
 use super::{Answering, Event, Heard, Phone};
 use crate::call::{Dtmf, port_plan, port_update};
 
@@ -30,7 +31,7 @@ pub(super) enum Line {
 pub(super) struct Live {
     pub(super) session: SessionId,
     pub(super) reserved: Reserved,
-    pub(super) negotiation: Negotiation,
+    pub(super) negotiation: Exchange,
     /// Both ends have answered.
     pub(super) up: bool,
     pub(super) answer_at: Option<Now>,
@@ -340,11 +341,14 @@ impl Phone {
     pub(super) fn follow(&self, media: &mut dyn MediaPlane) {
         let Line::Live(live) = &self.line else { return };
         let Reserved { worker, port, .. } = live.reserved;
-        let update = port_update(port, live.negotiation.agreed());
+        let mut update = port_update(port, live.negotiation.agreed());
+        if let Some(keys) = live.negotiation.keys() {
+            update.security = Security::Srtp(keys);
+        }
         let _ = media.command(worker, PortCommand::Update(Box::new(update)));
     }
 
-    fn reserve(&mut self, media: &mut dyn MediaPlane) -> Option<(Reserved, Negotiation)> {
+    fn reserve(&mut self, media: &mut dyn MediaPlane) -> Option<(Reserved, Exchange)> {
         let family = IpFamily::of(self.plan.server.remote.ip());
         let reserved = media.reserve(family).ok()?;
         let codecs = self.habits.codecs.clone();
@@ -356,7 +360,8 @@ impl Phone {
             Srtp::Required(seed) => Srtp::Required(seed.of_leg(line)),
             Srtp::Off | Srtp::Withheld => Srtp::Off,
         };
-        Some((reserved, Negotiation::new(local, self.random() >> 2)))
+        let browses = self.habits.browses;
+        Some((reserved, Exchange::new(local, self.random() >> 2, browses)))
     }
 
     fn take_line(
@@ -364,10 +369,13 @@ impl Phone {
         media: &mut dyn MediaPlane,
         session: SessionId,
         reserved: Reserved,
-        negotiation: Negotiation,
+        negotiation: Exchange,
     ) {
         let port = reserved.port;
-        let plan = port_plan(port, reserved.rtp, self.random(), negotiation.agreed());
+        let mut plan = port_plan(port, reserved.rtp, self.random(), negotiation.agreed());
+        if let Some(keys) = negotiation.keys() {
+            plan.security = Security::Srtp(keys);
+        }
         let (tap, ear) = Tap::new(SAMPLE_RATE, EAR_FRAMES);
         let _ = media.command(reserved.worker, PortCommand::Open(Box::new(plan)));
         let _ = media.command(reserved.worker, PortCommand::Tap { port, tap });

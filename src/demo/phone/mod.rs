@@ -11,6 +11,7 @@
 //!     └── INVITE ──▶ ringing ──(answer after)──────────▲
 //! ```
 
+mod browser;
 mod early;
 mod line;
 mod plan;
@@ -34,6 +35,7 @@ use sip::ua::{
 use crate::call::DtmfVia;
 use line::Line;
 
+pub use browser::{browser_at, browser_keys, print_of};
 pub use plan::{Act, Answering, Early, Habits, KeyHeard, PhonePlan};
 
 /// What a phone wants done, and what happened to it.

@@ -48,6 +48,8 @@ pub struct Habits {
     pub early: Early,
     /// What it does about SRTP; each line makes keys of its own from this.
     pub srtp: Srtp,
+    /// Whether it is a browser: it describes its sound as one does (RFC 8829).
+    pub browses: bool,
 }
 
 /// What a phone does before a call is answered.
@@ -81,6 +83,7 @@ impl Default for Habits {
             dtmf: Dtmf::Auto,
             early: Early::default(),
             srtp: Srtp::Off,
+            browses: false,
         }
     }
 }

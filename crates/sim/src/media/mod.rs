@@ -5,6 +5,7 @@
 //! that keep the worker's promises (each playback ends, each close is told) without a sample.
 
 mod silent;
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,12 +15,13 @@ use clock::{Duration, Now};
 use media::port::PortId;
 use media::worker::{
     Carriage, IpFamily, Lane, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull,
-    Worker, WorkerConfig,
+    WebEnd, WebPeer, Worker, WorkerConfig,
 };
 use parking_lot::Mutex;
 
 use crate::Random;
 use silent::Silent;
+use web::{Step, Web};
 
 /// How the server's media plane misbehaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +74,7 @@ pub struct Studio {
     stations: Vec<Station>,
     /// The port that has an RTP address.
     at: BTreeMap<SocketAddr, (u8, PortId)>,
+    web: Web,
     next_number: u16,
     sent: Vec<Sent>,
     mischief: Mischief,
@@ -127,6 +130,7 @@ impl Studio {
             now: Now::ZERO,
             stations: (0..=workers).map(station).collect(),
             at: BTreeMap::new(),
+            web: Web::default(),
             next_number: 20_000,
             sent: Vec::new(),
             mischief,
@@ -137,6 +141,15 @@ impl Studio {
     /// The station of all phones.
     fn phones(&self) -> u8 {
         u8::try_from(self.stations.len().saturating_sub(1)).unwrap_or(u8::MAX)
+    }
+
+    /// The server's worker with the fewest ports.
+    fn least_loaded(&self) -> u8 {
+        let load = |worker: &u8| {
+            let station = self.stations.get(usize::from(*worker));
+            station.map_or(usize::MAX, |station| station.bound.len())
+        };
+        (0..self.phones()).min_by_key(load).unwrap_or(0)
     }
 
     /// Time passes; nothing happens yet.
@@ -155,11 +168,14 @@ impl Studio {
             };
             told.into_iter().chain(engine).min()
         };
-        stations.filter_map(due).min()
+        stations.filter_map(due).chain(self.web.deadline()).min()
     }
 
     /// Ticks every worker that is due.
     pub fn run(&mut self) {
+        while let Some((place, step)) = self.web.pop_due(self.now) {
+            self.take_web_step(place, step);
+        }
         for index in 0..self.stations.len() {
             let Some(station) = self.stations.get_mut(index) else {
                 continue;
@@ -192,6 +208,9 @@ impl Studio {
         let Some((worker, port)) = self.at.get(&even).copied() else {
             return;
         };
+        if !self.web.lets_in((worker, port), from) {
+            return;
+        }
         let Some(station) = self.stations.get_mut(usize::from(worker)) else {
             return;
         };
@@ -303,6 +322,11 @@ impl Studio {
             station.reserved.remove(&plan.port);
             station.open += 1;
         }
+        if let (PortCommand::Close { port }, false) = (&command, server)
+            && let Some(at) = station.bound.get(port)
+        {
+            self.web.page_left(now, *at);
+        }
         let mut keys = None;
         match &mut station.engine {
             Engine::Sounding(engine) => engine.command(now, command),
@@ -317,6 +341,9 @@ impl Studio {
 
     /// An open port goes from one worker to another at once, with its address.
     fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
+        if self.web.has((from, port)) {
+            return Err(NoPort::NoWeb);
+        }
         if from == to {
             return Ok(port);
         }
@@ -381,6 +408,57 @@ impl Studio {
         Ok(name)
     }
 
+    fn reserve_web(&mut self, worker: u8, ip: IpAddr) -> Result<(Reserved, WebEnd), NoPort> {
+        let reserved = self.reserve(worker, ip)?;
+        let end = self.web.open((worker, reserved.port), reserved.rtp);
+        Ok((reserved, end))
+    }
+
+    fn meet(&mut self, worker: u8, port: PortId, peer: &WebPeer) -> Result<(), RingFull> {
+        if self.random.chance(self.mischief.ring_full) {
+            return Err(RingFull);
+        }
+        self.web.meet(self.now, (worker, port), peer);
+        Ok(())
+    }
+
+    /// A host says nothing any more.
+    pub(crate) fn silent(&mut self, ip: IpAddr) {
+        self.web.silent(self.now, ip);
+    }
+
+    fn take_web_step(&mut self, (worker, port): web::Place, step: Step) {
+        let now = self.now;
+        let Some(station) = self.stations.get_mut(usize::from(worker)) else {
+            return;
+        };
+        let is_open = station.bound.contains_key(&port) && !station.reserved.contains(&port);
+        if !is_open {
+            return;
+        }
+        match step {
+            Step::Secured(at, keys) => {
+                let to = Some(at);
+                for command in [
+                    PortCommand::Key { port, keys },
+                    PortCommand::Path { port, to },
+                ] {
+                    match &mut station.engine {
+                        Engine::Sounding(engine) => engine.command(now, command),
+                        Engine::Silent(silent) => drop(silent.command(now, command)),
+                    }
+                }
+                self.collect(usize::from(worker));
+            }
+            Step::Lost(why) => {
+                let last = station.events.back().map_or(now, |(at, _)| now.max(*at));
+                station
+                    .events
+                    .push_back((last, PortEvent::Lost { port, why }));
+            }
+        }
+    }
+
     /// Keys reach the port at that address, as the packets of a [`Silent`] engine would.
     fn press(&mut self, to: SocketAddr, digits: &[media::Digit]) {
         let Some((worker, port)) = self.at.get(&to).copied() else {
@@ -395,6 +473,7 @@ impl Studio {
     }
 
     fn release(&mut self, worker: u8, port: PortId) {
+        self.web.close((worker, port));
         if let Some(station) = self.stations.get_mut(usize::from(worker)) {
             station.reserved.remove(&port);
             if let Some(address) = station.bound.remove(&port) {
@@ -490,15 +569,9 @@ impl Desk {
 impl MediaPlane for Desk {
     fn reserve(&mut self, _family: IpFamily) -> Result<Reserved, NoPort> {
         let mut studio = self.studio.lock();
-        let phones = studio.phones();
-        let worker = if self.phone {
-            phones
-        } else {
-            let load = |worker: &u8| {
-                let station = studio.stations.get(usize::from(*worker));
-                station.map_or(usize::MAX, |station| station.bound.len())
-            };
-            (0..phones).min_by_key(load).unwrap_or(0)
+        let worker = match self.phone {
+            true => studio.phones(),
+            false => studio.least_loaded(),
         };
         studio.reserve(worker, self.ip)
     }
@@ -509,6 +582,16 @@ impl MediaPlane for Desk {
 
     fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
         self.studio.lock().relocate(from, port, to)
+    }
+
+    fn reserve_web(&mut self, beside: Option<u8>) -> Result<(Reserved, WebEnd), NoPort> {
+        let mut studio = self.studio.lock();
+        let worker = beside.unwrap_or_else(|| studio.least_loaded());
+        studio.reserve_web(worker, self.ip)
+    }
+
+    fn meet(&mut self, worker: u8, port: PortId, peer: WebPeer) -> Result<(), RingFull> {
+        self.studio.lock().meet(worker, port, &peer)
     }
 
     fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {

@@ -98,7 +98,8 @@ impl Silent {
         };
         match command {
             PortCommand::Update(update) => {
-                port.remote = update.remote.map(|remote| remote.rtp);
+                // A browser's place is not its description's to say.
+                port.remote = update.remote.map(|remote| remote.rtp).or(port.remote);
                 port.receives = update.receive;
             }
             PortCommand::Play { play, .. } => {
@@ -111,6 +112,7 @@ impl Silent {
                 let before = port.playing.take_if(|(playing, _)| *playing == play);
                 self.ended(id, before);
             }
+            PortCommand::Path { to, .. } => port.remote = to,
             PortCommand::SendDigits { digits, .. } => return Some((port.remote?, digits)),
             PortCommand::Close { .. } => {
                 let before = port.playing.take();

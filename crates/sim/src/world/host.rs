@@ -8,7 +8,7 @@ use sip::ua::Listener;
 use tandem::call::{CallId, Dtmf, How};
 use tandem::demo::phone::{Act, Answering, Event, Habits, Output, Phone, PhonePlan};
 
-use super::server::{SERVER, TCP, UDP};
+use super::server::{SERVER, TCP, UDP, WS};
 use super::{Task, World};
 use crate::Random;
 use crate::check::{Side, WITHIN};
@@ -119,11 +119,12 @@ impl Host {
     fn new(index: usize, make: Make<'_>, world: &mut World<'_>) -> Self {
         let ip = ip_of(index, make.carrier);
         let address = SocketAddr::new(ip, 5060);
-        let (transport, listener) = if make.tcp {
-            (Transport::Tcp, TCP)
-        } else {
-            (Transport::Udp, UDP)
+        let (transport, listener) = match (make.habits.browses, make.tcp) {
+            (true, _) => (Transport::Ws, WS),
+            (false, true) => (Transport::Tcp, TCP),
+            (false, false) => (Transport::Udp, UDP),
         };
+        let streams = transport.is_reliable();
         let own_flow = Flow {
             transport,
             listener: ListenerId(0),
@@ -135,7 +136,7 @@ impl Host {
             transport,
             listener,
             remote: address,
-            connection: make.tcp.then_some(ConnectionId(index as u64)),
+            connection: streams.then_some(ConnectionId(index as u64)),
             peer: None,
         };
         let steady = |act: &Act| !matches!(act, Act::Press(_) | Act::Hold(_));
@@ -163,8 +164,8 @@ impl Host {
             desk: Desk::phone(world.studio.clone(), ip),
             server_flow,
             own_flow,
-            up: link(signalling, make.tcp),
-            down: link(signalling, make.tcp),
+            up: link(signalling, streams),
+            down: link(signalling, streams),
             media_up: link(media, false),
             media_down: link(media, false),
             crashed: false,
@@ -272,10 +273,12 @@ impl World<'_> {
             Event::Speaking => {
                 self.checks
                     .word(format!("host {host} speaks while it rings"));
-                // Whoever waits now may be whom it is rung for.
+                // Whoever waits now may be whom it is rung for: either hears the other, also where the answer
+                // crosses the caller's end and nobody is told of a bridge.
                 for (other, it) in self.hosts.iter().enumerate() {
                     if other != host && !it.phone.is_idle() {
                         self.checks.sounds.may_hear(other, host);
+                        self.checks.sounds.may_hear(host, other);
                     }
                 }
             }

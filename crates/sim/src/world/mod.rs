@@ -17,6 +17,7 @@ use media::source::Clip;
 use media::tap::TapFrame;
 use parking_lot::Mutex;
 use rtrb::Consumer;
+use sip::transport::Transport;
 use tandem::call::{CallId, Cause, Hearing, LegFigures, LegId};
 use tandem::center::{AgentId, Wish};
 use tandem::control::Control;
@@ -372,7 +373,13 @@ impl<'a> World<'a> {
                 self.control.clips_loaded(now, call, leg, play, clips);
                 self.settle();
             }
-            Task::Register(host) => self.with_phone(host, |host, now| host.phone.register(now)),
+            Task::Register(host) => self.with_phone(host, |host, now| {
+                host.phone.register(now);
+                // Over streams no timer of a retransmission lets it speak.
+                if host.server_flow.transport == Transport::Ws {
+                    host.phone.handle_timeout(now, &mut host.desk);
+                }
+            }),
             Task::Dial(host, number) => {
                 self.with_phone(host, |host, now| {
                     host.phone.call(now, &mut host.desk, number)
@@ -385,6 +392,7 @@ impl<'a> World<'a> {
                 self.checks.word(format!("host {host} crashes"));
                 if let Some(it) = self.hosts.get_mut(host) {
                     it.crashed = true;
+                    self.studio.lock().silent(it.server_flow.remote.ip());
                     let notices = self.random.chance(500);
                     let after = self.random.millis(0, 10_000);
                     if notices {

@@ -24,13 +24,20 @@ pub(super) const UDP: ListenerId = ListenerId(0);
 /// The listener for streams.
 pub(super) const TCP: ListenerId = ListenerId(1);
 
+/// The listener for browsers.
+pub(super) const WS: ListenerId = ListenerId(2);
+
 pub(super) fn control(
     stage: &Stage,
     swarm: &Swarm,
     studio: Arc<Mutex<Studio>>,
     seed: u64,
 ) -> Control {
-    let ways = [(UDP, Transport::Udp), (TCP, Transport::Tcp)];
+    let ways = [
+        (UDP, Transport::Udp),
+        (TCP, Transport::Tcp),
+        (WS, Transport::Ws),
+    ];
     let heard = ways.map(|(id, transport)| sip::ua::Listener {
         id,
         transport,
