@@ -38,7 +38,7 @@ struct Outcome {
     began: Vec<(Party, f64)>,
 }
 
-fn call(echo: &str, far: &[i16], near: &[i16]) -> Outcome {
+fn call(echo: &str, jitter: Duration, far: &[i16], near: &[i16]) -> Outcome {
     let config = format!(
         "[trunks.callers]\naddresses = [\"10.9.0.1\"]\necho = \"{echo}\"\nnoise = \"off\"\ngain = \"off\"\n\
          talk_events = true\n[endpoints.bob]\npassword = \"secret\"\ntalk_events = true\n\
@@ -50,6 +50,7 @@ fn call(echo: &str, far: &[i16], near: &[i16]) -> Outcome {
         lab.says(remote, Vec::new());
     }
     lab.echoes(ANN, Duration::from_millis(100), DOWN_DB);
+    lab.comes_late(ANN, jitter);
     lab.invite(ANN, "1", "");
     lab.pass(Duration::from_millis(100));
     let invite = lab.invited(BOB).unwrap();
@@ -101,7 +102,7 @@ fn on_a_detour_an_echo_goes_its_talker_is_heard_and_both_are_told_where_they_beg
     let far = speech("en-us+m3", FAR_SECS);
     let mut near = vec![0; NEAR_AT_SECS * RATE];
     near.extend(speech("en-gb+f2", NEAR_SECS));
-    let (off, on) = (call("off", &far, &near), call("leg", &far, &near));
+    let (off, on) = both(Duration::ZERO, &far, &near);
     let last = FAR_SECS as f64 - 0.5;
     let echo = off.dbfs(2.0, last);
     let spoken = level::dbfs(&far[2 * RATE..(FAR_SECS - 1) * RATE]);
@@ -135,6 +136,25 @@ fn on_a_detour_an_echo_goes_its_talker_is_heard_and_both_are_told_where_they_beg
     ];
     for late in late {
         assert!((0.0..0.15).contains(&late), "{:?}", on.began);
+    }
+}
+
+fn both(jitter: Duration, far: &[i16], near: &[i16]) -> (Outcome, Outcome) {
+    let call = |echo| call(echo, jitter, far, near);
+    (call("off"), call("leg"))
+}
+
+/// The bridge moves and playout is shortened in the first seconds: the reference steps with that.
+#[test]
+fn an_echo_stays_gone_while_playout_finds_its_delay() {
+    let far = speech("en-us+m3", 5);
+    for ms in [5, 10, 30] {
+        let (off, on) = both(Duration::from_millis(ms), &far, &[]);
+        let halves = (1..9).map(|n| f64::from(n) / 2.0);
+        let less = halves.map(|at| off.dbfs(at, at + 0.5) - on.dbfs(at, at + 0.5));
+        let less: Vec<f32> = less.collect();
+        println!("up to {ms} ms late: {less:.0?} dB less, by half seconds from 0.5 on");
+        assert!(less.iter().all(|&it| it >= SOON_DB), "{ms} ms: {less:.0?}");
     }
 }
 

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! * [`echo`]: AEC3 on a telephone line, with what keeps the near talker audible in double talk
+//! * [`reference`]: what was sent, where its echo is to be looked for, whatever playout does
 //! * [`chain`]: what a leg wants of it, in its order
 //! * [`activity`]: the two-step voice activity machine
 
@@ -18,6 +19,7 @@ pub mod chain;
 pub mod echo;
 mod filter;
 mod guard;
+pub mod reference;
 
 /// Samples per second of everything here.
 pub const RATE: u32 = 16_000;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use media::tap::{Processed, TapFrame};
 use voice::activity::{Activity, Spurt};
 use voice::chain::Chain;
+use voice::reference::Reference;
 use voice::{FRAME, Frame};
 
 use super::{Account, Hearing, VoiceId, Voiced};
@@ -17,11 +18,14 @@ pub struct Leg {
     work: Option<Work>,
     /// The frame that should come next.
     next: u64,
+    /// How far the voice is behind its sender.
+    lag: i64,
     account: Account,
 }
 
 #[derive(Debug)]
 struct Work {
+    reference: Reference,
     chain: Chain,
     activity: Activity,
 }
@@ -30,6 +34,7 @@ impl Leg {
     /// A leg of which nothing was heard yet.
     pub fn new(hearing: Hearing) -> Self {
         let work = Work {
+            reference: Reference::new(),
             chain: Chain::new(hearing.wanted),
             activity: Activity::new(hearing.patience),
         };
@@ -37,6 +42,7 @@ impl Leg {
             hearing,
             work: Some(work),
             next: 0,
+            lag: 0,
             account: Account::default(),
         }
     }
@@ -71,8 +77,13 @@ impl Leg {
                 work.activity.skip(lost.saturating_sub(HOLE_MAX));
             }
             let TapFrame {
-                index, left, right, ..
+                index,
+                lag,
+                left,
+                right,
+                ..
             } = &frame;
+            self.lag = *lag;
             let samples = self.process(left, right, &mut tell);
             self.hand_on(*index, samples);
             self.next = frame.index + 1;
@@ -90,8 +101,10 @@ impl Leg {
             return *near;
         };
         self.account.frames += 1;
+        let lag = self.lag;
         let done = catch_unwind(AssertUnwindSafe(|| {
-            let voice = work.chain.handle(near, far);
+            let far = work.reference.follow(far, lag);
+            let voice = work.chain.handle(near, &far);
             (voice.out, work.activity.handle(&voice.clean))
         }));
         match done {

@@ -24,6 +24,8 @@ pub(super) struct Sound {
     /// By the address that the peer's description names.
     ears: BTreeMap<SocketAddr, Ear>,
     next: Option<Now>,
+    /// Packets on the way to the server: when they come, from whom, to where.
+    travelling: VecDeque<(Now, SocketAddr, SocketAddr, Vec<u8>)>,
 }
 
 /// One peer's mouth and ear: PCMA, a packet each 20 ms.
@@ -32,6 +34,8 @@ struct Ear {
     /// What is said in place of the tone, then nothing.
     words: Option<std::vec::IntoIter<i16>>,
     room: Option<Room>,
+    /// How much later than others a packet may come, and what that is drawn from.
+    late: Option<(Duration, u64)>,
     encoder: Encoder,
     decoder: Decoder,
     /// Where the server wants its audio.
@@ -46,6 +50,7 @@ impl Sound {
             studio: Studio::of(workers),
             ears: BTreeMap::new(),
             next: None,
+            travelling: VecDeque::new(),
         }
     }
 
@@ -61,7 +66,9 @@ impl Sound {
     /// When something sounds next.
     pub(super) fn deadline(&self) -> Option<Now> {
         let workers = self.studio.lock().deadline()?;
-        Some(self.next.map_or(workers, |next| next.min(workers)))
+        let arrives = self.travelling.iter().map(|it| it.0).min();
+        let soonest = self.next.map_or(workers, |next| next.min(workers));
+        Some(arrives.map_or(soonest, |it| it.min(soonest)))
     }
 
     /// The server has said to a peer where it listens.
@@ -87,8 +94,19 @@ impl Sound {
             self.next = Some(now + FRAME);
             for (at, ear) in &mut self.ears {
                 if let Some(to) = ear.to {
-                    studio.deliver(*at, to, &ear.speak());
+                    let packet = ear.speak().to_vec();
+                    let arrives = now + ear.drawn();
+                    self.travelling.push_back((arrives, *at, to, packet));
                 }
+            }
+        }
+        for _ in 0..self.travelling.len() {
+            let Some((arrives, from, to, packet)) = self.travelling.pop_front() else {
+                break;
+            };
+            match arrives <= now {
+                true => studio.deliver(from, to, &packet),
+                false => self.travelling.push_back((arrives, from, to, packet)),
             }
         }
         for sent in studio.take_sent() {
@@ -111,12 +129,24 @@ impl Ear {
             tone: Tone::new(hz, SPOKEN_DBFS),
             words: None,
             room: None,
+            late: None,
             encoder: Encoder::new(Codec::Pcma),
             decoder: Decoder::new(Codec::Pcma),
             to: None,
             packets: 0,
             heard: Vec::new(),
         }
+    }
+
+    /// How much later the next packet comes.
+    fn drawn(&mut self) -> Duration {
+        let Some((most, random)) = &mut self.late else {
+            return Duration::ZERO;
+        };
+        *random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        most.mul_f64((*random >> 40) as f64 / (1_u64 << 24) as f64)
     }
 
     fn speak(&mut self) -> [u8; HEADER_LEN + 160] {
@@ -218,6 +248,11 @@ impl Lab {
             gain: 10_f32.powf(-down_db / 20.0),
             heard: vec![0; before].into(),
         });
+    }
+
+    /// A peer's packets come up to so much later than they might, each as it is drawn.
+    pub(crate) fn comes_late(&mut self, remote: &str, most: Duration) {
+        self.ear(remote).late = Some((most, 1));
     }
 
     /// All that a peer has heard since it was last told to say something.

@@ -28,6 +28,9 @@ pub struct TapFrame {
     pub index: u64,
     /// How the tap stood.
     pub state: TapState,
+    /// How far what is said is behind its sender, in samples, apart from a constant: it steps where playout
+    /// leaves sound out or puts some in, and where a port's ticks move.
+    pub lag: i64,
     /// What the port's peer said.
     pub left: [i16; TAP_SAMPLES],
     /// What the port's peer heard.
@@ -49,6 +52,7 @@ pub struct Tap {
     ring: Producer<TapFrame>,
     rate: u32,
     state: TapState,
+    lag: i64,
     /// Of what is said, and of what is heard.
     to_tap: [Resampler<PAST_ANY>; 2],
     /// The wheel's frames at which the tap began and at which it goes on.
@@ -71,6 +75,7 @@ impl Tap {
                 ring,
                 rate,
                 state: TapState::default(),
+                lag: 0,
                 to_tap: [const { Resampler::idle() }; 2],
                 span: None,
                 dropped: 0,
@@ -104,6 +109,11 @@ impl Tap {
     /// Frames that the ring has room for now.
     pub fn room(&self) -> usize {
         self.ring.slots()
+    }
+
+    /// Tells how far what is said is behind its sender from the next frame on.
+    pub fn lags(&mut self, lag: i64) {
+        self.lag = lag;
     }
 
     /// Stands so from the next frame on.
@@ -140,6 +150,7 @@ impl Tap {
             let frame = TapFrame {
                 index,
                 state: self.state,
+                lag: self.lag,
                 left,
                 right,
             };

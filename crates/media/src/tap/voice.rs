@@ -105,6 +105,12 @@ impl VoiceTap {
         self.back.as_ref().map_or(0, |back| back.missed)
     }
 
+    /// Tells how far what the peer says from this tick on is behind him, in samples of [`VOICE_RATE`], apart from
+    /// a constant ([`TapFrame::lag`]).
+    pub fn lags(&mut self, lag: i64) {
+        self.tap.lags(lag);
+    }
+
     /// Takes what the peer said in this tick, at `rate`; on a detour puts in its place what it said in the
     /// tick before. Gives whether that was back in time.
     ///

@@ -5,12 +5,12 @@
 
 use std::net::SocketAddr;
 
-use clock::Now;
+use clock::{Duration, Now};
 
 use super::port::{KeysHeard, Port};
 use super::receive::held_ms;
 use super::transmit::TransmitQueue;
-use super::{DtmfVia, Lane, PHASES, Worker, tick_of};
+use super::{DtmfVia, Lane, PHASES, TICK, Worker, tick_of};
 use crate::bridge::edition::{Editions, Program, Reader};
 use crate::codec::PAYLOAD_MAX;
 use crate::dsp::mix;
@@ -80,9 +80,10 @@ impl Worker {
 
     /// Decodes what a port's peer said in this frame, at `rate`, if anybody needs it.
     pub(super) fn hear(&mut self, now: Now, at: usize, rate: u32, said: &mut [i16]) {
+        let tick = Duration::from_millis(self.tick * TICK.as_millis() as u64);
         let pressed = self.port_mut(at).and_then(|port| {
             let pressed = port.hear(now, rate, said);
-            port.hear_by_voice(rate, said);
+            port.hear_by_voice(tick, rate, said);
             pressed
         });
         if let Some((digit, duration_ms)) = pressed {

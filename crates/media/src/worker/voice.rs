@@ -1,5 +1,7 @@
 //! A port's way through a voice thread: see [`crate::tap::voice`].
 
+use clock::Duration;
+
 use super::port::Port;
 use super::{Garbage, Refusal, Worker};
 use crate::port::PortId;
@@ -35,11 +37,16 @@ impl Worker {
 }
 
 impl Port {
-    /// What the peer said in this tick sets out; on a detour it is replaced by what has come back.
-    pub(super) fn hear_by_voice(&mut self, rate: u32, said: &mut [i16]) {
-        if let Some(voice) = &mut self.voice {
-            self.stats.detour_missed += u32::from(!voice.hear(rate, said));
+    /// What the peer said in the tick at `tick` sets out; on a detour it is replaced by what has come back.
+    pub(super) fn hear_by_voice(&mut self, tick: Duration, rate: u32, said: &mut [i16]) {
+        let Some(voice) = &mut self.voice else { return };
+        if let Some(position) = self.plan.playout.spoken_at() {
+            let per_second = i64::from(VOICE_RATE);
+            let ticked = tick.as_millis() as i64 * per_second / 1_000;
+            let spoken = position * per_second / i64::from(self.plan.codec.clock_rate());
+            voice.lags(ticked - spoken);
         }
+        self.stats.detour_missed += u32::from(!voice.hear(rate, said));
     }
 
     /// What is sent in this tick goes beside it.

@@ -57,6 +57,14 @@ impl JitterBuffer {
         stream.delay.cost_ms(&self.config, slack, step)
     }
 
+    /// Where what is played next stands on the sender's clock, in its ticks; `None` before the first sound. It
+    /// goes on by 20 ms with each frame, but where sound is left out or put in.
+    pub fn spoken_at(&self) -> Option<i64> {
+        let stream = self.stream.as_ref()?;
+        // What is invented meanwhile stands for what is missing, unless that is heard yet.
+        Some(stream.next? + stream.waited - self.to_ticks(self.sound.pending()))
+    }
+
     fn frame(
         &mut self,
         now: Now,
