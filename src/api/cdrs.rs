@@ -12,6 +12,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use tokio_util::io::ReaderStream;
 
+use super::wire::desk::WrittenJson;
 use super::wire::{CdrJson, CdrPageJson, CdrQuery, ErrorJson, RecordingJson};
 use super::{Api, ApiError, calls};
 use crate::store::CdrFilter;
@@ -52,9 +53,15 @@ pub(super) async fn list(
         let of_call = recordings.entry(row.call_id.clone()).or_default();
         of_call.push(row.into());
     }
+    let mut notes: BTreeMap<String, Vec<WrittenJson>> = BTreeMap::new();
+    for row in api.store.notes(&calls).await? {
+        let of_call = notes.entry(row.call_id.clone()).or_default();
+        of_call.push(row.into());
+    }
     let cdrs = rows.into_iter().map(|row| {
         let recordings = recordings.remove(&row.call_id).unwrap_or_default();
-        CdrJson::from(row).with(recordings)
+        let notes = notes.remove(&row.call_id).unwrap_or_default();
+        CdrJson::from(row).with(recordings, notes)
     });
     let cdrs = cdrs.collect();
     Ok(Json(CdrPageJson { cdrs, next }))

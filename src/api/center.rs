@@ -34,8 +34,8 @@ pub(super) async fn agents(State(api): State<Arc<Api>>) -> Result<Json<Vec<Agent
     ))
 }
 
-/// Says whether an agent wants calls. `available` also ends a wrap-up; `away` also passes on a call
-/// that rings, and leaves one that is being served alone.
+/// Says whether an agent wants calls, and if not why. Any ends a wrap-up, and all but `available` pass on a call
+/// that rings; said while he serves a call, it holds when that and its wrap-up are over.
 #[utoipa::path(put, path = "/v1/agents/{name}/state", tag = "agents",
     params(("name" = String, Path)), request_body = AgentStateJson, responses(
     (status = 204), (status = 400, body = ErrorJson), (status = 401, body = ErrorJson),
@@ -46,24 +46,19 @@ pub(super) async fn set_agent(
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, ApiError> {
-    let AgentStateJson { state } = read(body)?;
-    let wish = match state.as_str() {
-        "available" => Wish::Available,
-        "away" => Wish::Away,
-        _ => {
-            let why = format!("state: want \"available\" or \"away\", have {state:?}");
-            return Err(ApiError::BadRequest(why));
-        }
+    let AgentStateJson { state, reason } = read(body)?;
+    let wish = Wish::from_name(&state).ok_or_else(|| {
+        let words = Wish::ALL.map(Wish::name).join(", ");
+        ApiError::BadRequest(format!("state: want one of {words}, have {state:?}"))
+    })?;
+    let ask = |reply| Command::SetAgent {
+        agent: AgentId::new(&name),
+        wish,
+        reason,
+        reply,
     };
-    let agent = AgentId::new(&name);
-    match api
-        .control
-        .ask(|reply| Command::SetAgent { agent, wish, reply })
-        .await?
-    {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(ApiError::NotFound { what: "agent" }),
-    }
+    api.control.ask(ask).await??;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads dialplans and configuration again. With any mistake nothing changes.

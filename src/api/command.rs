@@ -3,6 +3,8 @@
 //! A [`Command`] crosses a bounded channel and carries the way of its own reply. A full channel makes
 //! the request wait, never control.
 
+mod desk;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,9 +15,13 @@ use super::ApiError;
 use crate::call::{CallId, Cause, Direction, Party, RecordAsk};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
 use crate::conference::{Ask, Mode, NotDone, NotSupervised};
-use crate::control::{GuardCounts, Probe, Refused, Rehearsal, RoomSnapshot, TrunkSnapshot};
+use crate::control::{
+    GuardCounts, NotWished, Probe, Refused, Rehearsal, RoomSnapshot, TrunkSnapshot,
+};
 use crate::store::{EndpointRow, LegRow};
 use crate::trunk::Ban;
+
+pub use desk::DeskCommand;
 
 /// The way of one reply; dropping it tells the client that the server is going down.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -80,9 +86,13 @@ pub enum Command {
         agent: AgentId,
         /// What.
         wish: Wish,
-        /// Whether there is such an agent.
-        reply: Reply<bool>,
+        /// Why, in a word of the operator's.
+        reason: Option<String>,
+        /// Whether he is, or will be once his call is over.
+        reply: Reply<Result<(), NotWished>>,
     },
+    /// What a desk asks.
+    Desk(DeskCommand),
     /// The conferences that have a member.
     Conferences {
         /// By name.

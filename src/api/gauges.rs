@@ -158,7 +158,7 @@ pub(super) fn center(center: &Snapshot) {
         let count = center.agents.iter().filter(|agent| among(agent)).count();
         metrics::gauge!("tandem_agents", "state" => state).set(count as f64);
     };
-    for state in STATES {
+    for state in AgentState::ALL {
         count(state.name(), &|it| it.reachable && it.state == state);
     }
     count("unreachable", &|it| !it.reachable);
@@ -176,15 +176,6 @@ fn show(queue: &QueueSnapshot) {
     metrics::counter!("tandem_queue_expired_total", &label).absolute(queue.expired);
     metrics::counter!("tandem_queue_refused_total", &label).absolute(queue.refused);
 }
-
-const STATES: [AgentState; 6] = [
-    AgentState::Available,
-    AgentState::Resting,
-    AgentState::Ringing,
-    AgentState::Busy,
-    AgentState::WrapUp,
-    AgentState::Away,
-];
 
 #[cfg(test)]
 mod tests {

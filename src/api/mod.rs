@@ -12,6 +12,7 @@ mod cdrs;
 mod center;
 mod command;
 mod conferences;
+mod desk;
 mod endpoints;
 mod error;
 mod explain;
@@ -41,9 +42,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use command::{
-    COMMAND_CAPACITY, CallSnapshot, CallState, Command, Control, Counts, EndpointRefused,
-    EndpointSnapshot, NewEndpoint, Reloaded, Reply, SipCounts, WaitsFor,
+    COMMAND_CAPACITY, CallSnapshot, CallState, Command, Control, Counts, DeskCommand,
+    EndpointRefused, EndpointSnapshot, NewEndpoint, Reloaded, Reply, SipCounts, WaitsFor,
 };
+pub use desk::{NOTE_MAX, keep_note};
 pub use error::ApiError;
 pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, StepJson, WhyJson};
 pub use key::{Key, KeyFound};
@@ -97,6 +99,13 @@ impl Api {
             .routes(routes!(center::queues))
             .routes(routes!(center::agents))
             .routes(routes!(center::set_agent))
+            .routes(routes!(desk::wrap_up))
+            .routes(routes!(desk::pick))
+            .routes(routes!(desk::missed))
+            .routes(routes!(desk::context))
+            .routes(routes!(desk::written))
+            .routes(routes!(desk::write))
+            .routes(routes!(desk::codes))
             .routes(routes!(conferences::list))
             .routes(routes!(conferences::get, conferences::set))
             .routes(routes!(conferences::announce))

@@ -14,6 +14,7 @@ use media::port::PortStats;
 use media::quality::Rating;
 use serde_json::{Value, json};
 
+mod desk;
 mod supervision;
 
 use super::*;
@@ -152,21 +153,18 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
     let mut center = Center::new();
     let now = clock::Now::ZERO;
     let queues = vec![QueueConfig {
-        agents: vec!["anna".into()],
+        agents: vec!["anna".into(), "bob".into()],
         ..QueueConfig::named("sales")
     }];
-    let agent = crate::center::AgentConfig {
-        id: "anna".into(),
+    let agent = |name: &str, wish| crate::center::AgentConfig {
+        id: name.into(),
         endpoint: "desk1".to_owned(),
-        wish: Wish::Available,
+        wish,
     };
-    center.handle(
-        now,
-        Input::Configure {
-            queues,
-            agents: vec![agent],
-        },
-    );
+    let agents = vec![agent("anna", Wish::Available), agent("bob", Wish::Break)];
+    center.handle(now, Input::Configure { queues, agents });
+    let (bob, yes) = ("bob".into(), true);
+    center.handle(now, Input::AgentReachable { agent: bob, yes });
     let (queue, max_wait) = ("sales".to_owned(), None);
     center.handle(
         now,
@@ -212,11 +210,13 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
             Command::Center { reply } => {
                 give(reply, center.snapshot(now + Duration::from_secs(3)));
             }
-            Command::SetAgent { agent, wish, reply } => {
-                let known = center.endpoint_of(&agent).is_some();
-                center.handle(now, Input::AgentWish { agent, wish });
-                give(reply, known);
-            }
+            Command::SetAgent {
+                agent,
+                wish,
+                reason,
+                reply,
+            } => give(reply, desk::wish(&mut center, agent, wish, reason)),
+            Command::Desk(command) => desk::answer(&mut center, command),
             Command::Conferences { reply } => give(reply, vec![room_of(&rooms)]),
             Command::Conference { name, reply } => {
                 give(reply, Some(room_of(&rooms)).filter(|_| name == "r"));
@@ -377,6 +377,13 @@ async fn without_the_key_nothing_but_the_open_paths_is_shown() {
         ("GET", "/v1/queues"),
         ("GET", "/v1/agents"),
         ("PUT", "/v1/agents/anna/state"),
+        ("POST", "/v1/agents/anna/wrap_up"),
+        ("POST", "/v1/agents/anna/pick"),
+        ("GET", "/v1/agents/anna/missed"),
+        ("GET", "/v1/calls/c0000000000000001/context"),
+        ("GET", "/v1/calls/c0000000000000001/notes"),
+        ("PUT", "/v1/calls/c0000000000000001/notes/anna"),
+        ("GET", "/v1/codes"),
         ("GET", "/v1/conferences"),
         ("PUT", "/v1/conferences/r"),
         ("POST", "/v1/conferences/r/announcement"),
@@ -656,6 +663,7 @@ async fn call_records_come_page_by_page_with_the_promised_columns() {
             "holes": [{"at": 1.5, "duration": 0.04, "why": "lost"}],
         }],
         "transfers": [{"at": "2023-11-14T22:13:28.000Z", "by": "anna", "to": "bob", "how": "blind"}],
+        "notes": [],
     });
     let mut record = record.clone();
     let legs = record.as_object_mut().unwrap().remove("legs").unwrap();
@@ -823,12 +831,18 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/metrics",
         "/readyz",
         "/v1/agents",
+        "/v1/agents/{name}/missed",
+        "/v1/agents/{name}/pick",
         "/v1/agents/{name}/state",
+        "/v1/agents/{name}/wrap_up",
         "/v1/bans",
         "/v1/bans/{source}",
         "/v1/calls",
         "/v1/calls/{call_id}",
         "/v1/calls/{call_id}/capture",
+        "/v1/calls/{call_id}/context",
+        "/v1/calls/{call_id}/notes",
+        "/v1/calls/{call_id}/notes/{agent}",
         "/v1/calls/{call_id}/parties/{party}",
         "/v1/calls/{call_id}/pcap",
         "/v1/calls/{call_id}/recording",
@@ -836,6 +850,7 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/calls/{call_id}/trace",
         "/v1/captures",
         "/v1/cdrs",
+        "/v1/codes",
         "/v1/conferences",
         "/v1/conferences/{name}",
         "/v1/conferences/{name}/announcement",

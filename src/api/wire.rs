@@ -1,6 +1,7 @@
 //! What goes over the wire, and how it is made from the snapshots of the inner layers.
 
 pub(super) mod conference;
+pub(super) mod desk;
 mod leg;
 pub(super) mod supervision;
 mod trace;
@@ -176,6 +177,9 @@ pub(super) struct WaitingJson {
     wait_secs: f64,
     /// The agent who rings for it.
     offered_to: Option<String>,
+    /// How long it is likely to wait yet: those in front and itself, shared among the agents on duty, each kept by
+    /// a call for as long as the latest were. Null before a call was served, or while nobody is on duty.
+    expected_secs: Option<f64>,
 }
 
 impl From<QueueSnapshot> for QueueJson {
@@ -215,6 +219,7 @@ impl From<WaitingSnapshot> for WaitingJson {
             priority: waiting.priority,
             wait_secs: waiting.waited.as_secs_f64(),
             offered_to: waiting.offered_to.map(|agent| agent.to_string()),
+            expected_secs: waiting.expected.map(|it| it.as_secs_f64()),
         }
     }
 }
@@ -226,9 +231,15 @@ pub(super) struct AgentJson {
     /// The endpoint that rings for this agent.
     endpoint: String,
     queues: Vec<String>,
-    /// `available`, `resting`, `ringing`, `busy`, `wrap-up` or `away`.
+    /// `available`, `resting`, `ringing`, `busy`, `wrap-up`, `break`, `training` or `away`.
     state: &'static str,
     state_secs: f64,
+    /// How long that lasts yet, where it ends by itself: ringing, rest, wrap-up.
+    left_secs: Option<f64>,
+    /// What follows his call and its wrap-up, if that is not the next call: `break`, `training` or `away`.
+    next: Option<&'static str>,
+    /// Why he wants no calls, now or next.
+    reason: Option<String>,
     /// Whether the phone is registered.
     reachable: bool,
     call_id: Option<String>,
@@ -244,6 +255,9 @@ impl From<AgentSnapshot> for AgentJson {
             queues: agent.queues,
             state: agent.state.name(),
             state_secs: agent.lasted.as_secs_f64(),
+            left_secs: agent.left.map(|it| it.as_secs_f64()),
+            next: agent.next.map(|wish| wish.name()),
+            reason: agent.reason.map(|it| it.to_string()),
             reachable: agent.reachable,
             call_id: agent.call.map(|call| call.to_string()),
             misses: agent.misses,
@@ -255,8 +269,11 @@ impl From<AgentSnapshot> for AgentJson {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgentStateJson {
-    /// `available` or `away`.
+    /// `available`, `break`, `training` or `away`.
     pub(super) state: String,
+    /// Why, where he wants no calls: one of `GET /v1/codes`, or any where that names none.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
 }
 
 /// An endpoint.
@@ -394,6 +411,8 @@ pub(super) struct CdrJson {
     recording_url: Option<String>,
     /// What became of its recordings, in order.
     recordings: Vec<RecordingJson>,
+    /// What agents wrote of it.
+    notes: Vec<desk::WrittenJson>,
     /// Who handed the call on to whom, in order.
     transfers: Vec<TransferJson>,
     /// How the media of each leg fared, in the order in which they ended.
@@ -492,9 +511,17 @@ impl From<TransferRow> for TransferJson {
 }
 
 impl CdrJson {
-    /// The same with its recordings.
-    pub(super) fn with(self, recordings: Vec<RecordingJson>) -> Self {
-        Self { recordings, ..self }
+    /// The same with its recordings and notes.
+    pub(super) fn with(
+        self,
+        recordings: Vec<RecordingJson>,
+        notes: Vec<desk::WrittenJson>,
+    ) -> Self {
+        Self {
+            recordings,
+            notes,
+            ..self
+        }
     }
 }
 
@@ -508,6 +535,7 @@ impl From<CdrRow> for CdrJson {
                 .recording
                 .map(|_| format!("/v1/recordings/{}", row.call_id)),
             recordings: Vec::new(),
+            notes: Vec::new(),
             call_id: row.call_id,
             direction: row.direction,
             from: row.caller,

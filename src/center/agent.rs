@@ -47,14 +47,54 @@ pub struct AgentConfig {
     pub wish: Wish,
 }
 
-/// Whether an agent wants calls: the only thing that he himself decides.
+/// Whether an agent wants calls: the only thing that he himself decides. While he has a call it is what
+/// follows that call and its wrap-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wish {
     /// Wants calls.
     #[default]
     Available,
-    /// Wants none: a break, or gone home.
+    /// Wants none for a while.
+    Break,
+    /// Wants none: he learns.
+    Training,
+    /// Wants none: gone home.
     Away,
+}
+
+impl Wish {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Available, Self::Break, Self::Training, Self::Away];
+
+    /// The word in the API, at the desk and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Break => "break",
+            Self::Training => "training",
+            Self::Away => "away",
+        }
+    }
+
+    /// By its word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|wish| wish.name() == name)
+    }
+
+    /// Whether queues may give him calls.
+    pub const fn takes_calls(self) -> bool {
+        matches!(self, Self::Available)
+    }
+
+    /// What others see of him while he does nothing.
+    const fn state(self) -> AgentState {
+        match self {
+            Self::Available => AgentState::Available,
+            Self::Break => AgentState::Break,
+            Self::Training => AgentState::Training,
+            Self::Away => AgentState::Away,
+        }
+    }
 }
 
 /// What others see of an agent.
@@ -70,11 +110,27 @@ pub enum AgentState {
     Busy,
     /// Writes up the last call.
     WrapUp,
+    /// Wants no calls for a while.
+    Break,
+    /// Wants no calls: he learns.
+    Training,
     /// Wants no calls.
     Away,
 }
 
 impl AgentState {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Available,
+        Self::Resting,
+        Self::Ringing,
+        Self::Busy,
+        Self::WrapUp,
+        Self::Break,
+        Self::Training,
+        Self::Away,
+    ];
+
     /// The name in the API, in logs and in metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,6 +139,8 @@ impl AgentState {
             Self::Ringing => "ringing",
             Self::Busy => "busy",
             Self::WrapUp => "wrap-up",
+            Self::Break => "break",
+            Self::Training => "training",
             Self::Away => "away",
         }
     }
@@ -93,8 +151,8 @@ impl AgentState {
 pub(super) enum Activity {
     /// Free `since` then: the order in which agents are chosen.
     Idle { since: Now },
-    /// Refused or missed a call.
-    Resting { until: Now },
+    /// Refused or missed a call; `lost`: his phone could not be reached.
+    Resting { until: Now, lost: bool },
     /// Offered `call`; `idle_since` is kept for the case that the caller gives up first.
     Ringing {
         call: CallId,
@@ -102,12 +160,28 @@ pub(super) enum Activity {
         idle_since: Now,
     },
     /// Serves a call: one of ours, or (`None`) one that no queue gave him.
-    Busy {
-        call: Option<CallId>,
-        wrap_up: Duration,
-    },
+    Busy { since: Now, serves: Option<Serves> },
     /// Has finished a call and is not ready for the next.
-    WrapUp { until: Now },
+    WrapUp { since: Now, until: Now },
+}
+
+/// A call of a queue that an agent serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Serves {
+    pub(super) call: CallId,
+    pub(super) queue: String,
+    /// The time that he gets afterwards.
+    pub(super) wrap_up: Duration,
+}
+
+/// What was last told of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) state: AgentState,
+    pub(super) since: Now,
+    /// What follows, and why.
+    pub(super) wish: Wish,
+    pub(super) reason: Option<Arc<str>>,
 }
 
 /// One agent.
@@ -115,6 +189,8 @@ pub(super) enum Activity {
 pub(super) struct Agent {
     pub(super) config: AgentConfig,
     pub(super) wish: Wish,
+    /// Why he wants no calls, in a word of the operator's.
+    pub(super) reason: Option<Arc<str>>,
     pub(super) reachable: bool,
     pub(super) activity: Activity,
     /// Calls refused or missed in a row.
@@ -123,8 +199,7 @@ pub(super) struct Agent {
     pub(super) retired: bool,
     /// The queues he serves.
     pub(super) queues: BTreeSet<String>,
-    /// The state last told, and since when.
-    pub(super) shown: (AgentState, Now),
+    pub(super) shown: Shown,
     /// His key in the index of free agents.
     pub(super) free_since: Option<Now>,
 }
@@ -132,19 +207,22 @@ pub(super) struct Agent {
 impl Agent {
     pub(super) fn new(now: Now, config: AgentConfig) -> Self {
         let wish = config.wish;
-        let shown = match wish {
-            Wish::Available => AgentState::Available,
-            Wish::Away => AgentState::Away,
+        let shown = Shown {
+            state: wish.state(),
+            since: now,
+            wish,
+            reason: None,
         };
         Self {
             config,
             wish,
+            reason: None,
             reachable: false,
             activity: Activity::Idle { since: now },
             misses: 0,
             retired: false,
             queues: BTreeSet::new(),
-            shown: (shown, now),
+            shown,
             free_since: None,
         }
     }
@@ -154,16 +232,15 @@ impl Agent {
         match (&self.activity, self.wish) {
             (Activity::Ringing { .. }, _) => AgentState::Ringing,
             (Activity::Busy { .. }, _) => AgentState::Busy,
-            (_, Wish::Away) => AgentState::Away,
             (Activity::WrapUp { .. }, _) => AgentState::WrapUp,
-            (Activity::Resting { .. }, _) => AgentState::Resting,
-            (Activity::Idle { .. }, _) => AgentState::Available,
+            (Activity::Resting { .. }, Wish::Available) => AgentState::Resting,
+            (Activity::Resting { .. } | Activity::Idle { .. }, wish) => wish.state(),
         }
     }
 
     /// Whether he serves calls now or will, without doing anything, soon.
     pub(super) fn on_duty(&self) -> bool {
-        self.reachable && !self.retired && self.wish == Wish::Available
+        self.reachable && !self.retired && self.wish.takes_calls()
     }
 
     /// Since when he could be offered a call; `None` if he cannot.
@@ -177,9 +254,9 @@ impl Agent {
     /// When his activity ends by itself.
     pub(super) fn deadline(&self) -> Option<Now> {
         match self.activity {
-            Activity::Resting { until }
+            Activity::Resting { until, .. }
             | Activity::Ringing { until, .. }
-            | Activity::WrapUp { until } => Some(until),
+            | Activity::WrapUp { until, .. } => Some(until),
             Activity::Idle { .. } | Activity::Busy { .. } => None,
         }
     }
@@ -188,9 +265,18 @@ impl Agent {
     pub(super) fn call(&self) -> Option<CallId> {
         match self.activity {
             Activity::Ringing { call, .. } => Some(call),
-            Activity::Busy { call, .. } => call,
+            Activity::Busy { ref serves, .. } => serves.as_ref().map(|it| it.call),
             _ => None,
         }
+    }
+
+    /// What follows the call that he has, or its wrap-up, if that is not the next call.
+    pub(super) fn next(&self) -> Option<Wish> {
+        let has_call = !matches!(
+            self.activity,
+            Activity::Idle { .. } | Activity::Resting { .. }
+        );
+        (has_call && !self.wish.takes_calls()).then_some(self.wish)
     }
 
     /// Whether this very call rings at him.

@@ -1,5 +1,7 @@
 //! What the centre is told ([`Input`]) and what it wants done or tells ([`Output`]).
 
+use std::sync::Arc;
+
 use clock::Duration;
 
 use super::{AgentConfig, AgentId, AgentState, QueueConfig, Wish};
@@ -29,8 +31,18 @@ pub enum Input {
     AgentWish {
         /// Who.
         agent: AgentId,
-        /// `Available` also ends his wrap-up or rest; `Away` also gives back a call that rings.
+        /// `Available` also ends his rest; any also ends his wrap-up, and all others give back a call
+        /// that rings. Said during a call, it holds when the call's wrap-up is over.
         wish: Wish,
+        /// Why, in a word of the operator's; kept with a wish for no calls.
+        reason: Option<Arc<str>>,
+    },
+    /// What an agent wants of his wrap-up; nothing if he is at none.
+    WrapUp {
+        /// Who.
+        agent: AgentId,
+        /// What.
+        ask: WrapUp,
     },
     /// Whether the agent's phone can be rung at all.
     AgentReachable {
@@ -74,6 +86,57 @@ pub enum Input {
     },
     /// The time of [`Center::deadline`](super::Center::deadline) has come; early or late does no harm.
     Deadline,
+}
+
+/// What an agent may want of his wrap-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrapUp {
+    /// No more of it.
+    End,
+    /// [`EXTENSION`](super::EXTENSION) more, [`WRAP_UP_MAX`](super::WRAP_UP_MAX) in all.
+    Extend,
+}
+
+/// Why an agent does not get the call that he has picked. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPicked {
+    /// There is no such agent.
+    NoAgent,
+    /// His phone cannot be rung.
+    Unreachable,
+    /// He is in a call.
+    Busy,
+    /// It does not wait: it was never there, somebody has it, or the caller is gone.
+    NotWaiting,
+    /// It waits in a queue that he does not serve.
+    NotServed {
+        /// Which.
+        queue: String,
+    },
+    /// Another agent is rung for it.
+    Offered {
+        /// Who.
+        to: AgentId,
+    },
+}
+
+/// Why an agent has missed a call that rang at him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// Nobody picked up.
+    NoAnswer,
+    /// The caller gave up, or had waited for as long as it may.
+    CallerGone,
+}
+
+impl Missed {
+    /// The word in the API and at the desk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no-answer",
+            Self::CallerGone => "caller-gone",
+        }
+    }
 }
 
 /// Why an offer came to nothing.
@@ -139,7 +202,18 @@ pub enum Output {
         /// How long it waited.
         waited: Duration,
     },
-    /// What others see of this agent has changed.
+    /// A call rang at this agent and he did not take it.
+    Missed {
+        /// Which.
+        call: CallId,
+        /// Who.
+        agent: AgentId,
+        /// The queue that it waits, or waited, in.
+        queue: String,
+        /// Why.
+        why: Missed,
+    },
+    /// What others see of this agent has changed: his state, what follows it, or why.
     AgentChanged {
         /// Who.
         agent: AgentId,

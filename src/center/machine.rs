@@ -12,7 +12,7 @@ use clock::{Duration, Now};
 use super::agenda::{Agenda, Who};
 use super::agent::{Activity, Agent};
 use super::queue::{ANNOUNCE_MIN, Place, Queue, Stage, Waiting};
-use super::{AgentId, Input, Left, Output, QueueConfig, WithoutAgents};
+use super::{AgentId, Input, Left, Missed, Output, QueueConfig, WithoutAgents};
 use crate::call::CallId;
 
 /// Where a waiting call stands.
@@ -55,7 +55,12 @@ impl Center {
                 self.join(now, call, queue, priority, max_wait);
             }
             Input::Leave { call } => self.leave(now, call, Left::Gone),
-            Input::AgentWish { agent, wish } => self.wish(now, &agent, wish),
+            Input::AgentWish {
+                agent,
+                wish,
+                reason,
+            } => self.wish(now, &agent, wish, reason),
+            Input::WrapUp { agent, ask } => self.wrap_up(now, &agent, ask),
             Input::AgentReachable { agent, yes } => self.reachable(now, &agent, yes),
             Input::Accepted { call, agent } => self.accepted(now, call, &agent),
             Input::Declined { call, agent, why } => self.declined(now, call, &agent, why),
@@ -101,6 +106,43 @@ impl Center {
     pub fn position_of(&self, call: CallId) -> Option<usize> {
         let standing = self.standings.get(&call)?;
         Some(self.queues.get(&standing.queue)?.position(standing.place))
+    }
+
+    /// How long `call` has waited in the queue where it waits.
+    pub fn waited(&self, now: Now, call: CallId) -> Option<Duration> {
+        Some(now - self.waiting(call)?.joined)
+    }
+
+    /// How long `call` rings yet at the agent to whom it is offered.
+    pub fn rings(&self, now: Now, call: CallId) -> Option<Duration> {
+        let Stage::Offered { agent } = &self.waiting(call)?.stage else {
+            return None;
+        };
+        Some(self.agents.get(agent)?.deadline()? - now)
+    }
+
+    fn waiting(&self, call: CallId) -> Option<&Waiting> {
+        let standing = self.standings.get(&call)?;
+        let queue = self.queues.get(&standing.queue)?;
+        queue.waiting.get(&standing.place)
+    }
+
+    /// How long `call` is likely to wait yet: those in front and itself, shared among the agents of its
+    /// queue who are on duty, each of whom a call keeps for as long as the latest have. `None` before
+    /// there was one, or while nobody is on duty.
+    pub fn expected_wait(&self, call: CallId) -> Option<Duration> {
+        let standing = self.standings.get(&call)?;
+        let queue = self.queues.get(&standing.queue)?;
+        self.expected(queue, queue.position(standing.place))
+    }
+
+    /// The same at a position of a queue.
+    pub(super) fn expected(&self, queue: &Queue, position: usize) -> Option<Duration> {
+        let agents = queue.config.agents.iter();
+        let on_duty = agents.filter(|id| self.agents.get(id).is_some_and(Agent::on_duty));
+        let serve = u32::try_from(on_duty.count()).ok().filter(|n| *n > 0)?;
+        let ahead = u32::try_from(position).ok()?;
+        Some(queue.tally.handling?.saturating_mul(ahead) / serve)
     }
 
     // Calls.
@@ -183,6 +225,7 @@ impl Center {
             }
         }
         self.forget_if_closed(&name);
+        let queue_name = name.clone();
         self.outputs.push_back(Output::Left {
             call,
             queue: name,
@@ -193,6 +236,12 @@ impl Center {
             self.outputs.push_back(Output::Withdraw {
                 call,
                 agent: agent.clone(),
+            });
+            self.outputs.push_back(Output::Missed {
+                call,
+                agent: agent.clone(),
+                queue: queue_name,
+                why: Missed::CallerGone,
             });
             if let Some(state) = self.agents.get_mut(&agent)
                 && let Activity::Ringing { idle_since, .. } = state.activity

@@ -6,8 +6,9 @@
 //!
 //! What it promises, and what its property tests hold it to: whoever joins gets exactly one ending
 //! ([`Output::Assigned`] or [`Output::Left`]); a call is offered to one agent at a time and an agent
-//! has at most one call; within a priority the oldest is served first and the agent idle for longest
-//! serves; no agent is free while somebody waits whom he could serve.
+//! has at most one call; within a priority the oldest is served first, unless an agent picks another
+//! ([`Center::pick`]), and the agent idle for longest serves; no agent is free while somebody waits
+//! whom he could serve.
 //!
 //! ```text
 //!              Join                     Accepted
@@ -19,10 +20,14 @@
 //!   agent   idle ──▶ ringing ──▶ busy ──▶ wrap-up ──▶ idle
 //!             ▲         │ declined
 //!             └ resting ◀     (too many in a row: away)
+//!
+//! An agent who wants no calls is idle, on a break, in training or away; what he wants during a call
+//! follows that call and its wrap-up.
 //! ```
 
 mod agenda;
 mod agent;
+mod codes;
 mod exchange;
 mod file;
 mod machine;
@@ -32,9 +37,11 @@ mod snapshot;
 mod tests;
 
 pub use agent::{AgentConfig, AgentId, AgentState, Wish};
-pub use exchange::{Declined, Input, Left, Output};
+pub use codes::Codes;
+pub use exchange::{Declined, Input, Left, Missed, NotPicked, Output, WrapUp};
 pub use machine::Center;
 pub use queue::{
-    ANNOUNCE_MIN, Announce, QueueConfig, REST_MIN, RING_MIN, Refusal, Strategy, WithoutAgents,
+    ANNOUNCE_MIN, Announce, EXTENSION, QueueConfig, REST_MIN, RING_MIN, Refusal, Strategy,
+    WRAP_UP_MAX, WithoutAgents,
 };
 pub use snapshot::{AgentSnapshot, Obstacle, QueueSnapshot, Snapshot, WaitingSnapshot};

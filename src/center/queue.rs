@@ -107,6 +107,11 @@ pub const REST_MIN: Duration = Duration::from_millis(500);
 /// The shortest time between two looks at a caller's position.
 pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
 
+/// By how much one extension makes a wrap-up longer.
+pub const EXTENSION: Duration = Duration::from_secs(60);
+/// The longest wrap-up with its extensions: an agent who needs more takes a break.
+pub const WRAP_UP_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// A call's rank: higher priority first, then first come. Unique in the centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -154,6 +159,19 @@ pub(super) struct Tally {
     pub(super) expired: u64,
     pub(super) refused: u64,
     pub(super) waited_assigned: Duration,
+    /// For how long a call of it keeps an agent, talk and wrap-up: of the latest calls, each counting an
+    /// eighth less than the next.
+    pub(super) handling: Option<Duration>,
+}
+
+impl Tally {
+    /// A call has kept its agent for so long.
+    pub(super) fn handled(&mut self, lasted: Duration) {
+        self.handling = Some(match self.handling {
+            None => lasted,
+            Some(before) => before - before / 8 + lasted / 8,
+        });
+    }
 }
 
 /// One queue.

@@ -1,11 +1,13 @@
 //! What the centre looks like from outside: for the API, the metrics, and the question "why does
 //! this call wait?".
 
+use std::sync::Arc;
+
 use clock::{Duration, Now};
 
 use super::agent::{Activity, Agent};
 use super::queue::{Queue, Stage};
-use super::{AgentId, AgentState, Center};
+use super::{AgentId, AgentState, Center, Wish};
 use crate::call::CallId;
 
 /// The whole centre at one moment.
@@ -55,6 +57,8 @@ pub struct WaitingSnapshot {
     pub waited: Duration,
     /// The agent who rings for it.
     pub offered_to: Option<AgentId>,
+    /// How long it is likely to wait yet ([`Center::expected_wait`]).
+    pub expected: Option<Duration>,
 }
 
 /// One agent at one moment.
@@ -70,6 +74,12 @@ pub struct AgentSnapshot {
     pub state: AgentState,
     /// For how long.
     pub lasted: Duration,
+    /// How long that lasts yet, where it ends by itself: ringing, rest, wrap-up.
+    pub left: Option<Duration>,
+    /// What follows his call and its wrap-up, if that is not the next call.
+    pub next: Option<Wish>,
+    /// Why he wants no calls, now or next.
+    pub reason: Option<Arc<str>>,
     /// Whether his phone can be rung.
     pub reachable: bool,
     /// The call offered to him, or that he serves.
@@ -83,7 +93,7 @@ pub struct AgentSnapshot {
 pub enum Obstacle {
     /// His phone cannot be rung.
     Unreachable,
-    /// He wants no calls.
+    /// He wants no calls: a break, training, or gone home.
     Away,
     /// He rests after a call refused or missed; ends at that time.
     Resting {
@@ -141,6 +151,11 @@ impl Center {
         }
     }
 
+    /// One agent, at `now`.
+    pub fn agent(&self, now: Now, id: &AgentId) -> Option<AgentSnapshot> {
+        self.agents.get(id).map(|agent| agent_snapshot(now, agent))
+    }
+
     /// Why `call` still waits: for each agent of its queue, what keeps him. `None` if it does not wait.
     pub fn why_waiting(&self, call: CallId) -> Option<Vec<(AgentId, Obstacle)>> {
         Some(self.obstacles(self.queue_of(call)?, call))
@@ -184,6 +199,7 @@ impl Center {
                         Stage::Offered { agent } => Some(agent.clone()),
                         Stage::Queued => None,
                     },
+                    expected: self.expected(queue, ahead + 1),
                 })
                 .collect(),
             agents,
@@ -198,13 +214,15 @@ impl Center {
 }
 
 fn agent_snapshot(now: Now, agent: &Agent) -> AgentSnapshot {
-    let (state, since) = agent.shown;
     AgentSnapshot {
         id: agent.config.id.clone(),
         endpoint: agent.config.endpoint.clone(),
         queues: agent.queues.iter().cloned().collect(),
-        state,
-        lasted: now - since,
+        state: agent.shown.state,
+        lasted: now - agent.shown.since,
+        left: agent.deadline().map(|at| at - now),
+        next: agent.next(),
+        reason: agent.reason.clone(),
         reachable: agent.reachable,
         call: agent.call(),
         misses: agent.misses,
@@ -217,9 +235,9 @@ fn obstacle(agent: &Agent, call: CallId) -> Obstacle {
         Activity::Ringing { .. } => Obstacle::RingsForAnother,
         Activity::Busy { .. } => Obstacle::Busy,
         _ if !agent.reachable => Obstacle::Unreachable,
-        _ if agent.state() == AgentState::Away => Obstacle::Away,
-        Activity::WrapUp { until } => Obstacle::WrapUp { until },
-        Activity::Resting { until } => Obstacle::Resting { until },
+        Activity::WrapUp { until, .. } => Obstacle::WrapUp { until },
+        _ if !agent.wish.takes_calls() => Obstacle::Away,
+        Activity::Resting { until, .. } => Obstacle::Resting { until },
         Activity::Idle { .. } => Obstacle::Free,
     }
 }

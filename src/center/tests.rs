@@ -10,6 +10,8 @@ use proptest::prelude::{
 use super::*;
 use crate::call::CallId;
 
+mod desk;
+
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -57,11 +59,11 @@ fn drain(center: &mut Center) -> Vec<Output> {
     std::iter::from_fn(|| center.poll_output()).collect()
 }
 
-/// What the centre says to `input`, without the agents' changes of state.
+/// What the centre says to `input` of calls, without what it tells of agents alone.
 fn tell(center: &mut Center, now: Now, input: Input) -> Vec<Output> {
     center.handle(now, input);
     let told = drain(center).into_iter();
-    told.filter(|o| !matches!(o, Output::AgentChanged { .. }))
+    told.filter(|o| !matches!(o, Output::AgentChanged { .. } | Output::Missed { .. }))
         .collect()
 }
 
@@ -261,6 +263,7 @@ fn three_misses_in_a_row_set_an_agent_away_and_an_answer_forgives_them() {
     let wish = Input::AgentWish {
         agent: "anna".into(),
         wish: Wish::Available,
+        reason: None,
     };
     assert_eq!(offers(&tell(&mut c, at(31), wish)), offer(2, "anna"));
 }
@@ -367,6 +370,7 @@ fn where_callers_do_not_wait_for_agents_they_leave_with_the_last_on_duty() {
     let away = |name: &str| Input::AgentWish {
         agent: name.into(),
         wish: Wish::Away,
+        reason: None,
     };
     assert_eq!(
         endings(&tell(&mut c, at(1), away("anna"))),
@@ -396,6 +400,7 @@ fn wrap_up_keeps_calls_away_until_it_is_over_or_the_agent_says_so() {
         let wish = Input::AgentWish {
             agent: "anna".into(),
             wish: Wish::Available,
+            reason: None,
         };
         let input = if early { wish } else { Input::Deadline };
         assert_eq!(offers(&tell(&mut c, at(due), input)), offer(2, "anna"));
@@ -409,6 +414,7 @@ fn an_agent_who_goes_away_while_ringing_passes_the_call_on() {
     let away = Input::AgentWish {
         agent: "anna".into(),
         wish: Wish::Away,
+        reason: None,
     };
     let told = tell(&mut c, at(1), away);
     assert_eq!(
@@ -574,7 +580,10 @@ enum Operation {
     Decline(usize, u8),
     Release(usize),
     Engage(usize),
-    Wish(usize, bool),
+    /// That agent wants that one of those who wait.
+    Pick(usize, usize),
+    WrapUp(usize, bool),
+    Wish(usize, u8),
     Reachable(usize, bool),
     Wait(u64),
     Configure(u8, u8),
@@ -596,7 +605,9 @@ fn operation() -> impl Generator<Value = Operation> {
         3 => (any::<usize>(), 0..4u8).prop_map(|(n, why)| O::Decline(n, why)),
         4 => (0..4usize).prop_map(O::Release),
         1 => (0..4usize).prop_map(O::Engage),
-        2 => (0..4usize, any::<bool>()).prop_map(|(n, yes)| O::Wish(n, yes)),
+        2 => (0..4usize, any::<usize>()).prop_map(|(n, call)| O::Pick(n, call)),
+        1 => (0..4usize, any::<bool>()).prop_map(|(n, end)| O::WrapUp(n, end)),
+        2 => (0..4usize, 0..8u8).prop_map(|(n, which)| O::Wish(n, which)),
         2 => (0..4usize, proptest::bool::weighted(0.8)).prop_map(|(n, yes)| O::Reachable(n, yes)),
         4 => (0..30_000u64).prop_map(O::Wait),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(queues, agents)| O::Configure(queues, agents)),
@@ -662,6 +673,8 @@ struct Onlooker {
     ringing: BTreeMap<CallId, AgentId>,
     /// Who serves.
     serving: BTreeMap<AgentId, Option<CallId>>,
+    /// The call that an agent has just chosen.
+    picked: Option<CallId>,
 }
 
 impl Onlooker {
@@ -670,7 +683,9 @@ impl Onlooker {
             Output::Offer {
                 call, agent, queue, ..
             } => {
-                assert_eq!(Some(*call), self.first_open(queue), "out of turn");
+                if self.picked != Some(*call) {
+                    assert_eq!(Some(*call), self.first_open(queue), "out of turn");
+                }
                 assert!(self.waiting.contains_key(call), "{call} does not wait");
                 assert!(
                     !self.ringing.values().any(|a| a == agent),
@@ -698,7 +713,7 @@ impl Onlooker {
                 assert!(self.waiting.contains_key(call) && *position >= 1);
                 assert!(!self.ringing.contains_key(call));
             }
-            Output::AgentChanged { .. } => {}
+            Output::Missed { .. } | Output::AgentChanged { .. } => {}
         }
     }
 
@@ -789,6 +804,28 @@ impl World {
         world
     }
 
+    /// Whoever picks gets the call, or nothing changes.
+    fn pick(&mut self, agent: &AgentId, n: usize) {
+        let waiting = &self.onlooker.waiting;
+        let call = n
+            .checked_rem(waiting.len())
+            .and_then(|n| waiting.keys().nth(n));
+        let call = call.copied().unwrap_or(CallId(1_000_000));
+        let before = format!("{:?}", self.center.snapshot(self.now));
+        let picked = self.center.pick(self.now, agent, call);
+        let told = drain(&mut self.center);
+        if picked.is_err() {
+            assert_eq!(before, format!("{:?}", self.center.snapshot(self.now)));
+            assert_eq!(told, []);
+        }
+        self.onlooker.picked = Some(call);
+        told.iter().for_each(|output| self.onlooker.see(output));
+        self.onlooker.picked = None;
+        let has = self.onlooker.ringing.get(&call) == Some(agent);
+        assert_eq!(picked.is_ok(), has, "{picked:?}");
+        self.onlooker.check(&self.center, self.now);
+    }
+
     fn tell(&mut self, input: Input) {
         if let Input::Released { agent } = &input {
             self.onlooker.serving.remove(agent);
@@ -875,11 +912,20 @@ impl World {
             }
             Operation::Release(n) => self.tell(Input::Released { agent: name(n) }),
             Operation::Engage(n) => self.tell(Input::Engaged { agent: name(n) }),
-            Operation::Wish(n, yes) => {
-                let wish = if yes { Wish::Available } else { Wish::Away };
+            Operation::Pick(n, call) => self.pick(&name(n), call),
+            Operation::WrapUp(n, end) => {
+                let ask = if end { WrapUp::End } else { WrapUp::Extend };
+                let agent = name(n);
+                self.tell(Input::WrapUp { agent, ask });
+            }
+            Operation::Wish(n, which) => {
+                // Half the time for calls.
+                let wish = Wish::ALL.get(usize::from(which)).copied();
+                let wish = wish.unwrap_or_default();
                 self.tell(Input::AgentWish {
                     agent: name(n),
                     wish,
+                    reason: None,
                 });
             }
             Operation::Reachable(n, yes) => {
@@ -929,7 +975,7 @@ proptest! {
         for name in AGENTS {
             world.tell(Input::Released { agent: name.into() });
             world.tell(Input::AgentReachable { agent: name.into(), yes: true });
-            world.tell(Input::AgentWish { agent: name.into(), wish: Wish::Available });
+            world.tell(Input::AgentWish { agent: name.into(), wish: Wish::Available, reason: None });
         }
         let mut rounds = 0;
         while !world.onlooker.waiting.is_empty() {

@@ -67,6 +67,8 @@ pub struct Config {
     pub endpoints: Section,
     /// `agents`, parsed by the centre.
     pub agents: Section,
+    /// `desk`, parsed by the centre.
+    pub desk: Section,
     /// `abuse`, parsed by the trunk module.
     pub abuse: Section,
     /// `emergency`, parsed by the trunk module.
@@ -193,7 +195,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 24] = [
+const ROOT_KEYS: [&str; 25] = [
     "dialplans",
     "prompts",
     "data",
@@ -211,6 +213,7 @@ const ROOT_KEYS: [&str; 24] = [
     "trunks",
     "endpoints",
     "agents",
+    "desk",
     "abuse",
     "emergency",
     "acme",
@@ -330,6 +333,7 @@ impl Config {
             trunks: root.section("trunks")?,
             endpoints: root.section("endpoints")?,
             agents: root.section("agents")?,
+            desk: root.section("desk")?,
             trace: root.section("trace")?,
             abuse: root.section("abuse")?,
             emergency: root.section("emergency")?,

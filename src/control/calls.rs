@@ -398,6 +398,7 @@ impl Control {
     }
 
     fn on_step(&mut self, now: Now, call: CallId, trace: &crate::dialplan::Trace) {
+        self.keep_path(call, trace);
         let Some(slot) = self.calls.get_mut(&call) else {
             return;
         };

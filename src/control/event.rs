@@ -7,8 +7,8 @@ use clock::Now;
 use sip::transport::Transport;
 use voice::activity::Spurt;
 
-use super::Slot;
 use super::facts::RequestFacts;
+use super::{MissedCall, Slot};
 use crate::call::{CallId, Cause, Hearing, How, Party};
 use crate::center::AgentState;
 use crate::conference::Mode;
@@ -164,7 +164,14 @@ pub enum What {
         /// Why.
         cause: Cause,
     },
-    /// An agent's state changed.
+    /// A call rang at an agent in vain.
+    Missed {
+        /// Who.
+        agent: String,
+        /// What he has missed.
+        missed: MissedCall,
+    },
+    /// An agent's state changed, or what follows it, or why.
     Agent {
         /// Who.
         agent: String,

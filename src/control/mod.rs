@@ -17,6 +17,7 @@ mod attended;
 mod calls;
 mod carriers;
 mod conferring;
+mod desk;
 mod door;
 mod emergency;
 mod event;
@@ -27,6 +28,7 @@ mod guard;
 mod hunting;
 mod inbound;
 mod keys;
+mod merging;
 mod noting;
 mod output;
 mod overload;
@@ -80,10 +82,12 @@ use waiting::Waiting;
 
 pub use carriers::{TrunkSnapshot, TrunkStates};
 pub use conferring::RoomSnapshot;
+pub use desk::{Board, CallContext, MISSED_KEPT, MissedCall, NotWished, PATH_KEPT, PickRefused};
 pub use event::{CallSnapshot, Event, What};
 pub use facts::RequestFacts;
 pub use gate::{Gate, Pass};
 pub use guard::GuardCounts;
+pub use merging::NotMerged;
 pub use noting::{Captured, Note, Noted, PortFacts};
 pub use output::Output;
 pub use overload::{OverloadConfig, OverloadCounts};
@@ -123,6 +127,7 @@ pub struct Control {
     /// How each listener is called from outside.
     hosts: Vec<(ListenerId, String)>,
     agents: Vec<AgentConfig>,
+    desks: desk::Desks,
     /// Boxed: a node of the map has room for eleven, and half of them are empty.
     calls: BTreeMap<CallId, Box<Slot>>,
     sessions: HashMap<SessionId, (CallId, LegId)>,
@@ -182,6 +187,7 @@ impl Control {
             run_time: BTreeSet::new(),
             hosts,
             agents: setup.agents,
+            desks: desk::Desks::default(),
             calls: BTreeMap::new(),
             sessions: HashMap::new(),
             ports: HashMap::new(),
@@ -325,6 +331,7 @@ impl Control {
             trunks,
             mut endpoints,
             agents,
+            codes,
             emergency,
             overload,
             abuse,
@@ -341,6 +348,8 @@ impl Control {
         self.set_overload(overload);
         self.guard.configure(abuse);
         self.agents = agents;
+        self.set_codes(codes);
+        self.forget_missed();
         self.plan = plan;
         self.configure_center(now);
         self.configure_registrations(now);
@@ -362,13 +371,6 @@ impl Control {
         for call in calls {
             self.ask(now, call, Action::Hangup(cause));
         }
-        self.pump(now);
-    }
-
-    /// An agent, or somebody for him, says whether he wants calls.
-    pub fn agent_wish(&mut self, now: Now, agent: center::AgentId, wish: center::Wish) {
-        self.center
-            .handle(now, center::Input::AgentWish { agent, wish });
         self.pump(now);
     }
 

@@ -39,6 +39,7 @@ impl Control {
                 let Some(endpoint) = endpoint.filter(|_| waits) else {
                     return;
                 };
+                self.keep_offered(call, &agent);
                 self.event(
                     now,
                     call,
@@ -73,6 +74,12 @@ impl Control {
             center::Output::Left {
                 call, why, waited, ..
             } => self.on_left(now, call, why, waited),
+            center::Output::Missed {
+                call,
+                agent,
+                queue,
+                why,
+            } => self.on_missed(now, call, (agent, queue, why)),
             center::Output::AgentChanged { agent, state } => {
                 let what = What::Agent {
                     agent: agent.to_string(),

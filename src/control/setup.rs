@@ -9,7 +9,7 @@ use sip::transport::{ListenerId, Transport};
 use sip::ua::UserAgentConfig;
 
 use super::{OverloadConfig, RecordingSetup, WallClock};
-use crate::center::AgentConfig;
+use crate::center::{AgentConfig, Codes};
 use crate::dialplan::Plan;
 use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
 
@@ -61,6 +61,8 @@ pub struct Reconfiguration {
     pub endpoints: Vec<EndpointConfig>,
     /// Who serves queues.
     pub agents: Vec<AgentConfig>,
+    /// The words that agents choose from.
+    pub codes: Codes,
     /// Emergency numbers.
     pub emergency: Emergency,
     /// What is refused when control is behind.

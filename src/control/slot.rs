@@ -35,6 +35,8 @@ pub(super) struct Slot {
     pub(super) waited: Duration,
     /// Where its plan stands.
     pub(super) step: Option<String>,
+    /// Where its plan has led it, for agents.
+    pub(super) path: VecDeque<String>,
     /// What last went wrong, unless somebody was reached since.
     pub(super) trouble: Option<Explanation>,
     /// How many REFERs of each leg were taken.
@@ -75,6 +77,7 @@ impl Slot {
             agent: None,
             waited: Duration::ZERO,
             step: None,
+            path: VecDeque::new(),
             trouble: None,
             referred: BTreeMap::new(),
             recordings: CallRecordings::default(),

@@ -15,7 +15,7 @@
 //!             └─────────────────────────── leave by an exit of the step ◀──────────────
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use super::plan::{
 use super::trouble::Trouble;
 use crate::call::{
     Action, Cause, Destination, Dial, DialResult, DialToken, Notice, Party, PlayToken, Prompt,
-    Ringback,
+    RecordAsk, Ringback,
 };
 use crate::conference::{Away, check_name};
 
@@ -77,6 +77,9 @@ pub struct Run {
     /// Keys pressed into a `say` before the step that listens.
     typed: String,
     variables: BTreeMap<String, Value>,
+    /// Whether keys are masked, and the variables set meanwhile: their values are nobody's to see.
+    masked: bool,
+    hidden: BTreeSet<String>,
     /// Rounds without any key, and with wrong keys, of the step that listened last.
     rounds: (u32, u32),
     tokens: u64,
@@ -109,6 +112,8 @@ impl Run {
             digits: String::new(),
             typed: String::new(),
             variables: BTreeMap::new(),
+            masked: false,
+            hidden: BTreeSet::new(),
             rounds: (0, 0),
             tokens: 0,
             quick: 0,
@@ -312,6 +317,11 @@ impl Run {
             Step::Dial(dial) => return self.dial(node, dial),
             Step::Conference(conference) => return self.confer(node, conference),
             Step::Record(ask) => {
+                match ask {
+                    RecordAsk::Mask => self.masked = true,
+                    RecordAsk::Unmask => self.masked = false,
+                    _ => {}
+                }
                 self.ask(Action::Record(*ask));
                 return Some(Exit::Next);
             }

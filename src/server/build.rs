@@ -91,6 +91,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     };
     let media = Box::new(workers);
     let overload = read.known.overload;
+    let codes = read.known.codes.clone();
     let mut setup = setup(
         &config,
         read.known,
@@ -112,7 +113,10 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         tasks.spawn(keeper.run());
     }
     let thread = control_thread(setup, edge, seeing.watch, sockets.net.sender(), inputs)?;
-    let bound = move |control: &mut Control, _| control.set_overload(overload);
+    let bound = move |control: &mut Control, _| {
+        control.set_overload(overload);
+        control.set_codes(codes);
+    };
     handle.tell(bound).await;
     read.stored.restore(&handle, clock, &config.sip.realm).await;
 

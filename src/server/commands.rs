@@ -45,14 +45,19 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
             let _ = reply.send(());
         }
         Command::Center { reply } => drop(reply.send(control.center().snapshot(now))),
-        Command::SetAgent { agent, wish, reply } => {
-            let known = control.center().endpoint_of(&agent).is_some();
-            if known {
-                edge.keep_wish(&agent, wish);
-                control.agent_wish(now, agent, wish);
+        Command::SetAgent {
+            agent,
+            wish,
+            reason,
+            reply,
+        } => {
+            let done = control.agent_wish(now, agent.clone(), wish, reason.as_deref());
+            if done.is_ok() {
+                edge.keep_wish(&agent, wish, reason);
             }
-            let _ = reply.send(known);
+            drop(reply.send(done));
         }
+        Command::Desk(command) => super::desk::carry_out(control, now, command),
         Command::Conferences { reply } => drop(reply.send(control.conferences(now))),
         Command::Conference { name, reply } => {
             drop(reply.send(control.conference(now, &name)));

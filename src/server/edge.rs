@@ -22,7 +22,7 @@ use crate::io::net::NetCounts;
 use crate::io::record::{Order, Recorder, RecordingId};
 use crate::io::voice::{Hearing, VoiceId, VoicePool};
 use crate::prompt::ClipLibrary;
-use crate::store::{self, Anchor, CdrRow, Record, RegistrationRow, Writer};
+use crate::store::{self, AgentRow, Anchor, CdrRow, Record, RegistrationRow, Writer};
 use crate::trunk::{Change, Question};
 
 /// The control thread's ways out.
@@ -112,12 +112,13 @@ impl Edge {
     }
 
     /// Keeps what an agent wishes, for the next start.
-    pub(super) fn keep_wish(&self, agent: &AgentId, wish: Wish) {
-        self.write(Record::Agent {
+    pub(super) fn keep_wish(&self, agent: &AgentId, wish: Wish, reason: Option<String>) {
+        self.write(Record::Agent(AgentRow {
             name: agent.to_string(),
-            away: wish == Wish::Away,
-            since_ms: self.anchor().wall_ms,
-        });
+            wish: wish.name().to_owned(),
+            reason: reason.filter(|_| !wish.takes_calls()),
+            since: self.anchor().wall_ms,
+        }));
     }
 
     /// Reads dialplans and configuration again, beside the control thread.
@@ -304,6 +305,9 @@ fn log(event: &Event) {
             tracing::warn!(call = call(), id = why.id, why = why.sentence(), "trouble");
         }
         What::HungUp { cause } => tracing::info!(call = call(), %cause, "ended"),
+        What::Missed { agent, missed } => {
+            tracing::info!(call = call(), agent, why = missed.why.name(), "missed");
+        }
         What::Agent { agent, state } => tracing::info!(agent, state = state.name(), "agent"),
         What::Emergency { from, to } => {
             metrics::counter!("tandem_emergency_calls_total").increment(1);

@@ -3,13 +3,13 @@
 use super::commands::endpoint_of;
 use super::plans;
 use super::shard::ShardHandle;
-use crate::center::{AgentConfig, AgentId, Wish};
+use crate::center::{AgentConfig, AgentId, Codes, Wish};
 use crate::config::{Config, ConfigError};
 use crate::control::OverloadConfig;
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::io::net::tls::{Callee, Caller, KeyPairFiles};
-use crate::store::{DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
+use crate::store::{AgentRow, DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
 use crate::trunk::{
     AbuseConfig, Emergency, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, Trunks, UsageRow,
 };
@@ -19,6 +19,7 @@ pub(super) struct Configured {
     pub(super) trunks: Vec<TrunkConfig>,
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) agents: Vec<AgentConfig>,
+    pub(super) codes: Codes,
     pub(super) emergency: Emergency,
     pub(super) overload: OverloadConfig,
     pub(super) abuse: AbuseConfig,
@@ -39,6 +40,7 @@ impl Configured {
             trunks,
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), realm)?,
             agents: AgentConfig::read_all(config.agents.clone())?,
+            codes: Codes::read(config.desk.clone())?,
         })
     }
 
@@ -116,7 +118,7 @@ impl Configured {
 pub(super) struct Stored {
     pub(super) endpoints: Vec<EndpointRow>,
     registrations: Vec<RegistrationRow>,
-    away: Vec<String>,
+    agents: Vec<AgentRow>,
     /// What was used of this day and the one before.
     usage: Vec<UsageRow>,
 }
@@ -126,7 +128,7 @@ impl Stored {
         Ok(Self {
             endpoints: store.endpoints().await?,
             registrations: store.registrations(clock.wall().as_millisecond()).await?,
-            away: store.agents_away().await?,
+            agents: store.agents().await?,
             usage: store.usage(clock.wall().as_millisecond()).await?,
         })
     }
@@ -159,8 +161,11 @@ impl Stored {
                     control.restore(now, row);
                 }
             }
-            for agent in self.away {
-                control.agent_wish(now, AgentId::new(&agent), Wish::Away);
+            for row in self.agents {
+                let wish = Wish::from_name(&row.wish).unwrap_or_default();
+                // Who is no agent any more, or whose reason is none: as the configuration has him.
+                let (agent, reason) = (AgentId::new(&row.name), row.reason.as_deref());
+                let _ = control.agent_wish(now, agent, wish, reason);
             }
         };
         handle.tell(give).await;

@@ -12,6 +12,7 @@
 
 mod build;
 mod commands;
+mod desk;
 mod edge;
 mod known;
 mod limits;

@@ -98,6 +98,7 @@ impl Reloader {
             trunks: known.trunks,
             endpoints: known.endpoints,
             agents: known.agents,
+            codes: known.codes,
             emergency: known.emergency,
             overload: known.overload,
             abuse: known.abuse,

@@ -52,4 +52,13 @@ impl Store {
             .bind(i64::from(limit));
         Ok(query.fetch_all(&self.pool).await?)
     }
+
+    /// Whether there is a record of that call.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub async fn has_cdr(&self, call_id: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM cdrs WHERE call_id = ?)");
+        Ok(query.bind(call_id).fetch_one(&self.pool).await?)
+    }
 }

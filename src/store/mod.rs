@@ -10,6 +10,7 @@
 //! leaves every committed record and no torn one. Lost with the process are only the records not yet
 //! committed: those of the last transaction's time, a tenth of a second.
 
+mod agent;
 mod cdr;
 mod endpoint;
 mod leg;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use agent::{AgentRow, NoteRow};
 pub use cdr::CdrFilter;
 pub use leg::LegRow;
 pub use recording::{HoleRow, RecordingRow};
@@ -113,15 +115,6 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
-    }
-
-    /// Agents who were away when the server was last up.
-    ///
-    /// # Errors
-    /// [`StoreError::Statement`].
-    pub async fn agents_away(&self) -> Result<Vec<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT name FROM agents WHERE away = 1 ORDER BY name");
-        Ok(query.fetch_all(&self.pool).await?)
     }
 
     /// Registrations that hold beyond `now_ms`: where endpoints are found after a restart.

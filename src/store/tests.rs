@@ -212,10 +212,11 @@ async fn registrations_agents_endpoints_and_the_key_survive_a_restart() {
         remote: "127.0.0.1:5070".to_owned(),
         expires_at,
     };
-    let away = |name: &str, away| Record::Agent {
+    let wants = |name: &str, wish: &str, reason: Option<&str>| AgentRow {
         name: name.to_owned(),
-        away,
-        since_ms: 1,
+        wish: wish.to_owned(),
+        reason: reason.map(str::to_owned),
+        since: 1,
     };
     let ended = Record::Unregistered {
         endpoint: "anna".to_owned(),
@@ -227,9 +228,9 @@ async fn registrations_agents_endpoints_and_the_key_survive_a_restart() {
         Record::Registered(registration("b", 150)),
         Record::Registered(registration("c", 900)),
         ended,
-        away("anna", true),
-        away("bob", true),
-        away("bob", false),
+        Record::Agent(wants("anna", "break", Some("lunch"))),
+        Record::Agent(wants("bob", "away", None)),
+        Record::Agent(wants("bob", "available", None)),
     ];
     write(&store, records).await;
     let endpoint = EndpointRow {
@@ -254,7 +255,12 @@ async fn registrations_agents_endpoints_and_the_key_survive_a_restart() {
         store.registrations(200).await.unwrap(),
         [registration("a", 300)]
     );
-    assert_eq!(store.agents_away().await.unwrap(), ["anna"]);
+    let agents = store.agents().await.unwrap();
+    let wanted = [
+        wants("anna", "break", Some("lunch")),
+        wants("bob", "available", None),
+    ];
+    assert_eq!(agents, wanted);
     assert_eq!(store.endpoints().await.unwrap(), [endpoint]);
     assert_eq!(store.api_key_hash().await.unwrap(), Some(vec![9; 32]));
     assert!(store.remove_endpoint("desk1").await.unwrap());

@@ -7,9 +7,10 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
+use super::agent::put_agent;
 use super::recording::put_recording;
 use super::usage::put_usage;
-use super::{CdrRow, RecordingRow, RegistrationRow, Store};
+use super::{AgentRow, CdrRow, RecordingRow, RegistrationRow, Store};
 use crate::trunk::UsageRow;
 
 /// Something to keep.
@@ -31,14 +32,7 @@ pub enum Record {
     /// What an owner has used of a day.
     Usage(UsageRow),
     /// An agent says whether he wants calls.
-    Agent {
-        /// Who.
-        name: String,
-        /// Whether he wants none.
-        away: bool,
-        /// Since when, in milliseconds since 1970 UTC.
-        since_ms: i64,
-    },
+    Agent(AgentRow),
 }
 
 /// The sending end. Cheap to clone; when the last clone is gone, the task writes what is left and ends.
@@ -182,18 +176,7 @@ async fn commit(store: &Store, batch: &[Record]) -> Result<(), sqlx::Error> {
                 .execute(&mut *transaction)
                 .await?;
             }
-            Record::Agent {
-                name,
-                away,
-                since_ms,
-            } => {
-                sqlx::query("INSERT OR REPLACE INTO agents (name, away, since) VALUES (?, ?, ?)")
-                    .bind(name)
-                    .bind(away)
-                    .bind(since_ms)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            Record::Agent(row) => put_agent(&mut transaction, row).await?,
         }
     }
     transaction.commit().await

@@ -1,24 +1,27 @@
 //! Agents: what they wish, whether they can be reached, when they are free, and who is left to serve.
 
+use std::sync::Arc;
+
 use clock::{Duration, Now};
 
 use super::Center;
 use crate::call::CallId;
 use crate::center::agenda::Who;
-use crate::center::agent::{Activity, Agent};
-use crate::center::queue::Stage;
-use crate::center::{AgentId, Declined, Left, Output, Wish, WithoutAgents};
+use crate::center::agent::{Activity, Agent, Shown};
+use crate::center::queue::{EXTENSION, Stage, WRAP_UP_MAX};
+use crate::center::{AgentId, Declined, Left, Output, Wish, WithoutAgents, WrapUp};
 
 impl Center {
-    pub(super) fn wish(&mut self, now: Now, id: &AgentId, wish: Wish) {
+    pub(super) fn wish(&mut self, now: Now, id: &AgentId, wish: Wish, reason: Option<Arc<str>>) {
         let Some(agent) = self.agents.get_mut(id) else {
             return;
         };
-        let changed = agent.wish != wish;
+        let begins = wish.takes_calls() && !agent.wish.takes_calls();
         agent.wish = wish;
+        agent.reason = reason.filter(|_| !wish.takes_calls());
         let mut returned = None;
-        match (agent.activity.clone(), wish) {
-            (Activity::Ringing { call, .. }, Wish::Away) => {
+        match agent.activity.clone() {
+            Activity::Ringing { call, .. } if !wish.takes_calls() => {
                 agent.idle(now);
                 self.outputs.push_back(Output::Withdraw {
                     call,
@@ -26,11 +29,11 @@ impl Center {
                 });
                 returned = Some(call);
             }
-            (Activity::WrapUp { .. } | Activity::Resting { .. }, _) => {
+            Activity::WrapUp { .. } | Activity::Resting { .. } => {
                 agent.misses = 0;
                 agent.idle(now);
             }
-            (Activity::Idle { .. }, Wish::Available) if changed => agent.idle(now),
+            Activity::Idle { .. } if begins => agent.idle(now),
             _ => {}
         }
         self.settle(now, id);
@@ -38,6 +41,24 @@ impl Center {
             self.reopen(now, call);
         }
         self.expel_if_unstaffed(now, id);
+    }
+
+    pub(super) fn wrap_up(&mut self, now: Now, id: &AgentId, ask: WrapUp) {
+        let agent = self.agents.get_mut(id);
+        let Some((agent, since, until)) = agent.and_then(|agent| match agent.activity {
+            Activity::WrapUp { since, until } => Some((agent, since, until)),
+            _ => None,
+        }) else {
+            return;
+        };
+        match ask {
+            WrapUp::End => agent.idle(now),
+            WrapUp::Extend => {
+                let until = (until + EXTENSION).min(since + WRAP_UP_MAX).max(until);
+                agent.activity = Activity::WrapUp { since, until };
+            }
+        }
+        self.settle(now, id);
     }
 
     pub(super) fn reachable(&mut self, now: Now, id: &AgentId, yes: bool) {
@@ -48,7 +69,9 @@ impl Center {
             return;
         }
         agent.reachable = yes;
-        if matches!(agent.activity, Activity::Idle { .. }) {
+        // A phone that was lost while it rang and comes again, as by a page's reload, rings again at once.
+        let back = matches!(agent.activity, Activity::Resting { lost: true, .. }) && yes;
+        if back || matches!(agent.activity, Activity::Idle { .. }) {
             agent.idle(now);
         }
         self.settle(now, id);
@@ -65,8 +88,8 @@ impl Center {
             _ => None,
         };
         agent.activity = Activity::Busy {
-            call: None,
-            wrap_up: Duration::ZERO,
+            since: now,
+            serves: None,
         };
         if let Some(call) = returned {
             self.outputs.push_back(Output::Withdraw {
@@ -84,13 +107,18 @@ impl Center {
         let Some(agent) = self.agents.get_mut(id) else {
             return;
         };
-        let Activity::Busy { wrap_up, .. } = agent.activity else {
+        let Activity::Busy { since, serves } = agent.activity.clone() else {
             return;
         };
-        if wrap_up.is_zero() || agent.wish == Wish::Away {
+        let wrap_up = serves.as_ref().map_or(Duration::ZERO, |it| it.wrap_up);
+        if let Some(queue) = serves.and_then(|it| self.queues.get_mut(&it.queue)) {
+            queue.tally.handled(now - since + wrap_up);
+        }
+        if wrap_up.is_zero() {
             agent.idle(now);
         } else {
             agent.activity = Activity::WrapUp {
+                since: now,
                 until: now + wrap_up,
             };
         }
@@ -109,7 +137,7 @@ impl Center {
                 });
                 self.declined(now, call, id, Declined::NoAnswer);
             }
-            Activity::Resting { until } | Activity::WrapUp { until } if until <= now => {
+            Activity::Resting { until, .. } | Activity::WrapUp { until, .. } if until <= now => {
                 agent.idle(until);
                 self.settle(now, id);
             }
@@ -134,8 +162,15 @@ impl Center {
         }
         self.agenda.set(Who::Agent(id.clone()), agent.deadline());
         let state = agent.state();
-        if state != agent.shown.0 {
-            agent.shown = (state, now);
+        let same = agent.shown.state == state;
+        let shown = Shown {
+            state,
+            since: if same { agent.shown.since } else { now },
+            wish: agent.wish,
+            reason: agent.reason.clone(),
+        };
+        if shown != agent.shown {
+            agent.shown = shown;
             self.outputs.push_back(Output::AgentChanged {
                 agent: id.clone(),
                 state,

@@ -52,8 +52,20 @@ impl Run {
             };
             if let Some(value) = value {
                 self.variables.insert(name.clone(), value);
+                if self.masked {
+                    self.hidden.insert(name.clone());
+                } else {
+                    self.hidden.remove(name);
+                }
             }
         }
+    }
+
+    /// The variables that are set, for whoever is to take the call; without those set while keys were masked.
+    pub fn attributes(&self) -> impl Iterator<Item = (String, String)> {
+        let shown = self.variables.iter();
+        let shown = shown.filter(|(name, _)| !self.hidden.contains(*name));
+        shown.map(|(name, value)| (name.clone(), value.to_string()))
     }
 
     /// The value of an expression; one that fails is told as trouble and is none.

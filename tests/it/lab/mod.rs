@@ -168,6 +168,7 @@ impl Lab {
             plan: compile(plan),
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), REALM).unwrap(),
             agents: Vec::new(),
+            codes: Default::default(),
             emergency: Emergency::read(config.emergency.clone(), &trunks).unwrap(),
             overload: OverloadConfig::read(config.overload).unwrap(),
             abuse: AbuseConfig::default(),

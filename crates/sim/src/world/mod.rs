@@ -417,7 +417,10 @@ impl<'a> World<'a> {
             }
             Task::Wish(agent, yes) => {
                 let wish = if yes { Wish::Available } else { Wish::Away };
-                self.control.agent_wish(now, AgentId::new(agent), wish);
+                // Each is an agent, and gives no reason.
+                let _ = self
+                    .control
+                    .agent_wish(now, AgentId::new(agent), wish, None);
                 self.settle();
             }
             Task::Kill => {
