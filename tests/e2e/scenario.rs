@@ -199,6 +199,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         keys::keys_from_g722,
     ),
     phones(
+        "keys-by-info",
+        "an agent's linphone with Opus presses a key by INFO: an event, INFO or tones, as the caller's side has it",
+        keys::keys_by_info,
+    ),
+    phones(
+        "keys-by-tones",
+        "the same from one with G.722 that plays the key's tones",
+        keys::keys_by_tones,
+    ),
+    phones(
         "late-offer",
         "the caller's INVITE has no SDP",
         phones::late_offer,

@@ -2,17 +2,19 @@
 //! caller.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use media::dsp::Goertzel;
+use media::dsp::{DtmfTone, Goertzel};
 use media::{Digit, FRAME};
 
 use super::smoke::{AGENT, Caller};
 use crate::baresip::{Baresip, Over};
-use crate::capture::{Sip, Traffic};
+use crate::capture::{Capture, Sip, Traffic};
 use crate::ear::Press;
 use crate::lab::Lab;
+use crate::linphone::Linphone;
 use crate::process::pause;
 use crate::server::{Server, Setup};
 use crate::sound::{RATE, Stream};
@@ -85,59 +87,149 @@ pub(crate) fn keys_from_g722(lab: &Lab) -> Result<String> {
 }
 
 /// How keys go to the caller: `dtmf` of its trunk, and by which scenario it calls.
-const WAYS: [(&str, &str, &str); 3] = [
+type Way = (&'static str, &'static str, &'static str);
+const WAYS: [Way; 3] = [
     ("events", "auto", "caller"),
     ("INFO", "info", "caller_told_by_info"),
     ("tones", "auto", "caller_in_band"),
 ];
 
+pub(crate) fn keys_by_info(lab: &Lab) -> Result<String> {
+    keys_of_linphone(lab, "opus", "info", |phone, _| phone.command("5"))
+}
+
+pub(crate) fn keys_by_tones(lab: &Lab) -> Result<String> {
+    keys_of_linphone(lab, "g722", "inband", |phone, tones| {
+        phone.command(&format!("play {}", tones.display()))
+    })
+}
+
 /// The agent, in `codec`, presses 5 by RFC 4733: the caller gets it once, in the form of its side.
 fn keys_back(lab: &Lab, codec: &str, account: &str) -> Result<String> {
     let mut told = Vec::new();
-    for (form, dtmf, scenario) in WAYS {
-        let mut setup = Setup::agents(&["alice"]);
-        let key = "password = \"secret-alice\"\n";
-        let more = format!("{key}codecs = [\"{codec}\"]\n");
-        let agents = setup.config.replace(key, &more);
-        setup.config = format!("dtmf = \"{dtmf}\"\n{agents}");
-        let capture = lab.capture(&lab.net())?;
-        let server = Server::start(lab, &setup)?;
+    for way in WAYS {
+        let (capture, server) = begin(lab, way, &format!("codecs = [\"{codec}\"]\n"))?;
         let mut agent =
             Baresip::start_with(lab, &server, "alice", (Over::Udp, account), AGENT, true)?;
-        let caller = Caller::call(lab, &server, scenario)?;
-        let two = Digit::from_char('2').context("2 is a key")?;
-        caller.hears_greeting()?;
-        match form {
-            "events" => caller.ear.press(two, Press::Rfc4733),
-            "INFO" => caller.sipp.tell("MESSAGE")?,
-            _ => caller.ear.press(two, Press::InBand),
-        }
-        server.queued(Duration::from_secs(10))?;
-        caller.hears_tone(AGENT, 1.0, START)?;
+        let caller = put_through(lab, &server, way)?;
         agent.command("sndcode", "5")?;
         pause(1_500);
         agent.command("hangup", "")?;
-        caller.sipp.succeed(Duration::from_secs(10))?;
-        let traffic = capture.finish()?;
-        let streams = traffic.streams_to(caller.ear.address);
-        let (_, stream) = streams.first().context("the caller got no audio")?;
-        let event = event(stream, 5);
-        let (tones_ms, infos) = (five_ms(stream), infos(&traffic, lab.ip(2)));
-        let expected = match form {
-            "events" => event.is_ok() && infos.is_empty() && tones_ms < 60,
-            "INFO" => event.is_err() && infos == ["5"] && tones_ms < 60,
-            _ => event.is_err() && infos.is_empty() && tones_ms >= 60,
-        };
-        ensure!(
-            expected,
-            "{form}: {event:?}, INFO {infos:?}, {tones_ms} ms of tones"
-        );
-        told.push(format!("{form} ({tones_ms} ms of tones)"));
+        told.push(arrived(lab, (capture, caller), way)?.1);
         server.stop()?;
         drop(agent);
         std::fs::remove_dir_all(lab.path(&format!("baresip-alice-{AGENT}")))?;
     }
     Ok(format!("{codec}: {}", told.join(", ")))
+}
+
+/// The agent, in `codec`, presses 5 in the form `dtmf` of its endpoint: the caller gets it once, in that of its own
+/// side.
+fn keys_of_linphone(
+    lab: &Lab,
+    codec: &str,
+    dtmf: &str,
+    press: impl Fn(&mut Linphone, &Path) -> Result<()>,
+) -> Result<String> {
+    let tones = lab.path("five.wav");
+    write_key(&tones, '5')?;
+    let mut told = Vec::new();
+    for way in WAYS {
+        let lines = format!("codecs = [\"{codec}\"]\ndtmf = \"{dtmf}\"\n");
+        let (capture, server) = begin(lab, way, &lines)?;
+        let more = "use_info=1\nuse_rfc2833=0\n";
+        let mut agent = Linphone::start_with(lab, &server, "alice", AGENT, more)?;
+        let caller = put_through(lab, &server, way)?;
+        press(&mut agent, &tones)?;
+        pause(2_500);
+        agent.command("terminate")?;
+        let (traffic, how) = arrived(lab, (capture, caller), way)?;
+        let (phone, sent) = (agent.rtp.start().ip(), traffic.sip("INFO"));
+        let pressed = sent
+            .iter()
+            .filter(|it| it.from.ip() == phone && it.to.ip() == server.ip)
+            .count();
+        ensure!(
+            (pressed > 0) == (dtmf == "info"),
+            "linphone sent {pressed} INFO, as its endpoint has {dtmf}"
+        );
+        told.push(how);
+        server.stop()?;
+        drop(agent);
+        std::fs::remove_dir_all(lab.path("linphone-alice"))?;
+    }
+    Ok(format!("{codec}, pressed by {dtmf}: {}", told.join(", ")))
+}
+
+/// A server whose carrier has its keys that way, and whose agent's section has `lines` more.
+fn begin(lab: &Lab, (_, dtmf, _): Way, lines: &str) -> Result<(Capture, Server)> {
+    let mut setup = Setup::agents(&["alice"]);
+    let key = "password = \"secret-alice\"\n";
+    let agents = setup.config.replace(key, &format!("{key}{lines}"));
+    setup.config = format!("dtmf = \"{dtmf}\"\n{agents}");
+    let capture = lab.capture(&lab.net())?;
+    Ok((capture, Server::start(lab, &setup)?))
+}
+
+/// A caller who chooses support, each in his way, and hears the agent.
+fn put_through(lab: &Lab, server: &Server, (form, _, scenario): Way) -> Result<Caller> {
+    let caller = Caller::call(lab, server, scenario)?;
+    let two = Digit::from_char('2').context("2 is a key")?;
+    caller.hears_greeting()?;
+    match form {
+        "events" => caller.ear.press(two, Press::Rfc4733),
+        "INFO" => caller.sipp.tell("MESSAGE")?,
+        _ => caller.ear.press(two, Press::InBand),
+    }
+    server.queued(Duration::from_secs(10))?;
+    caller.hears_tone(AGENT, 1.0, START)?;
+    Ok(caller)
+}
+
+/// The call is over: the caller has got the key once, in his form and no other.
+fn arrived(
+    lab: &Lab,
+    (capture, caller): (Capture, Caller),
+    (form, ..): Way,
+) -> Result<(Traffic, String)> {
+    caller.sipp.succeed(Duration::from_secs(10))?;
+    let traffic = capture.finish()?;
+    let streams = traffic.streams_to(caller.ear.address);
+    let (_, stream) = streams.first().context("the caller got no audio")?;
+    let event = event(stream, 5);
+    let (tones_ms, infos) = (five_ms(stream), infos(&traffic, lab.ip(2)));
+    let expected = match form {
+        "events" => event.is_ok() && infos.is_empty() && tones_ms < 60,
+        "INFO" => event.is_err() && infos == ["5"] && tones_ms < 60,
+        _ => event.is_err() && infos.is_empty() && tones_ms >= 60,
+    };
+    ensure!(
+        expected,
+        "{form}: {event:?}, INFO {infos:?}, {tones_ms} ms of tones"
+    );
+    let how = format!("{form} ({tones_ms} ms of tones)");
+    Ok((traffic, how))
+}
+
+/// A file of 200 ms of a key's tones, and silence before and after.
+fn write_key(file: &Path, key: char) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE as u32,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut samples = vec![0; RATE];
+    let tones = samples
+        .get_mut(RATE / 4..RATE / 4 + RATE / 5)
+        .context("a second has room for it")?;
+    let key = Digit::from_char(key).context("a key")?;
+    DtmfTone::new(key, -9.0).fill(tones);
+    let mut writer = hound::WavWriter::create(file, spec)?;
+    for sample in samples {
+        writer.write_sample(sample)?;
+    }
+    Ok(writer.finalize()?)
 }
 
 /// The keys that `to` was told by INFO, which the server alone sends.
