@@ -3,7 +3,8 @@
 //! The law: a request becomes at most one [`Command`] to control, over a bounded channel with a reply
 //! by return, or one statement to the store; no handler knows more of a call than its snapshot. Wire
 //! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
-//! `/metrics`, `/version` and `/openapi.json` are open, and `/sip`, where whoever comes proves himself by SIP;
+//! `/metrics`, `/version`, `/openapi.json` and the desk's pages are open, and `/sip`, where whoever comes proves
+//! himself by SIP;
 //! all else wants the API key as bearer token.
 
 mod bans;
@@ -19,6 +20,7 @@ mod explain;
 mod gauges;
 mod key;
 mod open;
+mod pages;
 mod phones;
 mod serve;
 mod supervision;
@@ -135,6 +137,9 @@ impl Api {
             .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
             .merge(open)
             .route(phones::PATH, axum::routing::get(phones::enter))
+            .route("/desk", axum::routing::get(pages::lead))
+            .route(pages::HOME, axum::routing::get(pages::home))
+            .route(pages::FILES, axum::routing::get(pages::file))
             .route(
                 "/openapi.json",
                 axum::routing::get(async move || axum::Json(document)),
