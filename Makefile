@@ -6,7 +6,9 @@
 #   make bless   write docs/rfc.md and docs/seeds.md anew from the tests
 #   make test    everything that runs in minutes, with a short part against real phones
 #   make e2e     the whole part against real phones
-#   make e2e-web JsSIP and SIP.js in a headless Chromium
+#   make e2e-web JsSIP, SIP.js and the agent's desk in a headless Chromium
+#   make desk    the agent's desk, to be built into the server; its size
+#   make check-desk  the desk's types, style and stores
 #   make sim     the simulated world over random seeds          SEEDS=20000
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
@@ -20,7 +22,7 @@
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
+.PHONY: help run check tidy bless test desk check-desk e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -35,7 +37,7 @@ export CALLS SECONDS
 help:
 	@sed -n 's/^#   //p' Makefile
 
-run: rust speech
+run: rust speech desk-where-node-is
 	$(CARGO) run --release -- demo
 
 check: rust tidy
@@ -58,10 +60,30 @@ test: rust speech phones audio
 e2e: rust speech phones audio
 	$(CARGO) test --test e2e -- all
 
-e2e-web: rust browser
+e2e-web: rust browser desk check-desk
 	npm ci --prefix tests/web --no-audit --no-fund
 	$(CARGO) build --bin tandem
+	node tests/web/desk-buttons.mjs
 	node tests/web/run.mjs target/debug/tandem
+
+desk: web/node_modules/.package-lock.json
+	npm run --prefix web --silent build
+
+check-desk: web/node_modules/.package-lock.json
+	npm run --prefix web --silent check
+	npm run --prefix web --silent test
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	$(call need,node,nodejs)
+	$(call need,npm,npm)
+	npm ci --prefix web --no-audit --no-fund
+	@touch $@
+
+# Without Node the server is built all the same, and says at /desk/ what is missing.
+.PHONY: desk-where-node-is
+desk-where-node-is:
+	@command -v npm >/dev/null 2>&1 && $(MAKE) --no-print-directory desk \
+	 || echo "There will be no desk at /desk/: it needs nodejs and npm, then make desk"
 
 sim: rust
 	TANDEM_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test it sim_ -- --nocapture

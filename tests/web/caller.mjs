@@ -6,12 +6,19 @@ import { randomBytes } from "node:crypto";
 import { decode, encode, tone } from "./sound.mjs";
 
 const SAMPLES = 160;
+/** The payload type of telephone-event, as we offer it. */
+const EVENTS = 101;
+const KEYS = "0123456789*#ABCD";
 const word = () => randomBytes(6).toString("hex");
 
 export class Caller {
-  /** Signalling and audio from `ip`, to the server at `host:port`; `hz` is what it says. */
-  static async open(ip, server, hz = 440) {
+  /**
+   * Signalling and audio from `ip`, to the server at `host:port`; `hz` is what it says. With `keys` it offers
+   * telephone-event (RFC 4733) too.
+   */
+  static async open(ip, server, hz = 440, { keys = false } = {}) {
     const caller = new Caller(ip, server, hz);
+    caller.offersKeys = keys;
     caller.sip = await bound(ip, caller.#onMessage.bind(caller));
     caller.rtp = await bound(ip, caller.#onPacket.bind(caller));
     return caller;
@@ -24,6 +31,9 @@ export class Caller {
     this.waiters = [];
     this.received = 0;
     this.ended = null;
+    /** The keys that came. */
+    this.keys = "";
+    this.presses = [];
   }
 
   /** Sends an INVITE for `user`; the final response's status. */
@@ -87,6 +97,11 @@ export class Caller {
     return performance.timeOrigin + this.ended;
   }
 
+  /** Presses a key for a tenth of a second. */
+  press(key) {
+    for (let n = 1; n <= 8; n += 1) this.presses.push({ key: KEYS.indexOf(key), packet: n });
+  }
+
   /** What was heard in the latest `seconds`. */
   ear(hz, seconds = 1) {
     const samples = this.heard.slice(-8_000 * seconds);
@@ -122,9 +137,12 @@ export class Caller {
 
   #sdp() {
     const port = this.rtp.address().port;
+    const [types, lines] = this.offersKeys
+      ? ["0 101", ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]]
+      : ["0", []];
     return [
       "v=0", `o=- 1 1 IN IP4 ${this.ip}`, "s=-", `c=IN IP4 ${this.ip}`, "t=0 0",
-      `m=audio ${port} RTP/AVP 0`, "a=rtpmap:0 PCMU/8000", "a=ptime:20", "",
+      `m=audio ${port} RTP/AVP ${types}`, "a=rtpmap:0 PCMU/8000", ...lines, "a=ptime:20", "",
     ].join("\r\n");
   }
 
@@ -186,6 +204,11 @@ export class Caller {
         header[1] = sent === 0 ? 0x80 : 0;
         header.writeUInt16BE(sent & 0xffff, 2);
         header.writeUInt32BE((sent * SAMPLES) >>> 0, 4);
+        const press = this.presses.shift();
+        if (press) {
+          this.rtp.send(event(header, press, sent), this.peer.port, this.peer.host);
+          continue;
+        }
         const samples = Array.from({ length: SAMPLES }, (_, n) =>
           encode(0.5 * Math.sin(step * (sent * SAMPLES + n))));
         const packet = Buffer.concat([header, Buffer.from(samples)]);
@@ -195,10 +218,30 @@ export class Caller {
   }
 
   #onPacket(bytes) {
-    if (bytes.length < 12 || bytes[0] >> 6 !== 2 || (bytes[1] & 0x7f) !== 0) return;
+    if (bytes.length < 12 || bytes[0] >> 6 !== 2) return;
+    const type = bytes[1] & 0x7f;
+    if (type === EVENTS) this.#onEvent(bytes);
+    if (type !== 0) return;
     this.received += 1;
     for (const byte of bytes.subarray(12)) this.heard.push(decode(byte));
   }
+
+  /** A key that came: each of its packets has the time of its beginning. */
+  #onEvent(bytes) {
+    const began = bytes.readUInt32BE(4);
+    if (began === this.latestKey) return;
+    this.latestKey = began;
+    this.keys += KEYS[bytes[12]] ?? "?";
+  }
+}
+
+/** One packet of a key (RFC 4733 §2.3): five while it is down, three of its end. */
+function event(header, { key, packet }, sent) {
+  const head = Buffer.from(header);
+  head[1] = EVENTS | (packet === 1 ? 0x80 : 0);
+  head.writeUInt32BE(((sent - packet + 1) * SAMPLES) >>> 0, 4);
+  const duration = Math.min(packet, 6) * SAMPLES;
+  return Buffer.concat([head, Buffer.from([key, (packet > 5 ? 0x80 : 0) | 10, duration >> 8, duration & 0xff])]);
 }
 
 function bound(ip, onMessage) {

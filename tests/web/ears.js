@@ -30,16 +30,22 @@ registerProcessor("measure", class extends AudioWorkletProcessor {
 });`;
 
 const context = new AudioContext();
-const ready = context.audioWorklet.addModule(
+let loaded;
+
+/** Loads the measure once somebody listens: a page with a policy may forbid it, and still speak. */
+const ready = () => (loaded ??= context.audioWorklet.addModule(
   URL.createObjectURL(new Blob([MEASURE], { type: "text/javascript" })),
-);
+));
 
 /** A stream with a tone, as a microphone would give it. */
 export function mouth(hz) {
   const oscillator = new OscillatorNode(context, { frequency: hz });
   const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
-  oscillator.connect(new GainNode(context, { gain: 0.5 })).connect(destination);
+  const gain = new GainNode(context, { gain: 0.5 });
+  oscillator.connect(gain).connect(destination);
   oscillator.start();
+  // As a headset's own switch: the track stays live and says nothing.
+  destination.stream.speak = (on) => { gain.gain.value = on ? 0.5 : 0; };
   return destination.stream;
 }
 
@@ -52,7 +58,7 @@ export class Ear {
   }
 
   async listen(connection) {
-    await ready;
+    await ready();
     const stream = new MediaStream(connection.getReceivers().map((it) => it.track));
     // Chromium gives no sound of a remote stream to WebAudio unless an element plays it.
     this.element = Object.assign(new Audio(), { srcObject: stream, muted: true });

@@ -10,15 +10,15 @@ export const IP = "127.0.0.1";
 export const CARRIER = "127.0.0.2";
 const [SIP, HTTP] = [25_060, 28_080];
 
-/** Starts the server with two pages' accounts and a flow that rings whoever is called. */
-export async function start(binary, folder, site) {
+/** Starts the server with two pages' accounts and a flow that rings whoever is called, or another plan. */
+export async function start(binary, folder, site, { plan = PLAN, settings = "" } = {}) {
   fs.mkdirSync(path.join(folder, "dialplans"), { recursive: true });
-  fs.writeFileSync(path.join(folder, "dialplans/main.kdl"), PLAN);
+  fs.writeFileSync(path.join(folder, "dialplans/main.kdl"), plan);
   const config = `
 api_key = "${KEY}"
 [http]
 listen = "${IP}:${HTTP}"
-origins = ["${site}"]
+${site && `origins = ["${site}"]`}
 [log]
 filter = "info,tandem=debug"
 [sip]
@@ -35,7 +35,7 @@ send_to = ["${CARRIER}:5060"]
 [endpoints.anna]
 password = "secret-anna"
 digest = "both"
-`;
+${settings}`;
   fs.writeFileSync(path.join(folder, "tandem.toml"), config);
   fs.mkdirSync(path.join(folder, "prompts"), { recursive: true });
   fs.writeFileSync(path.join(folder, "prompts/tone.wav"), wav(440, 20));
@@ -59,6 +59,7 @@ class Server {
   constructor(child, folder) {
     Object.assign(this, { child, folder });
     this.sip = { host: IP, port: SIP };
+    this.home = `http://${IP}:${HTTP}`;
     this.url = `ws://${IP}:${HTTP}/sip`;
   }
 
