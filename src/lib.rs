@@ -10,6 +10,7 @@ pub mod telemetry;
 
 pub mod io;
 
+pub mod access;
 pub mod call;
 pub mod trunk;
 

@@ -26,6 +26,8 @@ impl AgentConfig {
             Some(true) => Wish::Away,
             Some(false) | None => Wish::Available,
         };
+        // Read where passwords are compared.
+        file.secret("password_hash")?;
         file.finish()?;
         Ok(Self {
             id: AgentId::new(name),

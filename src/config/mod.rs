@@ -9,6 +9,7 @@
 //! `data`, `TANDEM_TRUNKS__ACME__PASSWORD` sets `trunks.acme.password`. Lists have commas between
 //! their items. `tandem.example.toml` documents every key.
 
+mod access;
 mod acme;
 mod dns;
 mod error;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use access::{Access, SECRET_MIN};
 pub use acme::Acme;
 pub use dns::Dns;
 pub use error::ConfigError;
@@ -34,7 +36,7 @@ pub use origin::Origins;
 pub use recording::{Recording, RecordingFormat};
 pub use section::Section;
 pub use voice::Voice;
-pub use webrtc::Webrtc;
+pub use webrtc::{Turn, Webrtc};
 
 /// Everything that an operator can set, as one immutable snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub rtp: Rtp,
     /// Where browsers' audio is received; `None` without the section.
     pub webrtc: Option<Webrtc>,
+    /// Tokens.
+    pub access: Access,
     /// Bounds on the whole server.
     pub limits: Limits,
     /// The speech engine.
@@ -207,6 +211,7 @@ const ROOT_KEYS: [&str; 25] = [
     "sip",
     "rtp",
     "webrtc",
+    "access",
     "limits",
     "speech",
     "recording",
@@ -284,6 +289,7 @@ impl Config {
             ("sip", self.sip == other.sip),
             ("rtp", self.rtp == other.rtp),
             ("webrtc", self.webrtc == other.webrtc),
+            ("access", self.access == other.access),
             ("limits", self.limits == other.limits),
             ("speech", self.speech == other.speech),
             ("voice", self.voice == other.voice),
@@ -326,6 +332,7 @@ impl Config {
             sip: Sip::read(root.section("sip")?)?,
             rtp: Rtp::read(root.section("rtp")?)?,
             webrtc: browsers.then(|| Webrtc::read(webrtc)).transpose()?,
+            access: Access::read(root.section("access")?)?,
             limits: Limits::read(root.section("limits")?)?,
             speech: Speech::read(root.section("speech")?)?,
             voice: Voice::read(root.section("voice")?)?,

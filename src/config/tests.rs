@@ -278,6 +278,53 @@ fn recordings_take_known_formats_and_rates_and_their_mistakes_are_told() {
 }
 
 #[test]
+fn tokens_and_relays_are_read_and_their_mistakes_are_told() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let text = format!(
+        "[access]\nsecret = \"{secret}\"\nlogin = \"8h\"\n[webrtc.turn]\n\
+         urls = [\"turn:t:3478\", \"stun:t:3478\"]\nsecret = \"north\"\nttl = \"1h\"\n"
+    );
+    let read = load(&text, &[]).unwrap();
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(read.access.login, 8 * hour);
+    assert_eq!(read.access.credential, 24 * hour);
+    let turn = read.webrtc.clone().unwrap().turn.unwrap();
+    assert_eq!((turn.urls.len(), turn.ttl), (2, hour));
+    let shown = format!("{read:?}");
+    assert!(!shown.contains(secret) && !shown.contains("north"));
+    for (text, told) in [
+        (
+            "[access]\nsecret = \"short\"",
+            "access.secret: want a secret of 32 to 64 bytes, have (hidden)",
+        ),
+        ("[access]\nlogin = \"10s\"", "access.login: want a time"),
+        (
+            "[access]\nlogn = \"1h\"",
+            "access.logn: no such key; did you mean login?",
+        ),
+        ("[webrtc.turn]\nttl = \"1h\"", "webrtc.turn.urls: "),
+        ("[webrtc.turn]\nurls = [\"turn:t\"]", "webrtc.turn.secret: "),
+        (
+            "[webrtc.turn]\nurls = [\"http://t\"]",
+            "webrtc.turn.urls: want a URL",
+        ),
+        (
+            "[webrtc.turn]\nurls = [\"stun:t\"]\nttl = \"1s\"",
+            "webrtc.turn.ttl: want a time",
+        ),
+        (
+            "[webrtc.turn]\nurls = [\"stun:t\"]\nuser = \"x\"",
+            "webrtc.turn.user: no such key",
+        ),
+    ] {
+        let why = load(text, &[]).unwrap_err().to_string();
+        assert!(why.starts_with(told), "{text}: {why}");
+    }
+    let stun = load("[webrtc.turn]\nurls = [\"stun:t\"]", &[]).unwrap();
+    assert!(stun.webrtc.unwrap().turn.is_some());
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let config = load("api_key = \"0123456789abcdef\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
@@ -305,7 +352,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        38,
+        42,
         "a default is missing from the example, or from this test"
     );
 }

@@ -18,8 +18,9 @@ const MODULES: &[Module] = &[
     module("config", &["explain"]),
     module("telemetry", &["config"]),
     module("io", &["config", "telemetry"]),
+    module("access", &["config", "explain"]),
     module("call", &["explain"]),
-    module("trunk", &["config", "explain", "call"]),
+    module("trunk", &["config", "explain", "access", "call"]),
     module("conference", &["call", "explain"]),
     module(
         "dialplan",
@@ -32,6 +33,7 @@ const MODULES: &[Module] = &[
         &[
             "config",
             "explain",
+            "access",
             "call",
             "trunk",
             "conference",
@@ -58,6 +60,7 @@ const MODULES: &[Module] = &[
             "config",
             "explain",
             "telemetry",
+            "access",
             "call",
             "trunk",
             "conference",
@@ -97,6 +100,7 @@ const PURE_CRATES: &[&str] = &["clock", "media", "sip", "voice", "webrtc"];
 /// Modules that are state machines: they never await and touch nothing.
 const PURE_MODULES: &[&str] = &[
     "explain",
+    "access",
     "call",
     "trunk",
     "conference",
