@@ -9,7 +9,7 @@ use sip::ua::EndedBy;
 
 use super::action::{DialResult, Notice, Party};
 use super::command::{Output, SipCommand};
-use super::leg::{LegState, PortState};
+use super::leg::{Leg, LegState, PortState};
 use super::machine::Call;
 use super::{Cause, Cdr, Direction, LegId, Trouble};
 
@@ -136,6 +136,23 @@ impl Call {
             }
         }
         self.finish_if_over(now);
+    }
+
+    /// Whoever is that endpoint, or in a browser as it, may stay no longer: the call goes on or ends as if
+    /// he had hung up. Whether he was there.
+    pub fn expel(&mut self, now: Now, endpoint: &str, only_in_browsers: bool) -> bool {
+        let theirs = |leg: &Leg| {
+            let named = leg.label.endpoint.as_deref() == Some(endpoint);
+            let here = !only_in_browsers || leg.negotiation.local().web.is_some();
+            named && here && leg.is_alive()
+        };
+        let legs = self.legs.values().filter(|leg| theirs(leg));
+        let legs: Vec<LegId> = legs.map(|leg| leg.id).collect();
+        for leg in &legs {
+            self.leg_failed(now, *leg, Cause::Forbidden);
+        }
+        self.finish_if_over(now);
+        !legs.is_empty()
     }
 
     /// A leg that was up cannot go on.

@@ -12,17 +12,19 @@
 //! answer to OPTIONS are stateless (RFC 3261 §8.2.7): no transaction, nothing sent again, no session.
 //! What was decided here about a request is not decided again: a digest nonce counts once.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use clock::Now;
-use sip::auth::{Denied, DenyReason};
+use sip::auth::DenyReason;
 use sip::dialog::TimerPolicy;
 use sip::message::{Message, Method};
-use sip::transport::{Flow, Transport};
+use sip::transport::{Flow, ListenerId, Transport};
 use sip::ua::Belongs;
 
 use super::inbound::ALLOWED;
 use super::{Control, Event, GuardCounts, Output, Refusal, What};
-use crate::trunk::{Admission, Ban, TrunkConfig};
+use crate::trunk::{Admission, Ban, Disproof, TrunkConfig};
 
 /// What a request that is not taken gets to hear.
 type Answer = (u16, Vec<(String, String)>);
@@ -150,6 +152,9 @@ impl Control {
         if matches!(admission, Admission::Trunk(_) | Admission::Endpoint(_)) {
             self.vouch(flow);
         }
+        if let Admission::Endpoint(call) = &admission {
+            self.holders.note(flow, &call.endpoint.name);
+        }
         let method = request.method();
         let refused = match method {
             Some(Method::Options) => Some(self.options()),
@@ -237,32 +242,40 @@ impl Control {
 
     /// Credentials came that were not good: told in one line, and counted against their sender if he
     /// is known to be where he says.
-    fn on_failed_proof(&mut self, now: Now, flow: Flow, request: &Message, denied: Denied) {
-        let is_proven = denied.hears_us || flow.transport != Transport::Udp;
-        if denied.hears_us {
+    fn on_failed_proof(&mut self, now: Now, flow: Flow, request: &Message, why: Disproof) {
+        let hears_us = match why {
+            Disproof::Digest(denied) => denied.hears_us,
+            Disproof::Token(_) => false,
+        };
+        let is_proven = hears_us || flow.transport != Transport::Udp;
+        if hears_us {
             self.guard.proved(now, flow);
         }
-        // A stale nonce is nobody's guess: the next proof, with a fresh one, shows what he knows.
-        if denied.stale || denied.why == DenyReason::OtherRealm {
-            return;
+        let is_guess = match why {
+            // A stale nonce is nobody's guess: the next proof, with a fresh one, shows what he knows.
+            Disproof::Digest(denied) => !denied.stale && denied.why != DenyReason::OtherRealm,
+            Disproof::Token(denied) => denied.is_guess(),
+        };
+        if is_guess {
+            let user = crate::trunk::claimed_user(request);
+            let method = request.method_str().unwrap_or_default();
+            self.count_guess(now, flow, is_proven, (&user, method));
         }
+    }
+
+    /// Counts a wrong proof, and tells of it in one line.
+    fn count_guess(&mut self, now: Now, flow: Flow, is_proven: bool, (user, method): (&str, &str)) {
         let counts = is_proven && !self.trunks.is_of_trunk(flow);
         let banned = self.guard.failed(now, flow, counts);
         if banned.is_none() && !self.guard.may_tell(now) {
             return;
         }
-        let user = crate::trunk::claimed_user(request);
         let what = What::AuthFailed {
             source: flow.remote.ip().to_canonical(),
             transport: flow.transport,
             is_proven,
             user: user.chars().filter(|c| !c.is_control()).take(64).collect(),
-            method: request
-                .method_str()
-                .unwrap_or_default()
-                .chars()
-                .take(16)
-                .collect(),
+            method: method.chars().take(16).collect(),
             banned,
         };
         self.outputs.push_back(Output::Event(Event {
@@ -270,6 +283,16 @@ impl Control {
             call: None,
             what,
         }));
+    }
+
+    /// Whether whoever is at `source` may try a password: not while he is banned.
+    pub fn may_log_in(&mut self, now: Now, source: SocketAddr) -> bool {
+        self.hears(now, by_http(source, false))
+    }
+
+    /// Counts a wrong password that came by HTTP.
+    pub fn login_failed(&mut self, now: Now, source: SocketAddr, secure: bool, agent: &str) {
+        self.count_guess(now, by_http(source, secure), true, (agent, "LOGIN"));
     }
 
     /// The bans in force, the longest first; at most `limit`.
@@ -285,5 +308,19 @@ impl Control {
     /// What was turned away for what its sender did.
     pub fn guard_counts(&self) -> GuardCounts {
         self.guard.counts()
+    }
+}
+
+/// A client of the HTTP server, as the bans know him: as on a WebSocket, which begins as HTTP does.
+fn by_http(remote: SocketAddr, secure: bool) -> Flow {
+    Flow {
+        transport: match secure {
+            true => Transport::Wss,
+            false => Transport::Ws,
+        },
+        listener: ListenerId(u16::MAX),
+        remote,
+        connection: None,
+        peer: None,
     }
 }

@@ -14,7 +14,7 @@ use crate::call::{Call, CallId, Dtmf, Incoming, Label, LegId, LegMedia, Party, V
 use crate::center;
 use crate::dialplan::{CallFacts, CalledBy, EntryId, Run, RunInput};
 use crate::explain::nearest;
-use crate::trunk::{self, Admission, Admitted, Challenge, Change, Identity};
+use crate::trunk::{self, Admission, Admitted, Challenge, Change, Disproof, Identity};
 
 /// A request that was admitted, as a call needs it.
 pub(super) struct Caller {
@@ -193,7 +193,11 @@ impl Control {
                         endpoint: Some(name.clone()),
                         trunk: None,
                     },
-                    entry: self.plan.entry_from_endpoint(&name, &call.called),
+                    entry: match &call.guest {
+                        // From outside, and for that number alone.
+                        Some(guest) if guest.is_click() => self.plan.entry(&call.called),
+                        _ => self.plan.entry_from_endpoint(&name, &call.called),
+                    },
                     from: call.identity.number.clone(),
                     to: call.called,
                     codecs: call.endpoint.codecs.clone(),
@@ -436,8 +440,13 @@ impl Control {
         challenge: &Challenge,
         request: (&Message, Flow),
     ) {
-        let Some(denied) = challenge.denied.filter(|denied| !denied.stale) else {
-            return self.note_stranger(now, challenge, request);
+        let denied = match challenge.denied {
+            Some(Disproof::Digest(denied)) if !denied.stale => denied,
+            Some(Disproof::Token(denied)) => {
+                let why = Refusal::Token(denied);
+                return self.note_refusal(now, challenge.status, &why, Some(request));
+            }
+            _ => return self.note_stranger(now, challenge, request),
         };
         if !self.guard.can_tell(now) {
             return;
@@ -471,7 +480,9 @@ impl Control {
         let admission = self.admission(now, request, flow);
         let (status, headers) = match admission {
             Admission::Endpoint(by) if request.method() == Some(Method::Register) => {
-                let reply = self.registrar.handle(now, &by.endpoint, request, flow);
+                let until = by.guest.map(|guest| guest.until);
+                let registrar = &mut self.registrar;
+                let reply = registrar.handle_until(now, &by.endpoint, request, flow, until);
                 if !reply.why.is_empty() {
                     let (status, why) = (reply.status, reply.why);
                     let why = Refusal::Register { status, why };

@@ -21,6 +21,7 @@ mod desk;
 mod door;
 mod emergency;
 mod event;
+mod expelling;
 mod facts;
 mod fraud;
 mod gate;
@@ -75,6 +76,7 @@ use crate::trunk::{Admission, EndpointConfig, Registrar, Speaks, Trunks};
 
 use agenda::Agenda;
 use carriers::Carriers;
+use expelling::Of;
 use guard::Guard;
 use random::Random;
 use slot::Slot;
@@ -119,6 +121,7 @@ pub struct Control {
     transfers_max: usize,
     recording: RecordingSetup,
     guard: Guard,
+    holders: expelling::Holders,
     pins: pins::Pins,
     /// What the door decided about the request that the user agent looks at now.
     decided: Option<Admission>,
@@ -182,6 +185,7 @@ impl Control {
             transfers_max: setup.transfers_max,
             recording: setup.recording,
             guard: Guard::new(setup.abuse, [setup.seed ^ 1, setup.seed ^ 2]),
+            holders: expelling::Holders::default(),
             pins: Default::default(),
             decided: None,
             run_time: BTreeSet::new(),
@@ -218,6 +222,7 @@ impl Control {
     /// A connection failed, or could not be made.
     pub fn flow_failed(&mut self, now: Now, flow: Flow) {
         self.guard.flow_failed(flow);
+        self.holders.forget(flow);
         self.ua.flow_failed(now, flow);
         self.registrar.flow_failed(now, flow);
         self.pump(now);
@@ -266,6 +271,9 @@ impl Control {
         if self.trunks.deadline().is_some_and(|at| at <= now) {
             self.trunks.handle_timeout(now);
         }
+        if self.credentials_deadline().is_some_and(|at| at <= now) {
+            self.end_credentials(now);
+        }
         while let Some(call) = self.agenda.pop_due(now) {
             if let Some(slot) = self.calls.get_mut(&call) {
                 slot.call.handle_timeout(now);
@@ -287,6 +295,7 @@ impl Control {
             self.trunks.deadline(),
             self.agenda.next(),
             self.carriers.deadline(),
+            self.credentials_deadline(),
             self.load_deadline(),
         ];
         machines.into_iter().flatten().min()
@@ -332,6 +341,7 @@ impl Control {
             mut endpoints,
             agents,
             codes,
+            logins,
             emergency,
             overload,
             abuse,
@@ -342,8 +352,15 @@ impl Control {
         let made = self.run_time.iter();
         let made = made.filter_map(|name| self.trunks.endpoint(name));
         endpoints.extend(made.map(|endpoint| (**endpoint).clone()));
+        let stays = |name: &str| endpoints.iter().any(|it| it.name == name);
+        let gone = self.trunks.endpoints().map(|it| it.name.clone());
+        let gone: Vec<String> = gone.filter(|name| !stays(name)).collect();
+        for endpoint in gone {
+            self.expel(now, &endpoint, Of::Endpoint);
+        }
         self.registrar.configure(&endpoints);
         self.trunks.configure(now, trunks, endpoints);
+        self.set_logins(now, &logins);
         self.trunks.set_emergency(emergency);
         self.set_overload(overload);
         self.guard.configure(abuse);
@@ -396,12 +413,21 @@ impl Control {
         self.trunks.put_endpoint(endpoint);
     }
 
-    /// Forgets an endpoint that was made at run time, and where it is registered.
+    /// Forgets an endpoint that was made at run time, and puts out whoever is there as it.
     pub fn remove_endpoint(&mut self, now: Now, name: &str) {
         self.run_time.remove(name);
         self.trunks.remove_endpoint(name);
-        self.registrar.forget(name);
-        self.pump(now);
+        self.expel(now, name, Of::Endpoint);
+    }
+
+    /// Whether an entry of the dialplan takes that number from outside.
+    pub fn has_entry(&self, number: &str) -> bool {
+        self.plan.entry(number).is_some()
+    }
+
+    /// Whether the endpoint is a telephony credential's.
+    pub fn is_credential(&self, endpoint: &str) -> bool {
+        self.trunks.roll().is_credential(endpoint)
     }
 
     /// Whether the endpoint was made at run time, not by the configuration.

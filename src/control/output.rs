@@ -33,6 +33,11 @@ pub enum Output {
         /// The connection.
         flow: Flow,
     },
+    /// Close that connection, once what was sent on it is out: whoever is on it is nobody any more.
+    Close {
+        /// The connection.
+        flow: Flow,
+    },
     /// Fetch clips; answer by [`Control::clips_loaded`].
     LoadClips {
         /// For which call.

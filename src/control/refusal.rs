@@ -9,6 +9,7 @@ use sip::ua::Busy;
 
 use super::Signalling;
 use super::trouble::CarrierTrouble;
+use crate::access;
 use crate::call;
 use crate::center::Left;
 use crate::dialplan::NoEntry;
@@ -55,6 +56,13 @@ pub enum Refusal {
         key: Option<String>,
         /// The user that is nearest to the name, if there is none of it.
         near: Option<String>,
+    },
+    /// A token came and did not prove anything.
+    Token(access::Denied),
+    /// Whoever was in the call is nobody any more.
+    EndpointEnded {
+        /// Who he was.
+        endpoint: String,
     },
     /// The registrar's.
     Register {
@@ -227,6 +235,8 @@ impl Refusal {
                 DenyReason::WrongProof if key.is_some() => "digest-wrong-password",
                 DenyReason::WrongProof => "digest-unknown-user",
             },
+            Self::Token(denied) => denied.id(),
+            Self::EndpointEnded { .. } => "endpoint-ended",
             Self::Register { status: 423, .. } => "register-too-brief",
             Self::Register { status: 403, .. } => "register-too-many-contacts",
             Self::Register { .. } => "register-malformed",
@@ -264,6 +274,7 @@ impl Refusal {
             Self::NoEntry(missing) => return missing.explanation(),
             Self::Call(trouble) => return trouble.explanation(),
             Self::Carrier(trouble) => return trouble.explanation(),
+            Self::Token(denied) => return denied.explanation(),
             _ => self.parts(),
         };
         let id = self.id();
@@ -283,6 +294,11 @@ impl Refusal {
                 key,
                 near,
             } => credentials(user, *why, key.as_deref(), near.as_deref()),
+            Self::EndpointEnded { endpoint } => parts(
+                "an endpoint that exists until its call is over",
+                &format!("{}, which was removed or has ended", printable(endpoint)),
+                "end a credential when its calls are over, or make another that ends later",
+            ),
             Self::Register { status, why } => register(*status, why),
             Self::Signalling(signalling) => signalling.parts(),
             Self::NotRegistered { .. }

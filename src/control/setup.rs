@@ -10,6 +10,7 @@ use sip::ua::UserAgentConfig;
 
 use super::{OverloadConfig, RecordingSetup, WallClock};
 use crate::center::{AgentConfig, Codes};
+use crate::access::Login;
 use crate::dialplan::Plan;
 use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
 
@@ -63,6 +64,8 @@ pub struct Reconfiguration {
     pub agents: Vec<AgentConfig>,
     /// The words that agents choose from.
     pub codes: Codes,
+    /// Which of them may log in.
+    pub logins: Vec<Login>,
     /// Emergency numbers.
     pub emergency: Emergency,
     /// What is refused when control is behind.

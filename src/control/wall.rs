@@ -18,6 +18,18 @@ impl WallClock {
         Self { at, was }
     }
 
+    /// When the wall clock shows `wall`; the clock's own start if that is before it.
+    pub fn when(&self, wall: Timestamp) -> Now {
+        let ahead = wall.duration_since(self.was);
+        match ahead.is_negative() {
+            true => {
+                let back = Now::ZERO + ahead.unsigned_abs();
+                Now::ZERO + self.at.since(back)
+            }
+            false => self.at + ahead.unsigned_abs(),
+        }
+    }
+
     /// What the wall clock shows at `now`.
     pub fn at(&self, now: Now) -> Timestamp {
         if now >= self.at {

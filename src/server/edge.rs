@@ -80,6 +80,7 @@ impl Edge {
             Output::Transmit { .. }
             | Output::Rebuff { .. }
             | Output::Vouch { .. }
+            | Output::Close { .. }
             | Output::RecordEnded { .. }
             | Output::Gate(_)
             | Output::Note(_)

@@ -236,6 +236,7 @@ impl Shard {
                     self.edge.carry_out(Output::Event(event));
                 }
                 Output::Vouch { flow } => self.net.vouch(flow),
+                Output::Close { flow } => self.net.close(flow),
                 output => self.edge.carry_out(output),
             }
         }

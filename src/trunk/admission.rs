@@ -9,10 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::{Duration, Now};
-use sip::auth::{Denied, DigestServer};
+use sip::auth::DigestServer;
 use sip::message::{Message, Method, Uri};
 use sip::transport::{Flow, ListenerId, PeerId, Transport};
 
+use super::bearer::{Bearers, Guest, token_of};
 use super::caps::{Admitted, EndpointUse};
 use super::decoy::Decoys;
 use super::emergency::Emergency;
@@ -20,7 +21,7 @@ use super::file::{EndpointConfig, TrunkConfig};
 use super::fraud::{Ledger, RETURNS_MAX, Spirals};
 use super::hop::Host;
 use super::identity::{Identity, user_of};
-use super::proving::{Proven, inbound_of};
+use super::proving::{Disproof, Proven, inbound_of};
 use super::rate::Rate;
 use super::refusal::{Nearest, Refusal};
 use super::rewrite::HeaderRule;
@@ -97,6 +98,8 @@ pub struct EndpointCall {
     pub identity: Identity,
     /// The call that it takes of the endpoint's caps; `None` for anything but an INVITE.
     pub admitted: Option<Admitted>,
+    /// What its token allows; `None` for one that proved itself by digest.
+    pub guest: Option<Guest>,
 }
 
 /// A 401 with these headers.
@@ -107,7 +110,7 @@ pub struct Challenge {
     /// `WWW-Authenticate`, once per algorithm.
     pub headers: Vec<(String, String)>,
     /// Why credentials that came were not enough; `None` if none came.
-    pub denied: Option<Denied>,
+    pub denied: Option<Disproof>,
 }
 
 /// Trunks and endpoints, the caps in use, and the digest server.
@@ -123,6 +126,7 @@ pub struct Trunks {
     pub(super) decoys: Decoys,
     pub(super) digest: DigestServer,
     pub(super) emergency: Emergency,
+    pub(super) bearers: Bearers,
 }
 
 #[derive(Clone, Debug)]
@@ -151,6 +155,7 @@ impl Trunks {
             decoys: Decoys::among(std::iter::empty(), config.digests),
             digest,
             emergency: Emergency::default(),
+            bearers: Bearers::default(),
         };
         trunks.configure(Now::ZERO, config.trunks, config.endpoints);
         trunks
@@ -194,7 +199,10 @@ impl Trunks {
     }
 
     fn choose_decoys(&mut self) {
-        self.decoys = Decoys::among(self.endpoints.values(), self.digests);
+        // Generated names have a stand-in of their own.
+        let named = self.endpoints.values();
+        let named = named.filter(|it| !crate::access::is_generated(&it.name));
+        self.decoys = Decoys::among(named, self.digests);
     }
 
     /// Answers for unknown users without hashing: what the tests of the defence find.
@@ -206,15 +214,20 @@ impl Trunks {
 
     /// Adds an endpoint, or replaces the one of that name.
     pub fn put_endpoint(&mut self, endpoint: EndpointConfig) {
+        let generated = crate::access::is_generated(&endpoint.name);
         self.endpoints
             .insert(endpoint.name.clone(), Arc::new(endpoint));
-        self.choose_decoys();
+        if !generated {
+            self.choose_decoys();
+        }
     }
 
     /// Removes an endpoint; `false` if there is none of that name.
     pub fn remove_endpoint(&mut self, name: &str) -> bool {
         let removed = self.endpoints.remove(name).is_some();
-        self.choose_decoys();
+        if !crate::access::is_generated(name) {
+            self.choose_decoys();
+        }
         removed
     }
 
@@ -328,8 +341,16 @@ impl Trunks {
     /// its calls until [`Trunks::release`].
     pub fn admit(&mut self, now: Now, request: &Message, flow: Flow) -> Admission {
         let register = request.method() == Some(Method::Register);
-        let owner = if register { None } else { self.owner(flow) };
+        let by_token = token_of(request, flow).is_some();
+        // A page at a trunk's address that says who it is is not the trunk.
+        let is_page = by_token && flow.transport.is_web();
+        let owner = if register || is_page {
+            None
+        } else {
+            self.owner(flow)
+        };
         let result = match owner {
+            None if by_token => self.user_request(now, request, flow),
             Some(trunk) if trunk.inbound.is_none() => self.trunk_call(now, &trunk, request),
             Some(trunk) => self.proven_trunk_call(now, &trunk, request, flow),
             None if self.endpoint_may_be_at(flow.remote) => self.user_request(now, request, flow),
@@ -495,8 +516,9 @@ impl Trunks {
         flow: Flow,
     ) -> Result<Admission, Refusal> {
         let register = request.method() == Some(Method::Register);
-        let endpoint = match self.prove(now, request, flow)? {
-            Ok(Proven::Endpoint(endpoint)) => endpoint,
+        let (endpoint, guest) = match self.prove(now, request, flow)? {
+            Ok(Proven::Endpoint(endpoint)) => (endpoint, None),
+            Ok(Proven::Guest(endpoint, guest)) => (endpoint, Some(guest)),
             Ok(Proven::Trunk(trunk)) if !register && trunk.is_roaming() => {
                 return self.trunk_call(now, &trunk, request);
             }
@@ -524,11 +546,18 @@ impl Trunks {
             Some(Method::Invite) => Some(self.take_endpoint_call(now, &endpoint, &called)?),
             _ => None,
         };
+        if let Some(denied) = guest.as_ref().and_then(|guest| self.spend(now, guest)) {
+            if let Some(admitted) = admitted {
+                self.release(now, admitted);
+            }
+            return Ok(self.challenge(now, flow, "", Some(Disproof::Token(denied))));
+        }
         Ok(Admission::Endpoint(EndpointCall {
             endpoint,
             called,
             identity,
             admitted,
+            guest,
         }))
     }
 }

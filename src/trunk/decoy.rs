@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sip::auth::{Algorithm, Ha1};
 
+use super::bearer::GENERATED_DIGESTS;
 use super::file::EndpointConfig;
 use super::secrets::{Digests, Secrets};
 
@@ -21,6 +22,8 @@ pub(super) struct Decoys {
     users: Vec<Arc<EndpointConfig>>,
     /// For all, where there are none.
     usual: Secrets,
+    /// For names that have the form of generated ones.
+    generated: Secrets,
     by_algorithm: [Ha1; 3],
     key: u64,
 }
@@ -39,6 +42,7 @@ impl Decoys {
         Self {
             users,
             usual: Secrets::from_password("", "", "", usual),
+            generated: Secrets::from_password("", "", "", GENERATED_DIGESTS),
             by_algorithm: [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256]
                 .map(|algorithm| Ha1::from_password("", "", "", algorithm)),
             key: key.finish(),
@@ -47,6 +51,9 @@ impl Decoys {
 
     /// Which user is taken for that name; `None` if nobody has secrets.
     pub(super) fn of(&self, user: &str) -> Option<&Arc<EndpointConfig>> {
+        if crate::access::is_generated(user) {
+            return None;
+        }
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.key);
         hasher.write(user.as_bytes());
@@ -56,8 +63,11 @@ impl Decoys {
     }
 
     /// What stands in where nobody else does.
-    pub(super) const fn usual(&self) -> &Secrets {
-        &self.usual
+    pub(super) fn usual(&self, user: &str) -> &Secrets {
+        match crate::access::is_generated(user) {
+            true => &self.generated,
+            false => &self.usual,
+        }
     }
 
     /// A hash of that algorithm that is nobody's.

@@ -8,6 +8,7 @@
 //! ```text
 //!            ┌ source of a trunk ──────────────▶ rate, concurrency ─▶ Admission::Trunk
 //!   request ─┼ where endpoints may be ─▶ digest ─▶ known? ──────────▶ Admission::Endpoint
+//!            ├ a token, on a connection ─▶ ours? ─▶ still somebody? ─▶ Admission::Endpoint
 //!            │                             └ no, or not proven ─────▶ Admission::Challenge
 //!            └ neither ─────────────────────────────────────────────▶ Admission::Refused (silent on UDP)
 //! ```
@@ -18,6 +19,7 @@
 mod abuse;
 mod admission;
 mod ban;
+mod bearer;
 mod binding;
 mod caps;
 mod contact;
@@ -53,12 +55,15 @@ pub use admission::{
     Admission, Challenge, EndpointCall, Strangers, TrunkCall, Trunks, TrunksConfig,
 };
 pub use ban::{Ban, BanRules, Bans};
+pub use bearer::{GENERATED_DIGESTS, Guest};
 pub use binding::Row;
 pub use caps::{Admitted, Outgoing};
 pub use contact::{Contact, Target, Way};
 pub use crowd::{Crowd, Origin};
 pub use emergency::Emergency;
-pub use file::{CALLER_ID_RULE, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, TrunkTls};
+pub use file::{
+    CALLER_ID_RULE, ENDPOINT_NAME_RULE, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, TrunkTls,
+};
 pub use fraud::{
     Alarm, Barred, ChargeId, Destinations, Forms, Limits, Money, Night, Owner, OwnerKind, Price,
     Rates, Resource, UsageRow, Word,
@@ -81,6 +86,7 @@ pub use outbound::{
     BACK_OFF, BACK_OFF_MAX, CSEQ_STEP, Register, Registered, Registration, RegistrationConfig,
     RegistrationState,
 };
+pub use proving::Disproof;
 pub use refusal::{Nearest, Refusal};
 pub use registrar::{Change, Registrar, RegistrarConfig, Reply};
 pub use rewrite::{HeaderRule, NumberRule, NumberRules};

@@ -10,10 +10,28 @@ use sip::message::{Message, Name};
 use sip::transport::Flow;
 
 use super::admission::{Admission, Challenge, Trunk, Trunks, claimed_user};
+use super::bearer::{Guest, token_of};
 use super::decoy::Decoys;
 use super::file::{EndpointConfig, TrunkConfig};
 use super::refusal::Refusal;
 use super::secrets::Secrets;
+use crate::access;
+
+/// Why what came was no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disproof {
+    /// A digest.
+    Digest(Denied),
+    /// A token.
+    Token(access::Denied),
+}
+
+impl Disproof {
+    /// Whether the client is to try again by itself, without anybody being asked.
+    pub const fn is_stale(&self) -> bool {
+        matches!(self, Self::Digest(Denied { stale: true, .. }))
+    }
+}
 
 /// Who proved to be there.
 pub(super) enum Proven {
@@ -21,6 +39,8 @@ pub(super) enum Proven {
     Endpoint(Arc<EndpointConfig>),
     /// A carrier.
     Trunk(Arc<TrunkConfig>),
+    /// Whoever a token was made for.
+    Guest(Arc<EndpointConfig>, Guest),
 }
 
 impl Trunks {
@@ -31,6 +51,13 @@ impl Trunks {
         request: &Message,
         flow: Flow,
     ) -> Result<Result<Proven, Admission>, Refusal> {
+        if let Some(token) = token_of(request, flow) {
+            let guest = self.guest(now, request, token);
+            return Ok(guest.map_err(|denied| {
+                let claimed = claimed_user(request);
+                self.challenge(now, flow, &claimed, Some(Disproof::Token(denied)))
+            }));
+        }
         let mut ours = None;
         for value in request.headers(Name::Authorization) {
             let header = match AuthorizationHeader::parse(value) {
@@ -81,7 +108,7 @@ impl Trunks {
                 now,
                 flow,
                 &header.username,
-                Some(denied),
+                Some(Disproof::Digest(denied)),
             ))),
         }
     }
@@ -92,11 +119,17 @@ impl Trunks {
         now: Now,
         flow: Flow,
         claimed: &str,
-        denied: Option<Denied>,
+        denied: Option<Disproof>,
     ) -> Admission {
         let (secrets, _) = stand_in(&self.endpoints, &self.trunks, &self.decoys, claimed);
         let digests = secrets.digests();
-        let stale = denied.is_some_and(|denied| denied.stale);
+        let stale = denied.is_some_and(|denied| denied.is_stale());
+        // Digests last: of several challenges JsSIP and SIP.js take the last.
+        let bearer = matches!(denied, Some(Disproof::Token(_))).then(|| {
+            let realm = self.digest.realm();
+            let value = format!("Bearer realm=\"{realm}\", error=\"invalid_token\"");
+            ("WWW-Authenticate".to_owned(), value)
+        });
         let header = |&algorithm: &Algorithm| {
             let value = self
                 .digest
@@ -105,7 +138,10 @@ impl Trunks {
         };
         Admission::Challenge(Challenge {
             status: 401,
-            headers: digests.algorithms().iter().map(header).collect(),
+            headers: bearer
+                .into_iter()
+                .chain(digests.algorithms().iter().map(header))
+                .collect(),
             denied,
         })
     }
@@ -121,6 +157,8 @@ fn stand_in<'a>(
 ) -> (&'a Secrets, bool) {
     let (decoy, real) = (decoys.of(user), endpoints.get(user));
     let inbound = inbound_of(trunks, user);
+    // One that proves itself by no digest is as good as none.
+    let real = real.filter(|real| real.secrets.is_some());
     let (device, exists) = match (real, decoy) {
         (Some(real), _) => (Some(real), true),
         (None, decoy) => (decoy, false),
@@ -133,9 +171,9 @@ fn stand_in<'a>(
         (Some((_, secrets)), _) => (secrets, true),
         (None, Some(device)) => match &device.secrets {
             Some(secrets) => (secrets, exists),
-            None => (decoys.usual(), false),
+            None => (decoys.usual(user), false),
         },
-        (None, None) => (decoys.usual(), false),
+        (None, None) => (decoys.usual(user), false),
     }
 }
 

@@ -197,11 +197,23 @@ impl Registrar {
         request: &Message,
         flow: Flow,
     ) -> Reply {
+        self.handle_until(now, endpoint, request, flow, None)
+    }
+
+    /// The same where the proof holds until then: no longer does the registration.
+    pub fn handle_until(
+        &mut self,
+        now: Now,
+        endpoint: &EndpointConfig,
+        request: &Message,
+        flow: Flow,
+        until: Option<Now>,
+    ) -> Reply {
         self.expire(now);
         let result = if request.is_contact_star() {
             self.remove_all(endpoint, request).map(|()| false)
         } else {
-            self.update(now, endpoint, request, flow)
+            self.update(now, endpoint, request, (flow, until))
         };
         match result {
             Ok(is_outbound) => {
@@ -343,7 +355,7 @@ impl Registrar {
         now: Now,
         endpoint: &EndpointConfig,
         request: &Message,
-        flow: Flow,
+        (flow, until): (Flow, Option<Now>),
     ) -> Result<bool, Reply> {
         let wanted = self.wanted(request)?;
         if wanted.is_empty() {
@@ -370,7 +382,8 @@ impl Registrar {
                     id: self.id(),
                     contact: want.uri.as_str().to_owned(),
                     flow,
-                    expires_at: now + want.expires,
+                    expires_at: until
+                        .map_or(now + want.expires, |until| until.min(now + want.expires)),
                     q: want.q,
                     call_id: call_id.to_owned(),
                     cseq,

@@ -280,6 +280,14 @@ impl NetSender {
     pub fn vouch(&self, flow: Flow) {
         let _ = self.outputs.try_send(Order::Vouch(flow));
     }
+
+    /// Closes a connection once what was sent on it is out. Lost when the router is behind: then whoever is
+    /// on it stays, and is heard as a stranger is.
+    pub fn close(&self, flow: Flow) {
+        if self.outputs.try_send(Order::Close(flow)).is_err() {
+            NetCounts::add(&self.counts.output_full);
+        }
+    }
 }
 
 /// What control wants of the transports.
@@ -288,6 +296,8 @@ enum Order {
     Send(Flow, Bytes),
     /// Whoever is on that connection has proven who he is.
     Vouch(Flow),
+    /// Whoever is on that connection has to go.
+    Close(Flow),
 }
 
 impl NetSender {

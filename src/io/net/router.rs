@@ -158,6 +158,12 @@ impl Router {
         match order {
             Order::Send(flow, bytes) => self.send(flow, bytes),
             Order::Vouch(flow) => self.vouch(flow),
+            // Without its sender a connection writes what it still holds, says goodbye and ends.
+            Order::Close(flow) => {
+                if let Some(ConnectionId(id)) = flow.connection {
+                    self.forget(id);
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::fraud::{Limits, OwnerKind};
 use super::super::handling::Handling;
 use super::super::secrets::Secrets;
 use super::super::source::{SOURCE_RULE, Source};
-use super::{check_name, codecs, digest, list};
+use super::{check_name, codecs, digest, is_name, list};
 use crate::config::{ConfigError, Section};
 
 /// A provisioned device: `[endpoints.NAME]`.
@@ -74,6 +74,21 @@ impl EndpointConfig {
         };
         file.finish()?;
         Ok(endpoint)
+    }
+
+    /// An agent's page: it proves itself by a token alone. `None` if that cannot be an endpoint's name.
+    pub fn page(name: &str) -> Option<Self> {
+        is_name(name).then(|| Self {
+            name: name.to_owned(),
+            secrets: None,
+            sources: Vec::new(),
+            codecs: Vec::new(),
+            contacts_max: CONTACTS_DEFAULT,
+            contact: None,
+            caller_id: None,
+            limits: Limits::default(),
+            handling: Handling::ENDPOINT,
+        })
     }
 
     /// Whether a text can be what calls show: it goes into URIs and records.

@@ -20,13 +20,12 @@ pub use trunk::TrunkConfig;
 
 /// A name stands in URIs, file names and logs: letters, digits, `-`, `_`, `.`, 64 at most.
 fn check_name(file: &Section, name: &str) -> Result<(), ConfigError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    if is_name(name) {
         return Ok(());
     }
     Err(ConfigError::Value {
         key: file.path().to_owned(),
-        rule: "a name of 1 to 64 letters, digits, '-', '_' and '.'".to_owned(),
+        rule: ENDPOINT_NAME_RULE.to_owned(),
         value: format!("\"{name}\""),
     })
 }
@@ -63,3 +62,11 @@ fn codecs(file: &mut Section) -> Result<Vec<Codec>, ConfigError> {
         None => Ok(codecs),
     }
 }
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// What the name of a trunk or an endpoint has to be, in words.
+pub const ENDPOINT_NAME_RULE: &str = "a name of 1 to 64 letters, digits, '-', '_' and '.'";

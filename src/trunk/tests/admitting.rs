@@ -6,8 +6,8 @@ use sip::message::Message;
 use sip::transport::{Flow, ListenerId};
 
 use super::super::{
-    Admission, Admitted, Digests, IdentityPolicy, Numbers, Outgoing, Refusal, Secrets, SendForm,
-    Strangers, TrunkConfig, Trunks, TrunksConfig,
+    Admission, Admitted, Digests, Disproof, IdentityPolicy, Numbers, Outgoing, Refusal, Secrets,
+    SendForm, Strangers, TrunkConfig, Trunks, TrunksConfig,
 };
 use super::{REALM, at_ms, endpoint, invite, request, tcp, trunk, udp};
 
@@ -237,7 +237,9 @@ fn a_wrong_password_and_an_unknown_user_are_denied_alike() {
         else {
             panic!("admitted");
         };
-        let denied = challenge.denied.unwrap();
+        let Some(Disproof::Digest(denied)) = challenge.denied else {
+            panic!("{:?}", challenge.denied);
+        };
         assert_eq!(
             (denied.why, denied.stale),
             (DenyReason::WrongProof, false),

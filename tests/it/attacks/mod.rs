@@ -7,5 +7,6 @@ mod a12_bad_answers;
 mod a14_amplification;
 mod a15_bans;
 mod a15_enumeration;
+mod a15_tokens;
 mod plane;
 mod target;

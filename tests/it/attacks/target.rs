@@ -11,7 +11,9 @@ use sip::auth::{self, Credentials, Scope};
 use sip::message::{Message, Name};
 use sip::transport::{ConnectionId, Flow, ListenerId, Transport};
 use sip::ua::UserAgentConfig;
-use tandem::config::Section;
+use tandem::access::Access;
+use tandem::call::Cdr;
+use tandem::config::{Secret, Section};
 use tandem::control::{Control, Event, Listener, Output, Setup, WallClock};
 use tandem::dialplan::{Facts, Plan, Speech};
 use tandem::trunk::{
@@ -94,6 +96,12 @@ pub(super) fn answers_anybody(mut trunk: TrunkConfig) -> TrunkConfig {
     trunk
 }
 
+/// What makes its tokens.
+pub(super) fn access() -> Access {
+    let secret = Secret::new("a secret that only the server knows".to_owned());
+    Access::new(&secret, &Default::default())
+}
+
 /// An endpoint whose password is its name twice.
 pub(super) fn endpoint(name: &str) -> EndpointConfig {
     let text = format!("[{name}]\npassword = \"{name}-{name}\"\ncontacts = 3\n");
@@ -107,6 +115,9 @@ pub(super) struct Server {
     pub(super) control: Control,
     pub(super) now: Now,
     pub(super) events: Vec<Event>,
+    /// The connections that the server has closed, and the calls that are over.
+    pub(super) closed: Vec<Flow>,
+    pub(super) records: Vec<Cdr>,
     said: Vec<(Flow, Message)>,
     /// Bytes that came, and that were sent, over all.
     pub(super) bytes: (u64, u64),
@@ -151,11 +162,12 @@ impl Server {
             nonce_secret: [7; 32],
             nonce_life: Duration::from_secs(300),
         });
-        let trunks = if made.decoys {
+        let mut trunks = if made.decoys {
             trunks
         } else {
             trunks.without_decoys()
         };
+        trunks.set_access(access(), 2);
         let setup = Setup {
             abuse: made.abuse,
             shard: 0,
@@ -179,6 +191,8 @@ impl Server {
             control: Control::new(Now::ZERO, setup),
             now: Now::ZERO,
             events: Vec::new(),
+            closed: Vec::new(),
+            records: Vec::new(),
             said: Vec::new(),
             bytes: (0, 0),
             next: 0,
@@ -224,6 +238,8 @@ impl Server {
                     self.said.push((flow, Message::parse(bytes).unwrap()));
                 }
                 Output::Event(event) => self.events.push(event),
+                Output::Close { flow } => self.closed.push(flow),
+                Output::Cdr(record) => self.records.push(*record),
                 _ => {}
             }
         }

@@ -169,6 +169,7 @@ impl Lab {
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), REALM).unwrap(),
             agents: Vec::new(),
             codes: Default::default(),
+            logins: Vec::new(),
             emergency: Emergency::read(config.emergency.clone(), &trunks).unwrap(),
             overload: OverloadConfig::read(config.overload).unwrap(),
             abuse: AbuseConfig::default(),

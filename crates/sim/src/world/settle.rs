@@ -77,7 +77,7 @@ impl World<'_> {
                 }
                 false
             }
-            Output::Vouch { .. } | Output::Listen { .. } => false,
+            Output::Vouch { .. } | Output::Close { .. } | Output::Listen { .. } => false,
             Output::RecordEnded { call } => {
                 if self.recordings.remove(&call).is_none() {
                     self.checks
