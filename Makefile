@@ -177,6 +177,7 @@ phones:
 	$(call need,fail2ban-regex,fail2ban)
 	$(call need,kamailio,kamailio)
 	$(call need,pebble,pebble)
+	$(call need,turnserver,coturn)
 
 browser:
 	$(call need,chromium,chromium)

@@ -12,6 +12,7 @@ use media::file::seal::Key;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ApiError;
+use super::access::AccessCommand;
 use crate::call::{CallId, Cause, Direction, Party, RecordAsk};
 use crate::center::{AgentId, Obstacle, Snapshot, Wish};
 use crate::conference::{Ask, Mode, NotDone, NotSupervised};
@@ -184,6 +185,8 @@ pub enum Command {
         /// Whether it was banned.
         reply: Reply<bool>,
     },
+    /// Who proves himself otherwise than by SIP's digest.
+    Access(AccessCommand),
     /// Read the dialplans and the configuration again; live calls keep their plan.
     Reload {
         /// What was read, or every mistake found: then nothing has changed.

@@ -3,11 +3,12 @@
 //! The law: a request becomes at most one [`Command`] to control, over a bounded channel with a reply
 //! by return, or one statement to the store; no handler knows more of a call than its snapshot. Wire
 //! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
-//! `/metrics`, `/version`, `/openapi.json` and the desk's pages are open, and `/sip`, where whoever comes proves
-//! himself by SIP;
-//! all else wants the API key as bearer token.
+//! `/metrics`, `/version`, `/openapi.json` and the desk's pages are open; so is what asks for its own proof: `/sip`,
+//! `/v1/login` and `/v1/ice_servers`. All else wants the API key as bearer token.
 
+mod access;
 mod bans;
+mod calling;
 mod calls;
 mod cdrs;
 mod center;
@@ -19,6 +20,7 @@ mod error;
 mod explain;
 mod gauges;
 mod key;
+mod login;
 mod open;
 mod pages;
 mod phones;
@@ -29,6 +31,7 @@ mod tests;
 mod traces;
 mod trunks;
 mod unread;
+mod v2;
 mod wire;
 
 use std::path::PathBuf;
@@ -43,6 +46,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use access::AccessCommand;
 pub use command::{
     COMMAND_CAPACITY, CallSnapshot, CallState, Command, Control, Counts, DeskCommand,
     EndpointRefused, EndpointSnapshot, NewEndpoint, Reloaded, Reply, SipCounts, WaitsFor,
@@ -51,13 +55,17 @@ pub use desk::{NOTE_MAX, keep_note};
 pub use error::ApiError;
 pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, StepJson, WhyJson};
 pub use key::{Key, KeyFound};
+pub use login::Logins;
 pub use phones::{Phones, Upgrade};
 pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, Peer, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
+pub use v2::credential_of;
 pub use wire::{
     CallJson, CdrPageJson, TraceEntryJson, TraceJson, TraceMessageJson, TracePartyJson, TrunkJson,
 };
 
+use crate::access::Access;
+use crate::config::Turn;
 use crate::store::Store;
 
 /// What every handler may use.
@@ -73,6 +81,12 @@ pub struct Api {
     pub store: Store,
     /// The hash of the API key.
     pub key: Key,
+    /// What makes and reads tokens.
+    pub access: Access,
+    /// Who may log in by a password.
+    pub logins: Arc<Logins>,
+    /// The relays that browsers are told of.
+    pub turn: Option<Turn>,
     /// Where metrics are rendered.
     pub metrics: PrometheusHandle,
     /// Where recordings lie.
@@ -122,6 +136,7 @@ impl Api {
             .routes(routes!(cdrs::list))
             .routes(routes!(cdrs::recording))
             .routes(routes!(center::reload))
+            .routes(routes!(calling::click))
             .routes(routes!(explain::explain))
             .routes(routes!(explain::refusals))
             .split_for_parts();
@@ -130,12 +145,18 @@ impl Api {
             .routes(routes!(open::readyz))
             .routes(routes!(open::version))
             .routes(routes!(open::metrics))
+            .routes(routes!(login::log_in, login::log_out))
+            .routes(routes!(calling::ice_servers))
             .split_for_parts();
         document.merge(open_document);
+        let (v2, v2_document) = v2::routes().split_for_parts();
+        document.merge(v2_document);
+        let v2 = v2.route_layer(from_fn_with_state(Arc::clone(&api), v2::require));
         open::describe(&mut document);
         guarded
             .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
             .merge(open)
+            .merge(v2)
             .route(phones::PATH, axum::routing::get(phones::enter))
             .route("/desk", axum::routing::get(pages::lead))
             .route(pages::HOME, axum::routing::get(pages::home))

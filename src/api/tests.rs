@@ -14,6 +14,7 @@ use media::port::PortStats;
 use media::quality::Rating;
 use serde_json::{Value, json};
 
+mod access;
 mod desk;
 mod supervision;
 
@@ -64,6 +65,9 @@ impl World {
             phones: None,
             store: store.clone(),
             key: Key::of(KEY),
+            access: Access::new(&Secret::new("x".repeat(32)), &Default::default()),
+            logins: Arc::new(Logins::new(access::book())),
+            turn: Some(access::turn()),
             metrics: metrics.build_recorder().handle(),
             recordings: folder.join("recordings"),
             body_max_bytes: 1_024,
@@ -71,7 +75,12 @@ impl World {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
+        let peer = Peer {
+            remote: "192.0.2.9:40000".parse().unwrap(),
+            secure: false,
+        };
+        let router = api.router().layer(axum::Extension(peer));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
             folder,
@@ -292,6 +301,7 @@ async fn answer(mut commands: tokio::sync::mpsc::Receiver<Command>) {
             Command::LiftBan { source, reply } => {
                 give(reply, source == std::net::IpAddr::from([192, 0, 2, 7]));
             }
+            Command::Access(command) => access::answer(command),
             Command::Reload { reply } => give(reply, Err(vec!["main.kdl:3:1: no".to_owned()])),
             Command::Counts { reply } => {
                 give(
@@ -850,6 +860,7 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/calls/{call_id}/trace",
         "/v1/captures",
         "/v1/cdrs",
+        "/v1/click_to_call",
         "/v1/codes",
         "/v1/conferences",
         "/v1/conferences/{name}",
@@ -859,12 +870,17 @@ async fn the_openapi_document_names_every_path_and_the_key() {
         "/v1/endpoints",
         "/v1/endpoints/{name}",
         "/v1/explain",
+        "/v1/ice_servers",
+        "/v1/login",
         "/v1/queues",
         "/v1/recordings/{call_id}",
         "/v1/refusals",
         "/v1/reload",
         "/v1/trunks",
         "/v1/trunks/{name}/ping",
+        "/v2/telephony_credentials",
+        "/v2/telephony_credentials/{id}",
+        "/v2/telephony_credentials/{id}/token",
         "/version",
     ];
     assert_eq!(paths, want);

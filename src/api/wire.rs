@@ -1,5 +1,6 @@
 //! What goes over the wire, and how it is made from the snapshots of the inner layers.
 
+pub(super) mod access;
 pub(super) mod conference;
 pub(super) mod desk;
 mod leg;

@@ -6,6 +6,7 @@
 mod calls;
 mod explain;
 mod ladder;
+mod password;
 mod plans;
 mod recording;
 mod remote;
@@ -55,6 +56,8 @@ enum Command {
     Top(top::TopArgs),
     /// Says why a call was refused or would be, and what would mend it
     Explain(Box<explain::ExplainArgs>),
+    /// Makes of a password, read from standard input, what agents.NAME.password_hash wants
+    HashPassword,
     /// Runs an example contact centre on loopback, with callers and agents
     Demo(DemoArgs),
     /// Prints the version
@@ -208,6 +211,7 @@ fn obey(command: Command, settled: fn(), out: &mut dyn Write) -> Result<(), Fail
         Command::Recording(args) => recording::run(&args, out),
         Command::Top(args) => top::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
+        Command::HashPassword => password::hash(out),
         Command::Demo(args) => demo(&args, out),
         Command::Version => {
             writeln!(out, "tandem {}", env!("CARGO_PKG_VERSION")).map_err(|e| Failure::of(e.into()))

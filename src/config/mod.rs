@@ -199,7 +199,7 @@ pub struct Speech {
     pub voice: String,
 }
 
-const ROOT_KEYS: [&str; 25] = [
+const ROOT_KEYS: [&str; 26] = [
     "dialplans",
     "prompts",
     "data",

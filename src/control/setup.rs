@@ -9,8 +9,8 @@ use sip::transport::{ListenerId, Transport};
 use sip::ua::UserAgentConfig;
 
 use super::{OverloadConfig, RecordingSetup, WallClock};
-use crate::center::{AgentConfig, Codes};
 use crate::access::Login;
+use crate::center::{AgentConfig, Codes};
 use crate::dialplan::Plan;
 use crate::trunk::{AbuseConfig, Emergency, EndpointConfig, Registrar, TrunkConfig, Trunks};
 

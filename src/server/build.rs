@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::access;
 use super::edge::Edge;
 use super::known::{Configured, Stored};
 use super::limits;
@@ -25,7 +26,8 @@ use super::shard::{self, Inputs, Shard};
 use super::sockets::{Sockets, WebFace, bring_in, faces, media_config};
 use super::{Server, plans};
 
-use crate::api::{self, Api, Key, KeyFound, Phones};
+use crate::access::{Access, Login};
+use crate::api::{self, Api, Key, KeyFound, Logins, Phones};
 use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
@@ -69,7 +71,10 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (voices, news) = voices(&config)?;
     tasks.spawn(tell_of_voices(news, handle.clone()));
-    let (store, way_in) = (read.store.clone(), handle.clone());
+    let access = access::of(&config)?;
+    let logins: Vec<Login> = read.known.book.logins().cloned().collect();
+    let book = Arc::new(Logins::new(read.known.book.clone()));
+    let (store, way_in) = ((read.store.clone(), book.clone()), handle.clone());
     let told = recording::watch(services.recorded, handle.clone(), services.writer.clone());
     services.running.spawn(told);
     let reloader = Reloader::new(config.clone(), read.voices, store, way_in, sockets.tls);
@@ -108,6 +113,9 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         media: wake,
     };
     read.stored.restore_usage(&mut setup.trunks, clock);
+    let click_calls = config.access.click_calls;
+    setup.trunks.set_access(access.clone(), click_calls);
+    setup.trunks.roll_mut().set_logins(logins.iter());
     let seeing = Seeing::prepare(trace, &config, (&sockets.net, &sockets.web), clock).await;
     if let Some(keeper) = seeing.keeper {
         tasks.spawn(keeper.run());
@@ -118,14 +126,17 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         control.set_codes(codes);
     };
     handle.tell(bound).await;
-    read.stored.restore(&handle, clock, &config.sip.realm).await;
+    let realm = &config.sip.realm;
+    let stored = read.stored;
+    stored.restore(&handle, clock, realm, access.clone()).await;
 
+    let proofs = (read.key, access, book);
     let api = api_of(
         &config,
         way,
         seeing.traces,
         read.store.clone(),
-        read.key,
+        proofs,
         services.recordings,
     )?;
     let (phones, upgrades) = Phones::new(config.http.origins.clone());
@@ -182,12 +193,13 @@ struct Read {
 
 impl Read {
     async fn all(config: &Config, clock: SystemClock) -> anyhow::Result<Self> {
-        let known = Configured::of(config, &config.sip.realm)?;
+        let mut known = Configured::of(config, &config.sip.realm)?;
         known.warn();
         let (engine, voices) = speech(config).await;
         let store = Store::open(&config.paths.data).await?;
         let stored = Stored::read(&store, clock).await?;
         known.refuse_twice(&stored.endpoints)?;
+        known.add_pages(&stored.endpoints)?;
         let facts = known.facts(config, voices.clone(), &stored.endpoints);
         let plan = plans::load(&config.paths.dialplans, &facts)?;
         let (key, new_key) = key(config, &store, clock).await?;
@@ -209,7 +221,7 @@ fn api_of(
     control: api::Control,
     traces: Option<api::Traces>,
     store: Store,
-    key: Key,
+    (key, access, logins): (Key, Access, Arc<Logins>),
     recordings: PathBuf,
 ) -> anyhow::Result<Api> {
     Ok(Api {
@@ -218,6 +230,9 @@ fn api_of(
         phones: None,
         store,
         key,
+        access,
+        logins,
+        turn: config.webrtc.as_ref().and_then(|it| it.turn.clone()),
         metrics: telemetry::metrics().context("metrics")?,
         recordings,
         body_max_bytes: config.http.body_max_bytes,

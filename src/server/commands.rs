@@ -5,14 +5,15 @@ use sip::auth::{Algorithm, Ha1};
 
 use super::edge::Edge;
 use crate::api::{
-    self, CallState, Command, Counts, EndpointRefused, EndpointSnapshot, NewEndpoint, SipCounts,
-    WaitsFor,
+    self, AccessCommand, CallState, Command, Counts, EndpointRefused, EndpointSnapshot,
+    NewEndpoint, SipCounts, WaitsFor,
 };
 use crate::call::CallId;
 use crate::center::Obstacle;
+use crate::config::Secret;
 use crate::control::{CallSnapshot, Control, Refused};
 use crate::store::{EndpointRow, LegRow};
-use crate::trunk::{Digests, EndpointConfig, Handling, Secrets};
+use crate::trunk::{Digests, EndpointConfig, GENERATED_DIGESTS, Handling, Secrets};
 
 /// Carries out one command. A client that has gone away hears nothing.
 pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: Command) {
@@ -111,10 +112,50 @@ pub(super) fn carry_out(control: &mut Control, edge: &Edge, now: Now, command: C
         Command::LiftBan { source, reply } => {
             let _ = reply.send(control.lift_ban(now, source));
         }
+        Command::Access(command) => on_access(control, edge, now, command),
         Command::Reload { reply } => edge.reload(reply),
         Command::Counts { reply } => {
             let net = edge.net_counts.named().to_vec();
             let _ = reply.send(counts(now, control, net));
+        }
+    }
+}
+
+fn on_access(control: &mut Control, edge: &Edge, now: Now, command: AccessCommand) {
+    match command {
+        AccessCommand::MayLogIn { source, reply } => {
+            let _ = reply.send(control.may_log_in(now, source));
+        }
+        AccessCommand::LoginFailed {
+            source,
+            secure,
+            agent,
+            reply,
+        } => {
+            control.login_failed(now, source, secure, &agent);
+            let _ = reply.send(());
+        }
+        AccessCommand::Stands { subject, reply } => {
+            let _ = reply.send(control.trunks().roll().stands(&subject));
+        }
+        AccessCommand::LogOut { subject, reply } => {
+            control.log_out(now, &subject);
+            let _ = reply.send(());
+        }
+        AccessCommand::PutCredential {
+            credential,
+            password,
+            reply,
+        } => {
+            let endpoint = generated(&credential.endpoint, &edge.realm, &password);
+            control.put_credential(now, credential, endpoint);
+            let _ = reply.send(());
+        }
+        AccessCommand::EndCredential { id, reply } => {
+            let _ = reply.send(control.end_credential(now, &id));
+        }
+        AccessCommand::HasEntry { number, reply } => {
+            let _ = reply.send(control.has_entry(&number));
         }
     }
 }
@@ -209,6 +250,10 @@ fn remove_endpoint(control: &mut Control, now: Now, name: &str) -> Result<(), En
     if control.trunks().endpoint(name).is_none() {
         return Err(EndpointRefused::Unknown);
     }
+    // It is the credential's, which is removed by its own name.
+    if control.is_credential(name) {
+        return Err(EndpointRefused::Unknown);
+    }
     if !control.is_run_time(name) {
         return Err(EndpointRefused::Configured);
     }
@@ -235,6 +280,22 @@ pub(super) fn endpoint_of(row: &EndpointRow, realm: &str) -> Option<EndpointConf
         limits: crate::trunk::Limits::default(),
         handling: Handling::ENDPOINT,
     })
+}
+
+/// The endpoint that a telephony credential is.
+pub(super) fn generated(name: &str, realm: &str, password: &Secret) -> EndpointConfig {
+    let secrets = Secrets::from_password(name, realm, password.reveal(), GENERATED_DIGESTS);
+    EndpointConfig {
+        name: name.to_owned(),
+        secrets: Some(secrets),
+        sources: Vec::new(),
+        codecs: Vec::new(),
+        contacts_max: CONTACTS_MAX,
+        contact: None,
+        caller_id: None,
+        limits: crate::trunk::Limits::default(),
+        handling: Handling::ENDPOINT,
+    }
 }
 
 /// Hashes a new endpoint's password and admits it.

@@ -1,17 +1,23 @@
 //! Who is known: trunks, endpoints and agents of the configuration, and what the last run stored.
 
-use super::commands::endpoint_of;
+use super::commands::{endpoint_of, generated};
 use super::plans;
 use super::shard::ShardHandle;
+use crate::access::{Access, Book};
+use crate::api::credential_of;
 use crate::center::{AgentConfig, AgentId, Codes, Wish};
 use crate::config::{Config, ConfigError};
 use crate::control::OverloadConfig;
 use crate::dialplan::{Facts, Speech};
 use crate::io::clock::SystemClock;
 use crate::io::net::tls::{Callee, Caller, KeyPairFiles};
-use crate::store::{AgentRow, DATABASE, EndpointRow, RegistrationRow, Store, StoreError};
+use crate::store::{
+    AgentRow, CredentialFilter, CredentialRow, DATABASE, EndpointRow, RegistrationRow, Store,
+    StoreError,
+};
 use crate::trunk::{
-    AbuseConfig, Emergency, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig, Trunks, UsageRow,
+    AbuseConfig, ENDPOINT_NAME_RULE, Emergency, EndpointConfig, KeyFiles, TlsPeer, TrunkConfig,
+    Trunks, UsageRow,
 };
 
 /// What the configuration's raw sections come to.
@@ -20,6 +26,7 @@ pub(super) struct Configured {
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) agents: Vec<AgentConfig>,
     pub(super) codes: Codes,
+    pub(super) book: Book,
     pub(super) emergency: Emergency,
     pub(super) overload: OverloadConfig,
     pub(super) abuse: AbuseConfig,
@@ -41,6 +48,7 @@ impl Configured {
             endpoints: EndpointConfig::read_all(config.endpoints.clone(), realm)?,
             agents: AgentConfig::read_all(config.agents.clone())?,
             codes: Codes::read(config.desk.clone())?,
+            book: Book::read(config.agents.clone())?,
         })
     }
 
@@ -70,6 +78,26 @@ impl Configured {
                 elsewhere: format!("in the database ({DATABASE}), made by the API"),
             }),
         }
+    }
+
+    /// Agents who log in are endpoints, whether anybody has described them as such or not.
+    pub(super) fn add_pages(&mut self, made: &[EndpointRow]) -> Result<(), ConfigError> {
+        for login in self.book.logins() {
+            let name = &login.endpoint;
+            let known = self.endpoints.iter().any(|it| it.name == *name);
+            if known || made.iter().any(|row| row.name == *name) {
+                continue;
+            }
+            let Some(page) = EndpointConfig::page(name) else {
+                return Err(ConfigError::Value {
+                    key: format!("agents.{}.endpoint", login.agent),
+                    rule: ENDPOINT_NAME_RULE.to_owned(),
+                    value: format!("\"{name}\""),
+                });
+            };
+            self.endpoints.push(page);
+        }
+        Ok(())
     }
 
     /// What a dialplan may name.
@@ -117,6 +145,7 @@ impl Configured {
 /// What the last run stored.
 pub(super) struct Stored {
     pub(super) endpoints: Vec<EndpointRow>,
+    credentials: Vec<CredentialRow>,
     registrations: Vec<RegistrationRow>,
     agents: Vec<AgentRow>,
     /// What was used of this day and the one before.
@@ -125,8 +154,14 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) async fn read(store: &Store, clock: SystemClock) -> Result<Self, StoreError> {
+        let now_ms = clock.wall().as_millisecond();
+        let standing = CredentialFilter {
+            ended: Some((false, now_ms)),
+            ..CredentialFilter::default()
+        };
         Ok(Self {
             endpoints: store.endpoints().await?,
+            credentials: store.credentials(&standing, (0, u32::MAX)).await?.0,
             registrations: store.registrations(clock.wall().as_millisecond()).await?,
             agents: store.agents().await?,
             usage: store.usage(clock.wall().as_millisecond()).await?,
@@ -143,7 +178,13 @@ impl Stored {
     }
 
     /// Gives it back to control. Registrations that no endpoint has any more are left out.
-    pub(super) async fn restore(self, handle: &ShardHandle, clock: SystemClock, realm: &str) {
+    pub(super) async fn restore(
+        self,
+        handle: &ShardHandle,
+        clock: SystemClock,
+        realm: &str,
+        access: Access,
+    ) {
         let (wall_ms, realm) = (clock.wall().as_millisecond(), realm.to_owned());
         let give = move |control: &mut crate::control::Control, now| {
             for row in self.endpoints {
@@ -154,6 +195,12 @@ impl Stored {
                         "a stored endpoint is of another realm or broken: left out"
                     ),
                 }
+            }
+            for row in self.credentials {
+                let credential = credential_of(&row);
+                let password = access.sip_password(&row.id);
+                let endpoint = generated(&credential.endpoint, &realm, &password);
+                control.put_credential(now, credential, endpoint);
             }
             let rows = self.registrations.iter();
             for row in rows.filter_map(|row| row.registration(wall_ms)) {

@@ -10,6 +10,7 @@
 //!
 //! No decision is made here: what a call does is `control`'s and below.
 
+mod access;
 mod build;
 mod commands;
 mod desk;

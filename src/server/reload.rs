@@ -9,7 +9,7 @@ use super::known::Configured;
 use super::plans::{self, PlanError};
 use super::shard::ShardHandle;
 use super::sockets;
-use crate::api::Reloaded;
+use crate::api::{Logins, Reloaded};
 use crate::config::Config;
 use crate::control::Reconfiguration;
 use crate::dialplan::Speech;
@@ -24,6 +24,7 @@ pub(super) struct Reloader {
     /// What the checker knows of the speech engine.
     voices: Speech,
     store: Store,
+    logins: Arc<Logins>,
     handle: ShardHandle,
     /// TLS in use; its files may have been renewed.
     tls: Option<TlsConfig>,
@@ -35,12 +36,13 @@ impl Reloader {
     pub(super) fn new(
         config: Arc<Config>,
         voices: Speech,
-        store: Store,
+        (store, logins): (Store, Arc<Logins>),
         handle: ShardHandle,
         tls: Option<TlsConfig>,
     ) -> Self {
         Self {
             tls,
+            logins,
             config,
             voices,
             store,
@@ -75,9 +77,10 @@ impl Reloader {
         let fresh = self.config.read_again().map_err(one)?;
         // Read for its mistakes: it holds from the next start on.
         TraceConfig::read(fresh.trace.clone()).map_err(one)?;
-        let known = Configured::of(&fresh, &self.config.sip.realm).map_err(one)?;
+        let mut known = Configured::of(&fresh, &self.config.sip.realm).map_err(one)?;
         let made = self.store.endpoints().await.map_err(one)?;
         known.refuse_twice(&made).map_err(one)?;
+        known.add_pages(&made).map_err(one)?;
         let facts = known.facts(&self.config, self.voices.clone(), &made);
         let plan =
             plans::load(&self.config.paths.dialplans, &facts).map_err(|error| match error {
@@ -93,7 +96,9 @@ impl Reloader {
             queues: plan.queues().len(),
         };
         known.warn();
+        let (logins, book) = (known.book.logins().cloned().collect(), known.book);
         self.put_in_force(Reconfiguration {
+            logins,
             plan: Arc::new(plan),
             trunks: known.trunks,
             endpoints: known.endpoints,
@@ -104,6 +109,7 @@ impl Reloader {
             abuse: known.abuse,
         })
         .await?;
+        self.logins.replace(book);
         for key in self.config.fixed_differences(&fresh) {
             tracing::warn!("{key}: changed in the configuration; holds from the next start on");
         }

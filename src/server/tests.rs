@@ -8,6 +8,7 @@ use crate::config::ConfigError;
 use crate::control::Control;
 use crate::store::EndpointRow;
 
+mod access;
 mod tls;
 mod web;
 

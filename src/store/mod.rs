@@ -12,6 +12,7 @@
 
 mod agent;
 mod cdr;
+mod credential;
 mod endpoint;
 mod leg;
 mod recording;
@@ -29,6 +30,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub use agent::{AgentRow, NoteRow};
 pub use cdr::CdrFilter;
+pub use credential::{CredentialFilter, CredentialRow};
 pub use leg::LegRow;
 pub use recording::{HoleRow, RecordingRow};
 pub use row::{Anchor, CdrRow, EndpointRow, RegistrationRow, TransferRow};

@@ -69,6 +69,8 @@ fn main() -> ExitCode {
         "linphonec",
         "kamailio",
         "pebble",
+        "turnserver",
+        "turnutils_uclient",
         "tcpdump",
         "tshark",
         "espeak-ng",

@@ -13,6 +13,7 @@ mod packets;
 mod phones;
 mod race;
 mod recordings;
+mod relays;
 mod reloads;
 mod rooms;
 mod seeing;
@@ -382,6 +383,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "address-in-use",
         "an address that is taken",
         ops::address_in_use,
+    ),
+    phones(
+        "coturn",
+        "TURN credentials of the API at coturn, over UDP and TCP, and what is refused",
+        relays::coturn,
     ),
     phones(
         "acme",

@@ -11,14 +11,16 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::*;
 
 /// A page: its WebSocket, and what it says of itself in SIP.
-struct Page<S> {
+pub(super) struct Page<S> {
     socket: WebSocketStream<S>,
-    device: &'static str,
+    /// Whom it registers.
+    pub(super) user: String,
+    pub(super) device: &'static str,
     cseq: u32,
 }
 
 /// The handshake of a page of this server, with one header changed; the status if it is refused.
-async fn open(
+pub(super) async fn open(
     http: SocketAddr,
     (name, value): (&'static str, &str),
 ) -> Result<Page<TcpStream>, (u16, String)> {
@@ -34,6 +36,7 @@ async fn open(
     match tokio_tungstenite::client_async(request, stream).await {
         Ok((socket, _)) => Ok(Page {
             socket,
+            user: "anna".to_owned(),
             device: "f0342a7d-4f10-4692-abdb-99484c26d1ad",
             cseq: 0,
         }),
@@ -48,14 +51,14 @@ async fn open(
 
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Page<S> {
     /// As JsSIP words it.
-    async fn send_register(&mut self, authorization: &str) {
+    pub(super) async fn send_register(&mut self, authorization: &str) {
         self.cseq += 1;
-        let (cseq, device) = (self.cseq, self.device);
+        let (cseq, device, user) = (self.cseq, self.device, &self.user);
         let text = format!(
             "REGISTER sip:127.0.0.1 SIP/2.0\r\n\
              Via: SIP/2.0/WS t98j4qsqlv0r.invalid;branch=z9hG4bK{cseq}\r\nMax-Forwards: 69\r\n\
-             To: <sip:anna@127.0.0.1>\r\nFrom: <sip:anna@127.0.0.1>;tag=6uepi48fsv\r\n\
-             Call-ID: jbh2ara8coskuo6sg1vpei\r\nCSeq: {cseq} REGISTER\r\n{authorization}\
+             To: <sip:{user}@127.0.0.1>\r\nFrom: <sip:{user}@127.0.0.1>;tag=6uepi48fsv\r\n\
+             Call-ID: jbh2ara8coskuo6sg1vpei{device}\r\nCSeq: {cseq} REGISTER\r\n{authorization}\
              Contact: <sip:cbj0o1pr@t98j4qsqlv0r.invalid;transport=ws>;+sip.ice;reg-id=1;\
              +sip.instance=\"<urn:uuid:{device}>\";expires=600\r\nExpires: 600\r\n\
              Supported: path,gruu,outbound\r\nUser-Agent: JsSIP 3.13.8\r\nContent-Length: 0\r\n\r\n"
@@ -63,7 +66,21 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Page<S> {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    async fn next(&mut self) -> Sip {
+    /// Waits until the server has closed it, at most five seconds.
+    pub(super) async fn is_closed(&mut self) {
+        let closed = async {
+            loop {
+                match self.socket.next().await {
+                    None | Some(Err(_) | Ok(Message::Close(_))) => return,
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        assert!(closed.is_ok(), "still open");
+    }
+
+    pub(super) async fn next(&mut self) -> Sip {
         let read = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
         let Message::Text(text) = read.unwrap().unwrap().unwrap() else {
             panic!("no text");
@@ -72,14 +89,14 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Page<S> {
     }
 
     /// Registers; the algorithms that were offered, in order, and the last answer.
-    async fn register(&mut self, password: &str) -> (Vec<String>, Sip) {
+    pub(super) async fn register(&mut self, password: &str) -> (Vec<String>, Sip) {
         self.send_register("").await;
         let challenged = self.next().await;
         let values = challenged.headers(Name::WwwAuthenticate).map(str::to_owned);
         let values: Vec<String> = values.collect();
         // The last counts, as it does for JsSIP and SIP.js.
         let last = values.last().map(|it| auth::Challenge::parse(it).unwrap());
-        let credentials = Credentials::password("anna", password);
+        let credentials = Credentials::password(&self.user, password);
         let exchange = ("REGISTER", "sip:127.0.0.1", &b""[..]);
         let last: Vec<auth::Challenge> = last.into_iter().collect();
         let proof = auth::answer(&last, &credentials, exchange, "c0ffee", 1).unwrap();
@@ -225,6 +242,7 @@ fn a_page_comes_over_https_with_the_certificate_in_force() {
             let device = "11111111-4f10-4692-abdb-99484c26d1ad";
             let mut page = Page {
                 socket,
+                user: "anna".to_owned(),
                 device,
                 cseq: 0,
             };
