@@ -7,7 +7,7 @@
 //! ```text
 //!  UDP socket ──────────────────────────────┬──▶ Inbox ──▶ control  (full: lost in the system)
 //!  TCP/TLS connection ── framer ── NetInput ┘                       (full: the peer's TCP waits)
-//!  router: who is connected ◀── accept loop; WebDoor ◀── upgraded HTTP connections
+//!  router: who is connected ◀── accept loop; WebDoor ◀── upgraded HTTP connections, pipes of faces
 //!     │  ▲
 //!     │  └──── (Flow, Bytes) ◀──────────── streams ─┬── NetSender   (full: refused to the caller)
 //!     └▶ write queue of one connection              └─▶ UDP socket  (full: lost, counted)
@@ -19,6 +19,7 @@
 pub mod certs;
 mod gate;
 mod inbox;
+mod pipe;
 mod router;
 mod strangers;
 mod stream;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use gate::GatePolicy;
 pub use inbox::Inbox;
+pub use pipe::Pipe;
 pub use web::WebDoor;
 
 /// One address that SIP is spoken at.

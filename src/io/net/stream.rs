@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, NetCounts, NetInput, Shared, web};
+use super::{Limits, NetCounts, NetInput, Shared, pipe, web};
 
 /// Where a connection comes from.
 pub(super) enum Origin {
@@ -30,6 +30,8 @@ pub(super) enum Origin {
     Opened(IpAddr),
     /// A browser opened it by HTTP.
     Upgraded(OnUpgrade),
+    /// A program of ours speaks in the peer's place.
+    Pipe(pipe::Inner),
 }
 
 /// The router's end of a connection is the other half of these.
@@ -59,6 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: Connection, origin:
                 return converse(&shared, &mut connection, *stream).await;
             }
             Ok(Ok(Stream::Web(web))) => return web.converse(&shared, &mut connection).await,
+            Ok(Ok(Stream::Pipe(pipe))) => return pipe.converse(&shared, &mut connection).await,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not established within {limit:?}"),
         };
@@ -75,6 +78,7 @@ enum Stream {
     /// And who the peer has proven to be, if it opened the connection.
     Tls(Box<TlsStream<TcpStream>>, Option<PeerId>),
     Web(web::Web),
+    Pipe(pipe::Inner),
 }
 
 async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<Stream> {
@@ -87,6 +91,7 @@ async fn establish(shared: &Shared, flow: Flow, origin: Origin) -> io::Result<St
             prepare(web.tcp())?;
             return Ok(Stream::Web(web));
         }
+        Origin::Pipe(inner) => return Ok(Stream::Pipe(inner)),
     };
     prepare(&tcp)?;
     if flow.transport != Transport::Tls {

@@ -16,6 +16,7 @@ use super::tls::{KeyPairFiles, SYSTEM_BUNDLES, TlsConfig, TlsFiles, Trust};
 use super::{Inbox, Limits, ListenerConfig, Net, NetError, NetInput, certs};
 
 mod peers;
+mod pipe;
 mod web;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -31,6 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::pipe::{self, Pipe};
 use super::router::{ACCEPTS_MAX, Accepted};
 use super::stream::{Connection, Origin, Peer, Why};
 use super::{NetCounts, NetInput, Shared};
@@ -68,6 +69,27 @@ impl WebDoor {
         };
         // Stopped: the connection is dropped, and so closed.
         let _ = self.accepts.send(accepted).await;
+    }
+
+    /// Opens a connection whose other end is a program of ours, which speaks for whoever is on a WebSocket
+    /// of another kind: it has his address, and the bounds and counts of any other. Waits while the router
+    /// is behind.
+    pub async fn pipe(
+        &self,
+        listener: ListenerId,
+        transport: Transport,
+        remote: SocketAddr,
+    ) -> Pipe {
+        let (pipe, inner) = pipe::pair();
+        let accepted = Accepted {
+            listener,
+            transport,
+            remote,
+            origin: Origin::Pipe(inner),
+        };
+        // Stopped: the pipe is found to have ended.
+        let _ = self.accepts.send(accepted).await;
+        pipe
     }
 }
 
