@@ -6,6 +6,7 @@ use sip::message::Method;
 use sip::ua::Ending;
 
 use super::hunting::{NAMES_WAIT, Pending, route_by};
+use super::placing::is_page;
 use super::waiting::Waiting;
 use super::{Control, Output, Refusal, Slot, What};
 use crate::call::{
@@ -113,7 +114,10 @@ impl Control {
         let Some(session) = session else { return };
         match command {
             SipCommand::Progress { status, body } => self.ua.progress(now, session, status, body),
-            SipCommand::Accept(body) => self.ua.accept(now, session, body, &[]),
+            SipCommand::Accept(body) => {
+                let named = self.names_call(call, leg);
+                self.ua.accept(now, session, body, named.as_slice());
+            }
             SipCommand::End(_) if self.unpause(now, session) => {}
             SipCommand::End(cause) => {
                 let mut ending = ending(cause);
@@ -168,6 +172,9 @@ impl Control {
         };
         let remote = invite.flow.remote;
         let mut invite = invite;
+        if is_page(invite.flow) {
+            invite.headers.push(named(call));
+        }
         if let Some(dialled) = &dialled {
             route_by(&mut invite, &dialled.hunt.current);
             if let Some(trunk) = self.trunks.trunk(&dialled.trunk) {
@@ -193,6 +200,13 @@ impl Control {
                 self.trouble(now, call, &Refusal::NoInvite(why));
             }
         }
+    }
+
+    /// The call's name for whoever is on a browser's leg: he may ask the API about it.
+    fn names_call(&self, call: CallId, leg: LegId) -> Option<(String, String)> {
+        let slot = self.calls.get(&call);
+        let is_web = slot.is_some_and(|slot| slot.call.is_web(leg));
+        is_web.then(|| named(call))
     }
 
     fn on_port_command(&mut self, now: Now, call: CallId, command: PortCommand) {
@@ -509,6 +523,11 @@ impl Control {
         self.event(now, call, What::HungUp { cause: cdr.cause });
         self.outputs.push_back(Output::Cdr(Box::new(cdr)));
     }
+}
+
+/// The header that names a call to a browser's side of it.
+fn named(call: CallId) -> (String, String) {
+    ("X-Tandem-Call".to_owned(), call.to_string())
 }
 
 /// The flow's own decision is the reason of a call that nobody answered and nothing broke.

@@ -104,6 +104,6 @@ impl Control {
 }
 
 /// Whether that way leads to a browser.
-fn is_page(flow: Flow) -> bool {
+pub(super) fn is_page(flow: Flow) -> bool {
     matches!(flow.transport, Transport::Ws | Transport::Wss)
 }
