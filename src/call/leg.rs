@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use clock::Now;
 use media::port::{PortId, PortStats};
 use sip::sdp::{Agreed, Negotiation, OfferError};
 
@@ -73,6 +74,8 @@ pub(super) struct Leg {
     pub(super) voice: VoicePolicy,
     /// Whether the other party does not hear it, because somebody said so.
     pub(super) muted: bool,
+    /// Until when it is waited for, once a browser has closed its media.
+    pub(super) awaited_until: Option<Now>,
     /// Its port's counters, a second old at most.
     pub(super) figures: Option<Box<PortStats>>,
 }
@@ -134,6 +137,7 @@ impl Leg {
             hearing: Hearing::Heard,
             voice: media.voice,
             muted: false,
+            awaited_until: None,
             figures: None,
         }
     }

@@ -298,6 +298,9 @@ impl Call {
         if self.lending.as_ref().is_some_and(|it| it.until <= now) {
             self.lending_timed_out(now);
         }
+        if self.awaited_until().is_some_and(|at| at <= now) {
+            self.give_up_absent(now);
+        }
     }
 
     /// When [`Call::handle_timeout`] is next due.
@@ -307,6 +310,7 @@ impl Call {
         let transfer = self.transfer.as_ref().map(|transfer| transfer.until);
         let lending = self.lending.as_ref().map(|lending| lending.until);
         let due = ending.into_iter().chain(dialing);
+        let due = due.chain(self.awaited_until());
         due.chain(transfer).chain(lending).min()
     }
 

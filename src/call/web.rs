@@ -3,10 +3,13 @@
 //! ```text
 //!   reserved with our names ── their SDP ──▶ Output::Meet ── hands are shaken elsewhere ──▶ sound
 //!                                 └─ another peer, or new names of either: Output::Meet again
-//!   PortEvent::Lost ──▶ the leg ends
+//!   PortEvent::Lost ──▶ the leg ends; closed by the page itself: once AWAITED is over
 //! ```
+//!
+//! A page that is reloaded closes its media and comes back: another leg takes this one's place then (RFC 3891).
+//! One that is closed for good has said BYE, or is not heard of again.
 
-use clock::Now;
+use clock::{Duration, Now};
 use media::port::{Latch, PortId, PortPlan, Security};
 use media::worker::{Loss, WebPeer, WebRenamed};
 use sip::sdp::{Agreed, LocalMedia};
@@ -95,15 +98,18 @@ impl Call {
         self.meet(leg, agreed.as_ref());
     }
 
-    /// A browser's media is over, and the leg with it.
+    /// A browser's media is over, and the leg with it; at once, unless its page may come back.
     pub(super) fn on_lost(&mut self, now: Now, port: PortId, why: Loss) {
-        let leg = self.leg_of(port).and_then(|leg| self.legs.get(&leg));
+        let leg = self.leg_of(port).and_then(|leg| self.legs.get_mut(&leg));
         let Some(leg) = leg.filter(|leg| leg.is_alive()) else {
             return;
         };
         let (id, who) = (leg.id, leg.label.clone());
         let cause = match why {
-            // As good as a BYE, which may be on its way.
+            Loss::Closed if leg.is_answered() => {
+                leg.awaited_until.get_or_insert(now + AWAITED);
+                return;
+            }
             Loss::Closed => Cause::Normal,
             Loss::NoCheck | Loss::NoHandshake | Loss::NoConsent => Cause::Lost,
             Loss::Stranger | Loss::Handshake => Cause::IncompatibleMedia,
@@ -114,4 +120,23 @@ impl Call {
         self.leg_failed(now, id, cause);
         self.finish_if_over(now);
     }
+
+    /// When somebody is given up who has closed his media and not come back.
+    pub(super) fn awaited_until(&self) -> Option<Now> {
+        let here = self.legs.values().filter(|leg| leg.is_alive());
+        here.filter_map(|leg| leg.awaited_until).min()
+    }
+
+    /// Ends the legs of those who have not come back.
+    pub(super) fn give_up_absent(&mut self, now: Now) {
+        let late = |leg: &&Leg| leg.is_alive() && leg.awaited_until.is_some_and(|at| at <= now);
+        let late: Vec<LegId> = self.legs.values().filter(late).map(|leg| leg.id).collect();
+        for leg in late {
+            self.leg_failed(now, leg, Cause::Normal);
+        }
+        self.finish_if_over(now);
+    }
 }
+
+/// How long a page may take to come back: a reload takes some two seconds, a slow one several.
+const AWAITED: Duration = Duration::from_secs(8);

@@ -52,6 +52,13 @@ impl Rig {
     }
 }
 
+fn confirmed() -> Event {
+    Event::Confirmed {
+        session: SESSION(),
+        body: None,
+    }
+}
+
 fn awaits(plan: &PortPlan) -> bool {
     matches!(plan.security, Security::Awaited)
         && plan.latch == Latch::Proven
@@ -147,7 +154,6 @@ fn of_forks_behind_a_browser_s_leg_the_last_that_is_heard_is_whom_it_is_with() {
 #[test]
 fn a_leg_ends_with_its_media_and_the_record_says_how() {
     let rows = [
-        (Loss::Closed, Cause::Normal),
         (Loss::NoCheck, Cause::Lost),
         (Loss::NoHandshake, Cause::Lost),
         (Loss::NoConsent, Cause::Lost),
@@ -164,12 +170,56 @@ fn a_leg_ends_with_its_media_and_the_record_says_how() {
             .log
             .iter()
             .filter(|output| matches!(output, Output::Trouble(it) if it.id() == "media-web-lost"));
-        assert_eq!(told.count(), usize::from(why != Loss::Closed), "{why}");
+        assert_eq!(told.count(), 1, "{why}");
         // Told again, or of a port that is nobody's, it changes nothing.
         rig.lost(20_000, why);
         rig.lost(9, why);
         assert_eq!(rig.said(LegId::CALLER), said, "{why}");
     }
+}
+
+#[test]
+fn a_page_that_closes_its_media_is_waited_for_some_seconds_and_then_it_has_hung_up() {
+    let mut rig = Rig::on_leg(Some(JSSIP.into()), page(20_000));
+    rig.ask(Action::Answer);
+    let before = rig.said(LegId::CALLER);
+    rig.lost(20_000, Loss::Closed);
+    let until = rig.call.deadline().unwrap();
+    assert_eq!(until, rig.now + Duration::from_secs(8));
+    rig.now = until;
+    rig.lost(20_000, Loss::Closed);
+    assert_eq!(rig.said(LegId::CALLER), before, "the first word counts");
+    rig.call.handle_timeout(rig.now);
+    rig.drain();
+    let said = rig.said(LegId::CALLER);
+    assert_eq!(said.last(), Some(&SipCommand::End(Cause::Normal)));
+    let told = |output: &Output| matches!(output, Output::Trouble(_));
+    assert!(!rig.log.iter().any(told), "nothing is wrong with that");
+}
+
+#[test]
+fn a_page_that_closes_its_media_and_comes_back_has_its_place() {
+    let mut rig = Rig::on_leg(Some(JSSIP.into()), page(20_000));
+    rig.ask(Action::Answer);
+    rig.sip(LegId::CALLER, confirmed());
+    rig.lost(20_000, Loss::Closed);
+    let who = Newcomer {
+        label: Label::default(),
+        offer: Some(JSSIP.into()),
+        media: page(20_004),
+    };
+    let new = rig.call.replace(LegId::CALLER, who);
+    rig.sip(new, confirmed());
+    let until = rig.now + Duration::from_secs(9);
+    rig.now = until;
+    rig.call.handle_timeout(rig.now);
+    rig.drain();
+    assert!(!rig.call.is_ending());
+    let ends = |leg, rig: &Rig| {
+        let said = rig.said(leg);
+        said.iter().any(|it| matches!(it, SipCommand::End(_)))
+    };
+    assert!(ends(LegId::CALLER, &rig) && !ends(new, &rig));
 }
 
 #[test]
