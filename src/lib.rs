@@ -27,6 +27,7 @@ pub mod trace;
 pub mod store;
 
 pub mod api;
+pub mod face;
 
 pub mod demo;
 pub mod server;

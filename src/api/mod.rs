@@ -3,8 +3,8 @@
 //! The law: a request becomes at most one [`Command`] to control, over a bounded channel with a reply
 //! by return, or one statement to the store; no handler knows more of a call than its snapshot. Wire
 //! types live in `wire` alone. Every error is JSON with a stable id. `/healthz`, `/readyz`,
-//! `/metrics`, `/version`, `/openapi.json` and the desk's pages are open; so is what asks for its own proof: `/sip`,
-//! `/v1/login` and `/v1/ice_servers`. All else wants the API key as bearer token.
+//! `/metrics`, `/version`, `/openapi.json` and the desk's pages are open; so is what asks for its own proof: the
+//! WebSockets of browsers' phones, `/v1/login` and `/v1/ice_servers`. All else wants the API key as bearer token.
 
 mod access;
 mod bans;
@@ -56,7 +56,7 @@ pub use error::ApiError;
 pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, StepJson, WhyJson};
 pub use key::{Key, KeyFound};
 pub use login::Logins;
-pub use phones::{Phones, Upgrade};
+pub use phones::{Phones, Spoken, Upgrade};
 pub use serve::{Bounds, CONNECTIONS_MAX, HEAD_PATIENCE, Peer, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
 pub use v2::credential_of;
@@ -153,11 +153,16 @@ impl Api {
         document.merge(v2_document);
         let v2 = v2.route_layer(from_fn_with_state(Arc::clone(&api), v2::require));
         open::describe(&mut document);
-        guarded
+        let routed = guarded
             .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
             .merge(open)
-            .merge(v2)
-            .route(phones::PATH, axum::routing::get(phones::enter))
+            .merge(v2);
+        phones::PATHS
+            .into_iter()
+            .fold(routed, |routed, (path, spoken)| {
+                let enter = move |api, request| phones::enter(spoken, api, request);
+                routed.route(path, axum::routing::get(enter))
+            })
             .route("/desk", axum::routing::get(pages::lead))
             .route(pages::HOME, axum::routing::get(pages::home))
             .route(pages::FILES, axum::routing::get(pages::file))

@@ -1,7 +1,7 @@
-//! The way in of browsers' phones: the HTTP side of SIP over WebSocket (RFC 7118 §4, RFC 6455 §4.2).
+//! The way in of browsers' phones: the HTTP side of their WebSockets (RFC 6455 §4.2, RFC 7118 §4).
 //!
-//! A handshake is judged here; the connection itself goes to the SIP transports, which bound it as any
-//! other of theirs. Who is on it shows by digest there.
+//! A handshake is judged here; the connection itself goes to the SIP transports, or to the face that speaks
+//! its language, and is bounded there. Who is on it shows there too.
 
 use std::sync::Arc;
 
@@ -23,12 +23,37 @@ use super::{Api, ApiError};
 use crate::config::Origins;
 use crate::explain::{Explanation, printable};
 
-/// Where browsers' phones come in.
-pub(super) const PATH: &str = "/sip";
+/// What is spoken on a WebSocket: the path says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// SIP (RFC 7118).
+    Sip,
+    /// Verto: JSON-RPC as FreeSWITCH began it and Telnyx goes on with it.
+    Verto,
+}
 
-/// One connection that is about to become a WebSocket of subprotocol `sip`.
+/// Where browsers' phones come in.
+pub(super) const PATHS: [(&str, Spoken); 3] = [
+    ("/sip", Spoken::Sip),
+    ("/verto", Spoken::Verto),
+    ("/", Spoken::Verto),
+];
+
+impl Spoken {
+    /// The subprotocol that a client must offer; without one, what it offers is passed over.
+    const fn subprotocol(self) -> Option<&'static str> {
+        match self {
+            Self::Sip => Some("sip"),
+            Self::Verto => None,
+        }
+    }
+}
+
+/// One connection that is about to become a WebSocket.
 #[derive(Debug)]
 pub struct Upgrade {
+    /// What is spoken on it.
+    pub spoken: Spoken,
     /// Who is on it.
     pub peer: Peer,
     /// The connection, once the 101 has been sent.
@@ -56,8 +81,11 @@ impl Phones {
 enum Unfit {
     /// It asks for something else than a WebSocket of version 13.
     NoWebSocket(&'static str),
-    /// It offers these subprotocols.
-    Subprotocol(String),
+    /// It offers these subprotocols and not that one.
+    Subprotocol {
+        wanted: &'static str,
+        offered: String,
+    },
     /// It is of a page of that site.
     Origin(Option<String>),
 }
@@ -66,7 +94,7 @@ impl Unfit {
     fn id(&self) -> &'static str {
         match self {
             Self::NoWebSocket(_) => "web-no-websocket",
-            Self::Subprotocol(_) => "web-subprotocol",
+            Self::Subprotocol { .. } => "web-subprotocol",
             Self::Origin(_) => "web-origin",
         }
     }
@@ -74,7 +102,7 @@ impl Unfit {
     const fn status(&self) -> StatusCode {
         match self {
             Self::NoWebSocket(_) => StatusCode::UPGRADE_REQUIRED,
-            Self::Subprotocol(_) => StatusCode::BAD_REQUEST,
+            Self::Subprotocol { .. } => StatusCode::BAD_REQUEST,
             Self::Origin(_) => StatusCode::FORBIDDEN,
         }
     }
@@ -86,13 +114,13 @@ impl Unfit {
                 format!("a request {what}"),
                 "open the address as ws:// or wss://".to_owned(),
             ),
-            Self::Subprotocol(offered) => (
-                "the subprotocol sip (RFC 7118)".to_owned(),
+            Self::Subprotocol { wanted, offered } => (
+                format!("the subprotocol {wanted}"),
                 match offered.as_str() {
                     "" => "none".to_owned(),
                     offered => printable(offered),
                 },
-                "offer \"sip\": new WebSocket(url, \"sip\")".to_owned(),
+                format!("offer it: new WebSocket(url, \"{wanted}\")"),
             ),
             Self::Origin(origin) => {
                 let found = origin.as_deref().map(printable);
@@ -123,12 +151,21 @@ impl From<Unfit> for ApiError {
 }
 
 /// Takes a handshake, or says what is wrong with it.
-pub(super) async fn enter(State(api): State<Arc<Api>>, mut request: Request) -> Response {
+pub(super) async fn enter(
+    spoken: Spoken,
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+) -> Response {
+    // A page that is opened in a browser, and not there.
+    let is_opened = !has_word(request.headers(), &UPGRADE, "websocket");
+    if is_opened && request.uri().path() == "/" {
+        return ApiError::NotFound { what: "path" }.into_response();
+    }
     let peer = request.extensions().get::<Peer>().copied();
     let (Some(phones), Some(peer)) = (&api.phones, peer) else {
         return ApiError::NotFound { what: "path" }.into_response();
     };
-    let accept = match judge(request.headers(), &phones.origins) {
+    let accept = match judge(spoken, request.headers(), &phones.origins) {
         Ok(accept) => accept,
         Err(unfit) => {
             tracing::warn!(remote = %peer.remote, "WebSocket refused: {}", unfit.explanation());
@@ -144,23 +181,31 @@ pub(super) async fn enter(State(api): State<Arc<Api>>, mut request: Request) -> 
         }
     };
     let stream = hyper::upgrade::on(&mut request);
-    if phones.door.try_send(Upgrade { peer, stream }).is_err() {
+    let upgrade = Upgrade {
+        spoken,
+        peer,
+        stream,
+    };
+    if phones.door.try_send(upgrade).is_err() {
         return ApiError::Unavailable { what: "SIP" }.into_response();
     }
     let headers = [
         (UPGRADE, HeaderValue::from_static("websocket")),
         (CONNECTION, HeaderValue::from_static("upgrade")),
         (SEC_WEBSOCKET_ACCEPT, accept),
-        (
-            SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(SUBPROTOCOL),
-        ),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if let Some(chosen) = spoken.subprotocol() {
+        let chosen = HeaderValue::from_static(chosen);
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    response
 }
 
 /// What answers the key of a handshake that is as RFC 6455 §4.2.1 wants it.
-fn judge(headers: &HeaderMap, origins: &Origins) -> Result<HeaderValue, Unfit> {
+fn judge(spoken: Spoken, headers: &HeaderMap, origins: &Origins) -> Result<HeaderValue, Unfit> {
     if !has_word(headers, &UPGRADE, "websocket") || !has_word(headers, &CONNECTION, "upgrade") {
         return Err(Unfit::NoWebSocket("without Upgrade: websocket"));
     }
@@ -182,9 +227,12 @@ fn judge(headers: &HeaderMap, origins: &Origins) -> Result<HeaderValue, Unfit> {
         let origin = one(headers, &ORIGIN).map(str::to_owned);
         return Err(Unfit::Origin(origin));
     }
-    if !words(headers, &SEC_WEBSOCKET_PROTOCOL).any(|word| word == SUBPROTOCOL) {
-        let offered: Vec<&str> = words(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
-        return Err(Unfit::Subprotocol(offered.join(", ")));
+    let offered: Vec<&str> = words(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
+    if let Some(wanted) = spoken.subprotocol()
+        && !offered.contains(&wanted)
+    {
+        let offered = offered.join(", ");
+        return Err(Unfit::Subprotocol { wanted, offered });
     }
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     HeaderValue::try_from(STANDARD.encode(digest))
@@ -209,8 +257,6 @@ fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
     texts.flat_map(|text| text.split(',')).map(str::trim)
 }
 
-/// RFC 7118 §4.
-const SUBPROTOCOL: &str = "sip";
 /// RFC 6455 §1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const KEY_LEN: usize = 16;
@@ -233,7 +279,7 @@ mod tests {
     ];
 
     /// The good handshake with one header changed, or left out where it is empty.
-    fn judged(name: &str, value: &str) -> Result<String, &'static str> {
+    fn judged(spoken: Spoken, name: &str, value: &str) -> Result<String, &'static str> {
         let mut headers = HeaderMap::new();
         for (known, usual) in GOOD {
             let value = if known == name { value } else { usual };
@@ -241,7 +287,7 @@ mod tests {
                 headers.append(known, line.parse().unwrap());
             }
         }
-        let judged = judge(&headers, &Origins::default());
+        let judged = judge(spoken, &headers, &Origins::default());
         let accept = judged.map(|accept| accept.to_str().unwrap().to_owned());
         accept.map_err(|unfit| unfit.id())
     }
@@ -281,7 +327,19 @@ mod tests {
             ("sec-websocket-protocol", "sip chat", Err("web-subprotocol")),
         ];
         for (name, value, want) in table {
-            assert_eq!(judged(name, value), want, "{name}: {value}");
+            let judged = judged(Spoken::Sip, name, value);
+            assert_eq!(judged, want, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_language_without_a_subprotocol_asks_for_none_and_keeps_to_the_sites_that_are_let_in() {
+        let spoken = Spoken::Verto;
+        for offered in ["", "chat", "sip"] {
+            assert!(judged(spoken, "sec-websocket-protocol", offered).is_ok());
+        }
+        let origin = judged(spoken, "origin", "https://evil.example");
+        assert_eq!(origin, Err("web-origin"));
+        assert_eq!(judged(spoken, "upgrade", ""), Err("web-no-websocket"));
     }
 }

@@ -32,6 +32,7 @@ use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
 use crate::dialplan::{Plan, Speech};
+use crate::face::Faces;
 use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::media::Workers;
@@ -140,7 +141,15 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         services.recordings,
     )?;
     let (phones, upgrades) = Phones::new(config.http.origins.clone());
-    tasks.spawn(bring_in(upgrades, sockets.net.door(), sockets.web));
+    let faces = Faces {
+        door: sockets.net.door(),
+        clock,
+        host: host_of(&config),
+        parked: Arc::default(),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    tasks.spawn(bring_in(upgrades, faces, sockets.web));
     let api = Api {
         phones: Some(phones),
         ..api
@@ -213,6 +222,16 @@ impl Read {
             key,
             new_key,
         })
+    }
+}
+
+/// What the server is called, in the addresses of its users.
+fn host_of(config: &Config) -> String {
+    let first = config.sip.listeners.first();
+    match first.map(|it| it.advertised_host.as_str()) {
+        Some(bare) if bare.contains(':') && !bare.starts_with('[') => format!("[{bare}]"),
+        Some(host) => host.to_owned(),
+        None => "localhost".to_owned(),
     }
 }
 

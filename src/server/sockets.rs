@@ -10,13 +10,14 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 
 use super::known::Configured;
-use crate::api::Upgrade;
+use crate::api::{Spoken, Upgrade};
 use crate::config::{self, Config, Listener};
 use crate::control;
+use crate::face::Faces;
 use crate::io::acme::{Acme, AcmeFiles};
 use crate::io::media::{MediaAddress, MediaConfig, WebConfig};
 use crate::io::net::tls::{ClientTrust, KeyPairFiles, TlsConfig, TlsFiles, Trust};
-use crate::io::net::{Inbox, Limits, ListenerConfig, Net, WebDoor, certs};
+use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
 
 /// Every listening socket of the server but the media ports.
 pub(super) struct Sockets {
@@ -91,15 +92,22 @@ impl WebFace {
     }
 }
 
-/// Brings the connections that HTTP lets go to the SIP transports.
-pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, door: WebDoor, faces: Vec<WebFace>) {
-    while let Some(Upgrade { peer, stream }) = upgrades.recv().await {
-        let face = faces
-            .iter()
-            .find(|it| it.transport.is_secure() == peer.secure);
-        if let Some(face) = face {
-            door.enter(face.id, face.transport, peer.remote, stream)
-                .await;
+/// Brings the connections that HTTP lets go to the SIP transports, or to who speaks their language.
+pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, faces: Faces, at: Vec<WebFace>) {
+    while let Some(upgrade) = upgrades.recv().await {
+        let Upgrade {
+            spoken,
+            peer,
+            stream,
+        } = upgrade;
+        let mut listeners = at.iter();
+        let Some(it) = listeners.find(|it| it.transport.is_secure() == peer.secure) else {
+            continue;
+        };
+        let (id, transport, remote) = (it.id, it.transport, peer.remote);
+        match spoken {
+            Spoken::Sip => faces.door.enter(id, transport, remote, stream).await,
+            Spoken::Verto => faces.verto((id, transport), remote, stream).await,
         }
     }
 }

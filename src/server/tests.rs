@@ -10,6 +10,7 @@ use crate::store::EndpointRow;
 
 mod access;
 mod tls;
+mod verto;
 mod web;
 
 /// A folder with a configuration, which vanishes with it.

@@ -71,6 +71,7 @@ const MODULES: &[Module] = &[
             "store",
         ],
     ),
+    module("face", &["explain", "config", "io", "api"]),
     module("server", ANY),
     module("cli", ANY),
     module("demo", ANY),

@@ -1,0 +1,70 @@
+//! Where a WebSocket's client meets its face.
+
+use std::sync::Arc;
+
+use hyper::upgrade::OnUpgrade;
+use sip::transport::{ListenerId, Transport};
+use std::net::SocketAddr;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Parked;
+use super::socket::Socket;
+use super::task::run;
+use super::verto::{Settings, Verto};
+use crate::io::clock::SystemClock;
+use crate::io::net::WebDoor;
+
+/// What every face is made with.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    /// The way to the SIP transports.
+    pub door: WebDoor,
+    /// The process's clock.
+    pub clock: SystemClock,
+    /// What the server is called, in the addresses of its users.
+    pub host: String,
+    /// Calls that pages have left.
+    pub parked: Arc<Parked>,
+    /// Where its tasks are counted.
+    pub tasks: TaskTracker,
+    /// The server's end.
+    pub stop: CancellationToken,
+}
+
+impl Faces {
+    /// Speaks Verto with whoever is on that connection, until either side ends.
+    pub async fn verto(
+        &self,
+        (listener, transport): (ListenerId, Transport),
+        remote: SocketAddr,
+        stream: OnUpgrade,
+    ) {
+        let Some(random) = random() else {
+            tracing::error!("the system has no randomness: a client is turned away");
+            return;
+        };
+        let pipe = self.door.pipe(listener, transport, remote).await;
+        let verto = Verto::new(Settings {
+            transport,
+            host: self.host.clone(),
+            random,
+            parked: Arc::clone(&self.parked),
+        });
+        let (clock, stop) = (self.clock, self.stop.clone());
+        self.tasks.spawn(async move {
+            if let Ok(socket) = Socket::open(stream).await {
+                run(socket, pipe, verto, clock, stop).await;
+            }
+        });
+    }
+}
+
+/// 128 bits that nobody can guess.
+fn random() -> Option<[u64; 2]> {
+    let mut bytes = [[0; 8]; 2];
+    for word in &mut bytes {
+        getrandom::fill(word).ok()?;
+    }
+    Some(bytes.map(u64::from_le_bytes))
+}
