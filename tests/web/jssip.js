@@ -8,12 +8,13 @@ const noServers = { pcConfig: { iceServers: [] } };
 class Phone {
   events = [];
 
-  register(url, user, password) {
+  register(url, user, password, token) {
     this.socket = new JsSIP.WebSocketInterface(url);
     this.ua = new JsSIP.UA({
       sockets: [this.socket],
       uri: `sip:${user}@127.0.0.1`,
       password,
+      ...(token && { authorization_jwt: `Bearer ${token}` }),
       connection_recovery_min_interval: 1,
     });
     this.ua.on("newRTCSession", ({ session, originator }) => {

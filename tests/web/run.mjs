@@ -13,7 +13,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Caller } from "./caller.mjs";
-import { CARRIER, site, start, until } from "./server.mjs";
+import { BERTA, CARRIER, site, start, until } from "./server.mjs";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const CLIENTS = ["jssip", "sipjs"];
@@ -42,6 +42,26 @@ const STEPS = {
     const refused = stranger.evaluate((to) => phone.register(to, "anna", "guess"), server.url);
     await assert.rejects(refused);
     await stranger.close();
+  },
+
+  "registers by the token of an agent's login, and is put out when he logs out": async ({ server, context, client, url }) => {
+    // SIP.js has no word for tokens.
+    if (client !== "jssip") return;
+    const token = await server.logIn("berta", BERTA);
+    const page = await open(context, client, url);
+    const by = (page) => page.evaluate(
+      ([url, token]) => phone.register(url, "berta", undefined, token), [server.url, token]);
+    await by(page);
+    assert.equal((await server.contacts("berta")).length, 1);
+    const asked = performance.now();
+    await server.logOut(token);
+    await said(page, "disconnected");
+    within(5_000, performance.now() - asked, "from the log-out to the page's loss of its socket");
+    assert.deepEqual(await server.contacts("berta"), []);
+    await page.close();
+    const again = await open(context, client, url);
+    await assert.rejects(by(again));
+    await again.close();
   },
 
   "loses its socket and is registered again by another": async ({ server, page }) => {

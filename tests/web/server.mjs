@@ -1,6 +1,6 @@
 // The server under test, and the site that its pages come from.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
 import path from "node:path";
@@ -8,12 +8,15 @@ import path from "node:path";
 export const KEY = "end-to-end-0123456789";
 export const IP = "127.0.0.1";
 export const CARRIER = "127.0.0.2";
+/** The password of an agent who logs in. */
+export const BERTA = "correct horse";
 const [SIP, HTTP] = [25_060, 28_080];
 
 /** Starts the server with two pages' accounts and a flow that rings whoever is called, or another plan. */
 export async function start(binary, folder, site, { plan = PLAN, settings = "" } = {}) {
   fs.mkdirSync(path.join(folder, "dialplans"), { recursive: true });
   fs.writeFileSync(path.join(folder, "dialplans/main.kdl"), plan);
+  const hash = execFileSync(binary, ["hash-password"], { input: `${BERTA}\n`, encoding: "utf8" });
   const config = `
 api_key = "${KEY}"
 [http]
@@ -35,6 +38,8 @@ send_to = ["${CARRIER}:5060"]
 [endpoints.anna]
 password = "secret-anna"
 digest = "both"
+[agents.berta]
+password_hash = "${hash.trim()}"
 ${settings}`;
   fs.writeFileSync(path.join(folder, "tandem.toml"), config);
   fs.mkdirSync(path.join(folder, "prompts"), { recursive: true });
@@ -67,6 +72,20 @@ class Server {
     const headers = { authorization: `Bearer ${KEY}` };
     const response = await fetch(`http://${IP}:${HTTP}${what}`, { headers });
     return response.json();
+  }
+
+  /** An agent's token for his password. */
+  async logIn(agent, password) {
+    const body = JSON.stringify({ agent, password });
+    const response = await fetch(`http://${IP}:${HTTP}/v1/login`, { method: "POST", body });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+    return (await response.json()).token;
+  }
+
+  async logOut(token) {
+    const headers = { authorization: `Bearer ${token}` };
+    const response = await fetch(`http://${IP}:${HTTP}/v1/login`, { method: "DELETE", headers });
+    if (response.status !== 204) throw new Error(`${response.status}: ${await response.text()}`);
   }
 
   /** Where an endpoint is registered. */
