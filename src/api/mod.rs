@@ -25,6 +25,7 @@ mod open;
 mod pages;
 mod phones;
 mod serve;
+mod sites;
 mod supervision;
 #[cfg(test)]
 mod tests;
@@ -145,10 +146,17 @@ impl Api {
             .routes(routes!(open::readyz))
             .routes(routes!(open::version))
             .routes(routes!(open::metrics))
+            .split_for_parts();
+        document.merge(open_document);
+        let (proving, proving_document) = OpenApiRouter::new()
             .routes(routes!(login::log_in, login::log_out))
             .routes(routes!(calling::ice_servers))
             .split_for_parts();
-        document.merge(open_document);
+        document.merge(proving_document);
+        let proving = proving
+            .route("/v1/login", sites::preflight())
+            .route("/v1/ice_servers", sites::preflight())
+            .route_layer(from_fn_with_state(Arc::clone(&api), sites::admit));
         let (v2, v2_document) = v2::routes().split_for_parts();
         document.merge(v2_document);
         let v2 = v2.route_layer(from_fn_with_state(Arc::clone(&api), v2::require));
@@ -156,7 +164,8 @@ impl Api {
         let routed = guarded
             .route_layer(from_fn_with_state(Arc::clone(&api), key::require))
             .merge(open)
-            .merge(v2);
+            .merge(v2)
+            .merge(proving);
         phones::PATHS
             .into_iter()
             .fold(routed, |routed, (path, spoken)| {

@@ -74,6 +74,11 @@ impl Phones {
         let (door, upgrades) = mpsc::channel(UPGRADES_MAX);
         (Self { door, origins }, upgrades)
     }
+
+    /// Whether a page of that site may come in.
+    pub(super) fn admit(&self, origin: Option<&str>, host: Option<&str>) -> bool {
+        self.origins.admit(origin, host)
+    }
 }
 
 /// Why a handshake is refused.

@@ -317,3 +317,47 @@ fn an_agent_whose_endpoint_cannot_be_one_and_a_secret_that_is_short_refuse_the_s
         "{why}"
     );
 }
+
+/// A page of a listed site asks first whether it may ask, and may read what it is told; another's may not.
+#[test]
+fn a_page_of_a_listed_site_may_log_in_and_anothers_may_not_read_the_answer() {
+    let home = Home::new();
+    home.write_keyed(&agents(""));
+    let path = home.0.join("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let listed = "[http]\norigins = [\"https://desk.example\"]\n";
+    std::fs::write(&path, text.replace("[http]\n", listed)).unwrap();
+    runtime().unwrap().block_on(async {
+        let server = Server::start(home.config()).await.unwrap();
+        let ask = async |method: &str, site: &str| {
+            let url = format!("http://{}/v1/login", server.http());
+            let request = axum::http::Request::builder().method(method).uri(url);
+            let given = json!({ "agent": "anna", "password": "correct horse" });
+            let request = request.header("origin", site).body(given.to_string());
+            let exchange = move || {
+                let config = ureq::Agent::config_builder().http_status_as_error(false);
+                let agent: ureq::Agent = config.allow_non_standard_methods(true).build().into();
+                let response = agent.run(request.unwrap()).unwrap();
+                let header = |name: &str| {
+                    let value = response.headers().get(name)?;
+                    Some(value.to_str().unwrap().to_owned())
+                };
+                let may = header("access-control-allow-headers").is_some();
+                (
+                    response.status().as_u16(),
+                    header("access-control-allow-origin"),
+                    may,
+                )
+            };
+            tokio::task::spawn_blocking(exchange).await.unwrap()
+        };
+        let site = "https://desk.example";
+        let told = Some(site.to_owned());
+        assert_eq!(ask("OPTIONS", site).await, (204, told.clone(), true));
+        assert_eq!(ask("POST", site).await, (200, told, false));
+        let other = "https://evil.example";
+        assert_eq!(ask("OPTIONS", other).await, (405, None, false));
+        assert_eq!(ask("POST", other).await.1, None);
+        server.stop().await.unwrap();
+    });
+}
