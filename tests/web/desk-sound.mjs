@@ -28,9 +28,11 @@ export const SOUND = {
     const answer = await world.far.evaluate(([call, sdp]) => far.take(call, sdp, 440), [call, sdp]);
     world.mock.say({ type: "progress", call, state: "early", sdp: answer });
     await world.agentHears(440);
-    world.mock.say({ type: "answered", call, sdp: answer });
+    // What was said early holds.
+    world.mock.say({ type: "answered", call });
     await world.see("call", "Talking");
     await world.farHears(call, 1_000);
+    assert.equal(await world.page.evaluate(() => test.connections.at(-1).signalingState), "stable");
   },
 
   "AD-04: the microphone is changed in the call, and mute stays as it was": async (world) => {

@@ -11,7 +11,7 @@ export interface Media {
   iceServers: RTCIceServer[];
   renegotiate: ((call: string, sdp: string) => Promise<string | undefined>) | null;
   offer(call: string): Promise<string>;
-  answered(call: string, sdp: string, early: boolean): Promise<void>;
+  answered(call: string, sdp: string | null, early: boolean): Promise<void>;
   accept(call: string, sdp: string): Promise<string>;
   again(call: string, sdp: string): Promise<string>;
   mute(call: string, on: boolean): void;
@@ -173,7 +173,7 @@ export class Desk implements Handler {
         if (message.sdp) this.#media(this.media.answered(call.id, message.sdp, true));
         break;
       case "answered":
-        if (message.sdp) this.#media(this.media.answered(call.id, message.sdp, false));
+        this.#media(this.media.answered(call.id, message.sdp ?? null, false));
         this.#become(call, "talking");
         break;
       case "held":

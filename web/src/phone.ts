@@ -29,11 +29,12 @@ export class Phone {
     return this.#described(connection);
   }
 
-  /** The far end's answer to our offer; an early one may be replaced by another. */
-  async answered(call: string, sdp: string, early: boolean): Promise<void> {
+  /** The far end's answer to our offer: an early one may be replaced by another, or is final without one. */
+  async answered(call: string, sdp: string | null, early: boolean): Promise<void> {
     const connection = this.#lines.get(call)?.connection;
     if (!connection || connection.signalingState === "stable") return;
-    await connection.setRemoteDescription({ type: early ? "pranswer" : "answer", sdp });
+    const final = sdp ?? connection.remoteDescription?.sdp;
+    if (final) await connection.setRemoteDescription({ type: early ? "pranswer" : "answer", sdp: final });
   }
 
   /** Answers an offer in a new connection, which takes the place of what the call had. */
