@@ -14,14 +14,18 @@ fn main() -> io::Result<()> {
         walk(&folder, &mut files)?;
     }
     files.sort();
+    let out = variable("OUT_DIR");
     let mut list = String::from("&[\n");
-    for file in files {
-        let name = file.strip_prefix(&folder).unwrap_or(&file);
+    for (n, file) in files.iter().enumerate() {
+        let name = file.strip_prefix(&folder).unwrap_or(file);
         let name = name.to_string_lossy().replace('\\', "/");
-        list.push_str(&format!("    ({name:?}, include_bytes!({file:?})),\n"));
+        // A copy, so that another `make desk` in the middle of a build does it no harm.
+        let copy = out.join(format!("desk-{n}"));
+        fs::copy(file, &copy)?;
+        list.push_str(&format!("    ({name:?}, include_bytes!({copy:?})),\n"));
     }
     list.push_str("]\n");
-    fs::write(variable("OUT_DIR").join("desk.rs"), list)
+    fs::write(out.join("desk.rs"), list)
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
