@@ -397,3 +397,26 @@ fn a_click_is_good_for_one_call_into_its_entry_and_for_nothing_else() {
         200
     );
 }
+
+/// Whoever was called, and not the caller: the caller's flow goes on, here to its end.
+#[test]
+fn who_is_removed_while_he_is_called_leaves_and_the_callers_flow_goes_on() {
+    let mut server = Server::new(Made::default());
+    let ann = udp(ROAMING);
+    server.register(ann, "ann");
+    let (words, rung) = server.call(RINGS);
+    let invite = rung.iter().find(|(to, _)| *to == ann).unwrap().1.clone();
+    let contact = format!("Contact: <sip:ann@{ROAMING}>\r\n");
+    let answer = response(&invite, 200, "far", &contact, &sdp(ann, 8));
+    let answered = server.send(ann, &answer);
+    confirm(&mut server, &words, &answered);
+    server.control.remove_endpoint(server.now, "ann");
+    let messages = server.pass(0);
+    assert_eq!(said(&messages, ann), ["BYE"]);
+    assert_eq!(
+        said(&messages, words.flow),
+        ["BYE"],
+        "after its dial comes hangup"
+    );
+    assert!(server.control.contacts(server.now, "ann").is_empty());
+}
