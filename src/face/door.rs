@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
+use jiff::Timestamp;
 use sip::transport::{ListenerId, Transport};
 use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use super::Parked;
 use super::socket::Socket;
 use super::task::run;
 use super::verto::{Settings, Verto};
+use crate::access::Access;
 use crate::io::clock::SystemClock;
 use crate::io::net::WebDoor;
 
@@ -26,6 +28,8 @@ pub struct Faces {
     pub host: String,
     /// Calls that pages have left.
     pub parked: Arc<Parked>,
+    /// Whose tokens are.
+    pub access: Access,
     /// Where its tasks are counted.
     pub tasks: TaskTracker,
     /// The server's end.
@@ -50,6 +54,8 @@ impl Faces {
             host: self.host.clone(),
             random,
             parked: Arc::clone(&self.parked),
+            access: self.access.clone(),
+            wall: self.wall(),
         });
         let (clock, stop) = (self.clock, self.stop.clone());
         self.tasks.spawn(async move {
@@ -57,6 +63,15 @@ impl Faces {
                 run(socket, pipe, verto, clock, stop).await;
             }
         });
+    }
+}
+
+impl Faces {
+    /// The wall clock as it was when the other began.
+    fn wall(&self) -> Timestamp {
+        let since = self.clock.now().since(clock::Now::ZERO);
+        let wall = self.clock.wall();
+        wall.checked_sub(since).unwrap_or(wall)
     }
 }
 

@@ -131,6 +131,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let stored = read.stored;
     stored.restore(&handle, clock, realm, access.clone()).await;
 
+    let faces_access = access.clone();
     let proofs = (read.key, access, book);
     let api = api_of(
         &config,
@@ -146,6 +147,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         clock,
         host: host_of(&config),
         parked: Arc::default(),
+        access: faces_access,
         tasks: tasks.clone(),
         stop: stop.clone(),
     };

@@ -71,7 +71,7 @@ const MODULES: &[Module] = &[
             "store",
         ],
     ),
-    module("face", &["explain", "config", "io", "api"]),
+    module("face", &["explain", "config", "access", "io", "api"]),
     module("server", ANY),
     module("cli", ANY),
     module("demo", ANY),

@@ -27,6 +27,8 @@ export class Caller {
   constructor(ip, server, hz) {
     Object.assign(this, { ip, server, hz });
     this.heard = [];
+    /** When each packet came. */
+    this.times = [];
     this.inbox = [];
     this.waiters = [];
     this.received = 0;
@@ -115,6 +117,18 @@ export class Caller {
       const part = tone(this.heard.slice(at, at + SAMPLES), 8_000, hz);
       now = part.share > 0.5 && part.rms > 0.02 ? 0 : now + 20;
       longest = Math.max(longest, now);
+    }
+    return longest;
+  }
+
+  /** The longest time by the clock from one packet with the tone to the next, since `from` packets, in ms. */
+  silence(hz, from = 0) {
+    let [longest, latest] = [0, this.times[from] ?? 0];
+    for (let n = from; (n + 1) * SAMPLES <= this.heard.length; n += 1) {
+      const part = tone(this.heard.slice(n * SAMPLES, (n + 1) * SAMPLES), 8_000, hz);
+      if (part.share < 0.5 || part.rms < 0.02) continue;
+      longest = Math.max(longest, this.times[n] - latest);
+      latest = this.times[n];
     }
     return longest;
   }
@@ -223,6 +237,7 @@ export class Caller {
     if (type === EVENTS) this.#onEvent(bytes);
     if (type !== 0) return;
     this.received += 1;
+    this.times.push(performance.now());
     for (const byte of bytes.subarray(12)) this.heard.push(decode(byte));
   }
 

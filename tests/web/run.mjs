@@ -1,4 +1,4 @@
-// Unmodified JsSIP and SIP.js in a headless Chromium against the server that was just built: registration,
+// Unmodified JsSIP, SIP.js and @telnyx/webrtc in a headless Chromium against the server that was just built: registration,
 // calls both ways, sound both ways, and every end.
 //
 //   node tests/web/run.mjs BINARY [CLIENT…]        WEB_SIGNALLING=1: without sound
@@ -16,7 +16,7 @@ import { Caller } from "./caller.mjs";
 import { BERTA, CARRIER, site, start, until } from "./server.mjs";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const CLIENTS = ["jssip", "sipjs"];
+const CLIENTS = ["jssip", "sipjs", "telnyx"];
 const SIGNALLING = Boolean(process.env.WEB_SIGNALLING);
 const [binary = "target/debug/tandem", ...wanted] = process.argv.slice(2);
 const folder = path.resolve("target/tmp/e2e-web");
@@ -124,6 +124,7 @@ const SOUND = {
     const caller = await talk(world);
     await world.page.evaluate(() => { phone.events.length = 0; phone.cut(); });
     await said(world.page, "registered");
+    if (await world.page.evaluate(() => phone.takesUp)) await said(world.page, "confirmed");
     await hear(world, caller);
     assert.equal(await caller.bye(), 200);
     await until("the page's end", 3_000, () => world.page.evaluate(() => phone.over));
@@ -136,6 +137,29 @@ const SOUND = {
     await page.evaluate(() => phone.listen(440));
     await heard(page, 440);
     await page.evaluate(hangUp);
+  },
+};
+
+/** What one client can do and the others cannot. */
+const OWN = {
+  telnyx: {
+    "is reloaded in a call: sound is back within 2 s, and the caller was never let go": async (world) => {
+      const caller = await talk(world);
+      await hear(world, caller);
+      const from = Math.floor(caller.heard.length / 160);
+      await world.page.reload();
+      await world.page.waitForFunction(() => globalThis.phone);
+      await world.page.evaluate((to) => phone.register(to, "anna", "secret-anna"), world.server.url);
+      await said(world.page, "confirmed");
+      await world.page.evaluate(() => phone.listen(440));
+      await until("1 kHz at the caller", 8_000, () => caller.ear(1_000, 0.2).share > 0.9);
+      await hear(world, caller);
+      within(2_000, caller.silence(1_000, from), "without the page's tone at the caller");
+      assert.equal(caller.ended, null);
+      assert.equal(await caller.bye(), 200);
+      await until("the page's end", 3_000, () => world.page.evaluate(() => phone.over));
+      caller.close();
+    },
   },
 };
 
@@ -254,7 +278,7 @@ async function put(client, { server, browser, url }) {
   await page.evaluate((to) => phone.register(to, "anna", "secret-anna"), server.url);
   const world = { server, context, page, client, url };
   let failed = 0;
-  for (const [name, step] of Object.entries(SIGNALLING ? STEPS : { ...STEPS, ...SOUND })) {
+  for (const [name, step] of Object.entries(SIGNALLING ? STEPS : { ...STEPS, ...SOUND, ...OWN[client] })) {
     const began = performance.now();
     figures.length = 0;
     let word = "ok";

@@ -9,10 +9,14 @@ navigator.mediaDevices.getUserMedia = async () => mouth(speaks);
 
 class Phone {
   events = [];
+  /** After a loss of its socket it makes its calls anew. */
+  takesUp = true;
 
   register(url, user, password) {
     const host = url.replace(/\/sip$/, "/verto");
-    this.client = new TelnyxRTC({ host, login: user, password });
+    // No servers of anybody's, and a page that goes may come back to its calls.
+    const options = { iceServers: [], hangupOnBeforeUnload: false };
+    this.client = new TelnyxRTC({ host, login: user, password, ...options });
     this.client.remoteElement = Object.assign(new Audio(), { muted: true });
     this.client.on("telnyx.notification", ({ type, call }) => {
       if (type === "callUpdate") this.#changed(call);
@@ -66,17 +70,27 @@ class Phone {
   }
 
   async listen(hz) {
+    this.followed = true;
     this.ear = new Ear(hz);
     await this.ear.listen(this.session.peer.instance);
   }
 
   #changed(call) {
-    this.session = call;
     const [before, now] = [this.state, call.state];
-    if (before === now) return;
-    this.state = now;
+    if (before === now && call === this.session) return;
+    // A call that is taken up again is another object of the same id.
+    const again = call !== this.session && this.ear;
+    [this.session, this.state] = [call, now];
     if (now === "ringing" && call.direction === "inbound") this.events.push("incoming");
-    if (now === "active") this.events.push("confirmed");
+    if (now === "active") {
+      this.events.push("confirmed");
+      this.over = 0;
+    }
+    if (again) this.followed = false;
+    if (now === "active" && this.followed === false) {
+      this.followed = true;
+      void this.listen(this.ear.hz);
+    }
     if (now === "hangup" || now === "destroy") {
       this.events.push(`ended ${call.cause}`);
       this.over ||= performance.timeOrigin + performance.now();

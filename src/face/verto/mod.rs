@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Now;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sip::transport::Transport;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::line::{Event, Line, LineConfig, LineError, Output, Proof};
 use super::task::{Face, Out};
 use super::{Parked, Seat};
+use crate::access::Access;
 use wire::{Agent, Dialect, Id, Message, Params, Refusal};
 
 /// What a connection's machine is made of.
@@ -42,6 +44,10 @@ pub(super) struct Settings {
     pub(super) random: [u64; 2],
     /// Calls that pages have left.
     pub(super) parked: Arc<Parked>,
+    /// Whose a token is; whether he still is somebody, control says.
+    pub(super) access: Access,
+    /// The wall clock at [`Now::ZERO`].
+    pub(super) wall: Timestamp,
 }
 
 /// One client.
@@ -160,14 +166,19 @@ impl Verto {
         if params.agent.is_some() || params.login_token.is_some() {
             self.dialect = Dialect::Telnyx;
         }
-        let Some((user, proof)) = claim(&params) else {
-            let why = "Authentication Required: want login and passwd, or login_token";
-            return self.refuse(&id, &Refusal::new(wire::UNKNOWN, why));
+        self.logins += 1;
+        let (user, proof) = match self.claim(now, &params) {
+            Claim::Of(user, proof) => (user, proof),
+            Claim::Wrong => return self.denied(&id),
+            Claim::Missing => {
+                let why = "Authentication Required: want login and passwd, or login_token";
+                self.logins -= 1;
+                return self.refuse(&id, &Refusal::new(wire::UNKNOWN, why));
+            }
         };
         if let Some(session) = params.sessid.filter(|it| is_session(it)) {
             self.session = session;
         }
-        self.logins += 1;
         let [seed, mix] = self.settings.random;
         let mut line = Line::new(LineConfig {
             transport: self.settings.transport,
@@ -185,6 +196,25 @@ impl Verto {
             }
             Err(_) => self.denied(&id),
         }
+    }
+
+    /// Who logs in, and by what. A name may have the server's behind it.
+    fn claim(&self, now: Now, params: &Params) -> Claim {
+        if let Some(token) = &params.login_token {
+            let wall = self.settings.wall.checked_add(now.since(Now::ZERO));
+            let wall = wall.unwrap_or(Timestamp::MAX);
+            return match self.settings.access.verify(token, wall) {
+                Ok(subject) => Claim::Of(subject.endpoint, Proof::Bearer(token.clone())),
+                Err(_) => Claim::Wrong,
+            };
+        }
+        let name = params.login.as_deref().unwrap_or_default();
+        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        let password = params.passwd.as_deref().unwrap_or_default();
+        if name.is_empty() || name.len() > NAME_MAX || password.is_empty() {
+            return Claim::Missing;
+        }
+        Claim::Of(name.to_owned(), Proof::Password(password.to_owned()))
     }
 
     /// The same words whatever was wrong: which names there are is nobody's business.
@@ -382,13 +412,13 @@ impl Face for Verto {
     }
 }
 
-/// Who logs in, and by what. A name may have the server's behind it.
-fn claim(params: &Params) -> Option<(String, Proof)> {
-    let name = params.login.as_deref().unwrap_or_default();
-    let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let password = params.passwd.as_deref().unwrap_or_default();
-    let fits = !name.is_empty() && name.len() <= NAME_MAX && !password.is_empty();
-    fits.then(|| (name.to_owned(), Proof::Password(password.to_owned())))
+/// What a login says of who it is.
+enum Claim {
+    /// That endpoint, to be proven by that.
+    Of(String, Proof),
+    /// A token that is none of ours, or over.
+    Wrong,
+    Missing,
 }
 
 fn named(agent: Agent) -> String {

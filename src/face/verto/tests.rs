@@ -13,6 +13,13 @@ use super::*;
 const OURS: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
 const THEIRS: &str = "v=0\r\no=- 2 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 7 RTP/AVP 0\r\n";
 
+const WALL: &str = "2026-11-21T06:00:00Z";
+
+fn access() -> Access {
+    let secret = crate::config::Secret::new("0123456789abcdef0123456789abcdef".to_owned());
+    Access::new(&secret, &crate::config::Access::default())
+}
+
 struct Rig {
     now: Now,
     face: Verto,
@@ -40,6 +47,8 @@ fn face(parked: &Arc<Parked>, seed: u64) -> Verto {
         host: "tandem.example".to_owned(),
         random: [seed, seed ^ 77],
         parked: Arc::clone(parked),
+        access: access(),
+        wall: WALL.parse().unwrap(),
     })
 }
 
@@ -249,6 +258,46 @@ fn who_does_not_is_told_so_in_the_same_words_and_let_go_after_five_tries() {
         assert_eq!((&told["id"], &told["error"]), (&json!(id), &refused));
         assert_eq!(rig.closed, n == 4);
     }
+}
+
+// covers: RFC 8898 §2
+#[test]
+fn a_token_says_who_he_is_and_one_that_is_over_or_another_s_nobody() {
+    let mut rig = Rig::new();
+    let credential = crate::access::Credential {
+        id: "cred-1".to_owned(),
+        endpoint: "gencredanna".to_owned(),
+        ends: None,
+    };
+    let made = WALL.parse().unwrap();
+    let token = access().credential(&credential, "t-1", made).token;
+    let forged = token.replace('.', ".x");
+    for wrong in ["", "a.b.c", &forged] {
+        let refused = rig.answer("login", json!({"login_token": wrong}));
+        assert_eq!(
+            refused["error"],
+            json!({"code": -32_001, "message": "Authentication Failure"})
+        );
+    }
+    rig.ask("login", json!({"login_token": token}));
+    let (request, register) = rig.requested();
+    let wanted = format!("Bearer {token}");
+    assert_eq!(register.header_named("Authorization"), Some(&*wanted));
+    assert!(
+        register
+            .header_named("To")
+            .unwrap()
+            .contains("gencredanna@")
+    );
+    rig.far.respond(rig.now, request, 200, &[], None);
+    assert_eq!(rig.told()[0]["result"]["message"], "logged in");
+    // A minute after its end.
+    let mut late = Rig::new();
+    late.now += Duration::from_secs(400 * 24 * 3_600);
+    assert_eq!(
+        late.answer("login", json!({"login_token": token}))["error"]["code"],
+        -32_001
+    );
 }
 
 #[test]
