@@ -172,7 +172,6 @@ impl Api {
                 let enter = move |api, request| phones::enter(spoken, api, request);
                 routed.route(path, axum::routing::get(enter))
             })
-            .route("/desk", axum::routing::get(pages::lead))
             .route(pages::HOME, axum::routing::get(pages::home))
             .route(pages::FILES, axum::routing::get(pages::file))
             .route(

@@ -19,7 +19,7 @@ use sha1::{Digest, Sha1};
 use tokio::sync::mpsc;
 
 use super::serve::Peer;
-use super::{Api, ApiError};
+use super::{Api, ApiError, pages};
 use crate::config::Origins;
 use crate::explain::{Explanation, printable};
 
@@ -28,13 +28,16 @@ use crate::explain::{Explanation, printable};
 pub enum Spoken {
     /// SIP (RFC 7118).
     Sip,
+    /// The desk's own JSON: docs/desk-protocol.md.
+    Desk,
     /// Verto: JSON-RPC as FreeSWITCH began it and Telnyx goes on with it.
     Verto,
 }
 
 /// Where browsers' phones come in.
-pub(super) const PATHS: [(&str, Spoken); 3] = [
+pub(super) const PATHS: [(&str, Spoken); 4] = [
     ("/sip", Spoken::Sip),
+    ("/desk", Spoken::Desk),
     ("/verto", Spoken::Verto),
     ("/", Spoken::Verto),
 ];
@@ -44,6 +47,7 @@ impl Spoken {
     const fn subprotocol(self) -> Option<&'static str> {
         match self {
             Self::Sip => Some("sip"),
+            Self::Desk => Some("tandem.desk.v1"),
             Self::Verto => None,
         }
     }
@@ -165,6 +169,9 @@ pub(super) async fn enter(
     let is_opened = !has_word(request.headers(), &UPGRADE, "websocket");
     if is_opened && request.uri().path() == "/" {
         return ApiError::NotFound { what: "path" }.into_response();
+    }
+    if is_opened && spoken == Spoken::Desk {
+        return pages::lead().await.into_response();
     }
     let peer = request.extensions().get::<Peer>().copied();
     let (Some(phones), Some(peer)) = (&api.phones, peer) else {

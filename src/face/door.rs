@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Parked;
+use super::desk::{self, Desks};
 use super::socket::Socket;
 use super::task::run;
 use super::verto::{Settings, Verto};
@@ -30,6 +31,8 @@ pub struct Faces {
     pub parked: Arc<Parked>,
     /// Whose tokens are.
     pub access: Access,
+    /// What desks share.
+    pub desks: Desks,
     /// Where its tasks are counted.
     pub tasks: TaskTracker,
     /// The server's end.
@@ -37,6 +40,26 @@ pub struct Faces {
 }
 
 impl Faces {
+    /// Speaks the desk's protocol with whoever is on that connection, until either side ends.
+    pub async fn desk(
+        &self,
+        (listener, transport): (ListenerId, Transport),
+        remote: SocketAddr,
+        stream: OnUpgrade,
+    ) {
+        let pipe = self.door.pipe(listener, transport, remote).await;
+        let caller = desk::Caller {
+            transport,
+            host: self.host.clone(),
+        };
+        let (desks, stop) = (self.desks.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            if let Ok(socket) = Socket::open(stream).await {
+                desk::serve(desks, socket, pipe, caller, stop).await;
+            }
+        });
+    }
+
     /// Speaks Verto with whoever is on that connection, until either side ends.
     pub async fn verto(
         &self,

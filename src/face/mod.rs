@@ -8,6 +8,7 @@
 //! A face is one task that owns its socket, its [`line::Line`] and its pipe; when its page goes and comes
 //! again, the calls' names wait in [`Parked`].
 
+pub mod desk;
 mod door;
 pub mod line;
 mod parked;

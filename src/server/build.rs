@@ -32,7 +32,8 @@ use crate::call::{CallId, LegId, Prompt};
 use crate::config::{Config, Secret};
 use crate::control::{Control, Setup, WallClock};
 use crate::dialplan::{Plan, Speech};
-use crate::face::Faces;
+use crate::face::desk::{Desks, Hub};
+use crate::face::{Faces, Parked};
 use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::media::Workers;
@@ -142,12 +143,25 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         services.recordings,
     )?;
     let (phones, upgrades) = Phones::new(config.http.origins.clone());
+    let parked = Arc::<Parked>::default();
+    let (hub, task) = Hub::new();
+    tasks.spawn(task.run(events.subscribe(), api.control.clone(), stop.clone()));
+    let desks = Desks {
+        hub,
+        control: api.control.clone(),
+        store: read.store.clone(),
+        parked: parked.clone(),
+        clock,
+        access: api.access.clone(),
+        turn: api.turn.clone(),
+    };
     let faces = Faces {
         door: sockets.net.door(),
         clock,
         host: host_of(&config),
-        parked: Arc::default(),
+        parked,
         access: faces_access,
+        desks,
         tasks: tasks.clone(),
         stop: stop.clone(),
     };

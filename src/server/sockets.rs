@@ -107,6 +107,7 @@ pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, faces: Faces, at: 
         let (id, transport, remote) = (it.id, it.transport, peer.remote);
         match spoken {
             Spoken::Sip => faces.door.enter(id, transport, remote, stream).await,
+            Spoken::Desk => faces.desk((id, transport), remote, stream).await,
             Spoken::Verto => faces.verto((id, transport), remote, stream).await,
         }
     }

@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::store::EndpointRow;
 
 mod access;
+mod desk;
 mod tls;
 mod verto;
 mod web;

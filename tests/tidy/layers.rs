@@ -71,7 +71,12 @@ const MODULES: &[Module] = &[
             "store",
         ],
     ),
-    module("face", &["explain", "config", "access", "io", "api"]),
+    module(
+        "face",
+        &[
+            "explain", "config", "io", "access", "call", "center", "control", "store", "api",
+        ],
+    ),
     module("server", ANY),
     module("cli", ANY),
     module("demo", ANY),

@@ -56,7 +56,7 @@ async fn log_in(server: &Server, agent: &str, password: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-async fn token_of_anna(server: &Server) -> String {
+pub(super) async fn token_of_anna(server: &Server) -> String {
     let (status, body) = log_in(server, "anna", "correct horse").await;
     assert_eq!(status, 200, "{body}");
     body["token"].as_str().unwrap().to_owned()

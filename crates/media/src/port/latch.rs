@@ -68,6 +68,11 @@ impl Source {
         self.path = to;
     }
 
+    /// Whether it is known where the peer is, by signalling or by its proof: then it is to be heard.
+    pub(crate) fn is_somewhere(&self) -> bool {
+        self.remote.is_some() || self.path.is_some()
+    }
+
     /// Whether there is somebody to speak with, as far as signalling knows.
     pub(crate) fn has_peer(&self) -> bool {
         self.policy == Latch::Proven || self.remote.is_some()

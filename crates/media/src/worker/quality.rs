@@ -32,7 +32,7 @@ impl Worker {
         let partner = self.bridge_at(port.bridge?)?.partner(at as u32)?;
         let partner = self.port(partner as usize)?;
         // One that is on hold has nothing to say.
-        let expected = partner.plan.receive && partner.plan.remote.is_some();
+        let expected = partner.plan.receive && partner.source.is_somewhere();
         expected.then(|| ms(now.since(partner.care.heard_at)))
     }
 }
@@ -58,7 +58,7 @@ impl Port {
         partner_ms: Option<u32>,
     ) -> Option<PortEvent> {
         let port = self.plan.port;
-        if !self.plan.receive || self.plan.remote.is_none() {
+        if !self.plan.receive || !self.source.is_somewhere() {
             let silent_ms = self.heard(now);
             self.care.silence_at = now + after;
             return silent_ms.map(|silent_ms| PortEvent::MediaBack { port, silent_ms });
