@@ -6,7 +6,7 @@
 #   make bless   write docs/rfc.md and docs/seeds.md anew from the tests
 #   make test    everything that runs in minutes, with a short part against real phones
 #   make e2e     the whole part against real phones
-#   make e2e-web JsSIP, SIP.js and the agent's desk in a headless Chromium
+#   make e2e-web JsSIP, SIP.js, @telnyx/webrtc and the agent's desk in a headless Chromium
 #   make desk    the agent's desk, to be built into the server; its size
 #   make check-desk  the desk's types, style and stores
 #   make sim     the simulated world over random seeds          SEEDS=20000
