@@ -64,6 +64,7 @@ e2e-web: rust browser desk check-desk
 	npm ci --prefix tests/web --no-audit --no-fund
 	$(CARGO) build --bin tandem
 	node tests/web/desk-buttons.mjs
+	node tests/web/desk.mjs target/debug/tandem
 	node tests/web/run.mjs target/debug/tandem
 
 desk: web/node_modules/.package-lock.json
