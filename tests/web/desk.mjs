@@ -260,10 +260,10 @@ const STEPS = {
     for (const hz of [440, ANNA]) await ben.hears(hz);
     assert.equal(await caller.bye(), 200);
     caller.close();
-    for (const agent of [anna, ben]) {
-      if ((await agent.part("call").count()) > 0) await agent.press("Hang up").catch(() => {});
-      await agent.rest();
-    }
+    const cards = anna.page.locator('[data-test="call"]');
+    await until("the caller's end at the desk", 5_000, async () => (await cards.count()) === 1);
+    await anna.press("Hang up");
+    for (const agent of [anna, ben]) await agent.rest();
   },
 
   "AD-06: records, pauses, resumes, stops": async (world) => {
