@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Now;
 
-use super::{Control, What};
+use super::{Control, Event, Output, What};
 use crate::call::CallId;
 use crate::center::{self, AgentId, Codes, Input, Missed, NotPicked, Snapshot, Wish, WrapUp};
 use crate::dialplan::{Exit, Trace};
@@ -303,7 +303,12 @@ impl Control {
             kept.pop_front();
         }
         kept.push_back(missed);
-        self.event(now, call, what);
+        // The agent's, and no call's: the call that was missed may have ended a moment before.
+        self.outputs.push_back(Output::Event(Event {
+            at: now,
+            call: None,
+            what,
+        }));
     }
 
     /// Those who are agents no more have missed nothing.

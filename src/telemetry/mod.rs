@@ -66,7 +66,8 @@ pub fn describe() {
     }
 }
 
-const GAUGES: [(&str, &str); 26] = [
+const GAUGES: [(&str, &str); 27] = [
+    ("tandem_webrtc_sessions", "Browsers whose media is here"),
     (
         "tandem_memory_bytes",
         "Memory of the allocator: allocated by us, in pages that hold some of it, its own tables, resident",
@@ -152,7 +153,31 @@ const GAUGES: [(&str, &str); 26] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 46] = [
+const COUNTERS: [(&str, &str); 52] = [
+    (
+        "tandem_webrtc_media_total",
+        "Packets of browsers' media, by worker",
+    ),
+    (
+        "tandem_webrtc_passed_total",
+        "Checks and handshakes of browsers, given to the web thread, by worker",
+    ),
+    (
+        "tandem_webrtc_refused_total",
+        "Datagrams dropped at the port that browsers share, by worker and what",
+    ),
+    (
+        "tandem_webrtc_checks_total",
+        "Checks of browsers: taken; of them for nobody, and forged",
+    ),
+    (
+        "tandem_webrtc_answers_total",
+        "Datagrams to browsers that are no media: sent, failed",
+    ),
+    (
+        "tandem_webrtc_sessions_total",
+        "Browsers whose handshake made keys, and those that were lost",
+    ),
     (
         "tandem_sip_unread_total",
         "Datagrams dropped before they were read, by listener: its buffer was full, or the gate closed",

@@ -159,7 +159,8 @@ fn a_flood_of_wrong_tags_costs_the_good_sound_nothing() {
         panic!()
     };
     eprintln!("{forged} forged in {took:?}, {} counted", stats.unauthentic);
-    assert!(took >= FRAME * wanted, "{took:?}");
+    // It begins a moment after the first good packet.
+    assert!(took >= FRAME * (wanted - 1), "{took:?}");
     let offered = took.as_millis() as u32 * (RATE / 1_000);
     assert!(forged >= offered, "{forged} of {offered} in {took:?}");
     assert!(stats.unauthentic * 100 >= forged * 99, "{stats:?}");
