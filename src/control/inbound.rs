@@ -355,6 +355,8 @@ impl Control {
             local.order = order;
         }
         local.web = web.map(|end| self.web_local(end));
+        // A muted page that may send comfort noise sends nothing at all, and some carriers end silent calls.
+        local.comfort_noise &= local.web.is_none();
         LegMedia {
             local,
             reserved,
