@@ -6,7 +6,8 @@
 #   make bless   write docs/rfc.md and docs/seeds.md anew from the tests
 #   make test    everything that runs in minutes, with a short part against real phones
 #   make e2e     the whole part against real phones
-#   make e2e-web JsSIP, SIP.js, @telnyx/webrtc and the agent's desk in a headless Chromium
+#   make e2e-web web-latency JsSIP, SIP.js, @telnyx/webrtc and the agent's desk in a headless Chromium
+#   make web-latency  mouth to ear through the server, beside Chromium to Chromium
 #   make desk    the agent's desk, to be built into the server; its size
 #   make check-desk  the desk's types, style and stores
 #   make sim     the simulated world over random seeds          SEEDS=20000
@@ -66,6 +67,13 @@ e2e-web: rust browser desk check-desk
 	node tests/web/desk-buttons.mjs
 	node tests/web/desk.mjs target/debug/tandem
 	node tests/web/run.mjs target/debug/tandem
+	node tests/web/paths.mjs target/debug/tandem
+
+# Quiet, please: it is Chromium's clock that is read.
+web-latency: rust browser
+	npm ci --prefix tests/web --no-audit --no-fund
+	$(CARGO) build --release --bin tandem
+	node tests/web/latency.mjs target/release/tandem 15
 
 desk: web/node_modules/.package-lock.json
 	npm run --prefix web --silent build
@@ -182,6 +190,7 @@ phones:
 
 browser:
 	$(call need,chromium,chromium)
+	$(call need,turnserver,coturn)
 	$(call need,node,nodejs)
 	$(call need,npm,npm)
 
