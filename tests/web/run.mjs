@@ -45,8 +45,7 @@ const STEPS = {
   },
 
   "registers by the token of an agent's login, and is put out when he logs out": async ({ server, context, client, url }) => {
-    // SIP.js has no word for tokens.
-    if (client !== "jssip") return;
+    if (client === "sipjs") return "left out: it has no word for tokens";
     const token = await server.logIn("berta", BERTA);
     const page = await open(context, client, url);
     const by = (page) => page.evaluate(
@@ -281,16 +280,17 @@ async function put(client, { server, browser, url }) {
   for (const [name, step] of Object.entries(SIGNALLING ? STEPS : { ...STEPS, ...SOUND, ...OWN[client] })) {
     const began = performance.now();
     figures.length = 0;
-    let word = "ok";
+    let [word, fails] = ["ok", false];
     try {
-      await step(world);
+      word = (await step(world)) ?? word;
     } catch (error) {
       word = `FAILED: ${error.message}`;
+      fails = true;
       failed += 1;
     }
     const seconds = ((performance.now() - began) / 1_000).toFixed(1);
     console.log([`${client}: ${name} ... ${word} (${seconds} s)`, ...figures].join("\n"));
-    if (word !== "ok") break;
+    if (fails) break;
   }
   await page.evaluate(() => phone.unregister()).catch(() => {});
   await context.close();

@@ -12,11 +12,12 @@ class Phone {
   /** After a loss of its socket it makes its calls anew. */
   takesUp = true;
 
-  register(url, user, password) {
+  register(url, user, password, token) {
     const host = url.replace(/\/sip$/, "/verto");
     // No servers of anybody's, and a page that goes may come back to its calls.
     const options = { iceServers: [], hangupOnBeforeUnload: false };
-    this.client = new TelnyxRTC({ host, login: user, password, ...options });
+    const proof = token ? { login_token: token } : { login: user, password };
+    this.client = new TelnyxRTC({ host, ...proof, ...options });
     this.client.remoteElement = Object.assign(new Audio(), { muted: true });
     this.client.on("telnyx.notification", ({ type, call }) => {
       if (type === "callUpdate") this.#changed(call);
