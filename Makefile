@@ -68,6 +68,7 @@ e2e-web: rust browser desk check-desk
 	node tests/web/desk.mjs target/debug/tandem
 	node tests/web/run.mjs target/debug/tandem
 	node tests/web/paths.mjs target/debug/tandem
+	unshare -rn node tests/web/nat.mjs target/debug/tandem
 
 # Quiet, please: it is Chromium's clock that is read.
 web-latency: rust browser
@@ -187,6 +188,8 @@ phones:
 	$(call need,kamailio,kamailio)
 	$(call need,pebble,pebble)
 	$(call need,turnserver,coturn)
+	$(call need,iptables,iptables)
+	$(call need,ip,iproute2)
 
 browser:
 	$(call need,chromium,chromium)

@@ -45,6 +45,14 @@ class Phone {
     const local = stats.get(pair?.localCandidateId);
     return { kind: local?.candidateType, relay: local?.relayProtocol };
   }
+
+  /** Where the other end of that is. */
+  async far() {
+    const stats = await this.session.connection.getStats();
+    const pair = [...stats.values()].find((it) => it.type === "candidate-pair" && it.nominated);
+    const remote = stats.get(pair?.remoteCandidateId);
+    return `${remote?.address}:${remote?.port}`;
+  }
 }
 
 /** The same description with another port in its candidates and its media line. */
