@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clock::Now;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use super::token::{HEADER, Key};
 use super::*;
@@ -63,6 +65,17 @@ fn a_tag_is_that_of_the_rfcs_example() {
         eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     let tag = URL_SAFE_NO_PAD.encode(Key::of_bytes(key).tag(signed));
     assert_eq!(tag, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+}
+
+#[test]
+fn secrets_of_any_length_are_keys_as_every_library_has_them() {
+    for length in [1, 63, 64, 65, 200] {
+        let secret = "k".repeat(length);
+        let mut theirs = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        theirs.update(b"what is signed");
+        let theirs: [u8; 32] = theirs.finalize().into_bytes().into();
+        assert_eq!(Key::new(&secret).tag("what is signed"), theirs, "{length}");
+    }
 }
 
 // covers: RFC 7519 §4.1.4, RFC 7519 §4.1.5, RFC 7519 §7.2

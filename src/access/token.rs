@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Denied;
@@ -56,10 +56,18 @@ pub(super) enum Use {
 pub(super) struct Key([u8; BLOCK]);
 
 impl Key {
-    /// The key that is `secret`; of a longer one than a block, its first bytes.
+    /// The key that is `secret`; of one longer than a block, its hash (RFC 2104 §2).
     pub(super) fn new(secret: &str) -> Self {
+        let hashed;
+        let key = match secret.len() > BLOCK {
+            true => {
+                hashed = Sha256::digest(secret.as_bytes());
+                hashed.as_slice()
+            }
+            false => secret.as_bytes(),
+        };
         let mut block = [0; BLOCK];
-        for (to, from) in block.iter_mut().zip(secret.as_bytes()) {
+        for (to, from) in block.iter_mut().zip(key) {
             *to = *from;
         }
         Self(block)
