@@ -49,6 +49,8 @@ const FULL_HOUSE: Calls = Calls {
     per_second: 200,
     each_lasts: Duration::from_secs(3),
 };
+/// Messages a second of a day's scanners, over UDP and over TCP each.
+const SCANNERS_RATE: f64 = 500.0;
 /// After the flood's last packet; some 40 s more have passed by then.
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 const WAYS: [&str; 3] = ["udp", "tcp", "tls"];
@@ -67,6 +69,9 @@ fn main() {
     // A busy minute: what a full house makes once and keeps, such as the buffers of its ports, is not
     // left behind by a flood.
     let warm = calls(Duration::from_secs(6), &FULL_HOUSE);
+    // So is what any server remembers after its first day on the internet: its lists of the last refusals
+    // are of a fixed length, and full.
+    scanners(Duration::from_secs(6), SCANNERS_RATE);
     std::thread::sleep(Duration::from_secs(40));
     let before = prison.memory("VmRSS");
     let parts_before = parts(&prison);
@@ -175,6 +180,19 @@ fn flood(prison: &Prison, lasts: Duration, rate: f64) -> Flooded {
         connections: seen.connections,
         resident: seen.resident,
     }
+}
+
+/// A trickle of what floods later, so that whatever remembers it is full.
+fn scanners(lasts: Duration, rate: f64) {
+    let counts = Counts::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let pace = Pace { stop, rate };
+    std::thread::scope(|scope| {
+        scope.spawn(|| torrents::udp(&pace, &counts));
+        scope.spawn(|| torrents::streams(&pace, &counts, false));
+        std::thread::sleep(lasts);
+        pace.stop.store(true, Ordering::Relaxed);
+    });
 }
 
 /// Good calls, begun one after the other for that long.
