@@ -210,13 +210,7 @@ async fn resident(
 }
 
 fn flow_to(remote: SocketAddr) -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote,
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote)
 }
 
 /// How long an agent talks.

@@ -396,7 +396,6 @@ const WAITING_MAX: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
-    use sip::transport::Transport;
 
     use super::*;
 
@@ -411,13 +410,7 @@ mod tests {
     }
 
     fn flow() -> Flow {
-        Flow {
-            transport: Transport::Udp,
-            listener: ListenerId(0),
-            remote: ([127, 0, 0, 2], 5_060).into(),
-            connection: None,
-            peer: None,
-        }
+        Flow::udp(ListenerId(0), ([127, 0, 0, 2], 5_060).into())
     }
 
     #[test]

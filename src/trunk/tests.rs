@@ -27,13 +27,7 @@ fn at_ms(ms: u64) -> Now {
 
 /// A datagram from `remote` to the first listener.
 fn udp(remote: &str) -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: remote.parse().unwrap(),
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote.parse().unwrap())
 }
 
 /// Bytes from `remote` on an accepted connection to the second listener.

@@ -52,13 +52,10 @@ fn user_agent() -> UserAgent {
 
 const fn datagram() -> Flow {
     let remote = std::net::Ipv4Addr::new(192, 0, 2, 9);
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: std::net::SocketAddr::new(std::net::IpAddr::V4(remote), 5060),
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(
+        ListenerId(0),
+        std::net::SocketAddr::new(std::net::IpAddr::V4(remote), 5060),
+    )
 }
 
 const fn stream() -> Flow {

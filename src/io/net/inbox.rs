@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use sip::transport::{Flow, ListenerId, Transport};
+use sip::transport::{Flow, ListenerId};
 use tokio::sync::mpsc;
 
 use super::udp::is_keep_alive;
@@ -135,13 +135,7 @@ impl Inbox {
                 continue;
             }
             NetCounts::add(&self.counts.received);
-            let flow = Flow {
-                transport: Transport::Udp,
-                listener: datagrams.listener,
-                remote,
-                connection: None,
-                peer: None,
-            };
+            let flow = Flow::udp(datagrams.listener, remote);
             let bytes = Bytes::copy_from_slice(datagram);
             return Some(NetInput::Packet { flow, bytes });
         }

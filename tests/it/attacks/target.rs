@@ -292,13 +292,7 @@ impl Server {
 
 /// A datagram's way.
 pub(super) fn udp(remote: &str) -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: remote.parse().unwrap(),
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote.parse().unwrap())
 }
 
 /// A connection's.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clock::Now;
-use sip::transport::{Flow, ListenerId, Transport};
+use sip::transport::{Flow, ListenerId};
 use tandem::api::ExplainJson;
 use tandem::config::{Config, ConfigError};
 use tandem::control::{Control, Probe, Rehearsal};
@@ -189,13 +189,7 @@ impl Row {
              Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
             sdp.len()
         );
-        let flow = Flow {
-            transport: Transport::Udp,
-            listener: ListenerId(0),
-            remote: at,
-            connection: None,
-            peer: None,
-        };
+        let flow = Flow::udp(ListenerId(0), at);
         shard.receive(Now::ZERO, flow, invite.into());
         while shard.poll_output().is_some() {}
     }

@@ -568,13 +568,7 @@ fn sdp(remote: &str) -> String {
 }
 
 fn flow(remote: &str) -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: remote.parse().unwrap(),
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote.parse().unwrap())
 }
 
 fn compile(text: &str) -> Arc<Plan> {

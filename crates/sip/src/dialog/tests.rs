@@ -19,13 +19,7 @@ fn invite(headers: &str) -> Message {
 
 fn flow(remote: &str) -> Flow {
     let remote = remote.parse().unwrap();
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote,
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote)
 }
 
 // covers: RFC 3261 §12.2.1.1, RFC 3261 §8.1.2

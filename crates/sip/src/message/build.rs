@@ -333,13 +333,8 @@ pub fn refusal_of(bytes: &[u8], error: &ParseError, to_tag: &str) -> Option<Byte
         if !value.trim_ascii_start().starts_with(b":") {
             continue;
         }
-        let place = match Name::from_bytes(name) {
-            Name::Via => 0,
-            Name::From => 1,
-            Name::To => 2,
-            Name::CallId => 3,
-            Name::CSeq => 4,
-            _ => continue,
+        let Some(place) = Name::from_bytes(name).copied_place() else {
+            continue;
         };
         let slot = picked.get_mut(place)?;
         if place == 0 || slot.is_empty() {

@@ -142,13 +142,8 @@ impl<'a> Glance<'a> {
             let Some((name, value)) = split(line) else {
                 continue;
             };
-            let place = match name {
-                Name::Via => 0,
-                Name::From => 1,
-                Name::To => 2,
-                Name::CallId => 3,
-                Name::CSeq => 4,
-                _ => continue,
+            let Some(place) = name.copied_place() else {
+                continue;
             };
             let seen = copied.get_mut(place)?;
             let is_first = *seen == 0;

@@ -98,6 +98,19 @@ names! {
 }
 
 impl Name {
+    /// Which of the headers it is that a response has from its request (RFC 3261 §8.2.6.2), in the order in
+    /// which one of ours says them.
+    pub(super) const fn copied_place(self) -> Option<usize> {
+        match self {
+            Self::Via => Some(0),
+            Self::From => Some(1),
+            Self::To => Some(2),
+            Self::CallId => Some(3),
+            Self::CSeq => Some(4),
+            _ => None,
+        }
+    }
+
     /// The header that `text` names, in any case and in either form.
     pub fn from_text(text: &str) -> Self {
         Self::from_bytes(text.as_bytes())

@@ -120,3 +120,16 @@ pub struct Flow {
     /// Who the peer is, over TLS, where more is known or asked for than its address.
     pub peer: Option<PeerId>,
 }
+
+impl Flow {
+    /// The way between one of our UDP sockets and an address.
+    pub const fn udp(listener: ListenerId, remote: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Udp,
+            listener,
+            remote,
+            connection: None,
+            peer: None,
+        }
+    }
+}

@@ -203,13 +203,7 @@ impl World {
 
 fn flow(from: usize) -> Flow {
     let remote = SocketAddr::from((Ipv4Addr::new(10, 0, 0, from as u8), 5060));
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote,
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), remote)
 }
 
 fn invite(side: usize, offer: Option<Bytes>, value: u8) -> Invite {

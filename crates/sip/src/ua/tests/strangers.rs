@@ -19,13 +19,7 @@ pub(super) fn ua() -> UserAgent {
 }
 
 pub(super) fn flow() -> Flow {
-    Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: address(Side::A),
-        connection: None,
-        peer: None,
-    }
+    Flow::udp(ListenerId(0), address(Side::A))
 }
 
 /// A request; `extra` are further header lines, each with its CRLF.
