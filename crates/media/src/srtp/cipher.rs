@@ -43,6 +43,26 @@ pub(super) struct Parts<'a> {
     pub(super) index: u64,
 }
 
+impl<'a> Parts<'a> {
+    /// Of an RTP packet whose header is so long.
+    pub(super) fn of_rtp(
+        packet: &'a mut [u8],
+        header: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> Result<Self, SrtpError> {
+        let parts = packet.split_at_mut_checked(header);
+        let (clear, secret) = parts.ok_or(SrtpError::Malformed)?;
+        Ok(Self {
+            clear,
+            secret,
+            after: ((index >> 16) as u32).to_be_bytes(),
+            ssrc,
+            index,
+        })
+    }
+}
+
 impl Cipher {
     pub(super) fn rtp(suite: Suite, keys: &SessionKeys) -> Option<Self> {
         Self::new(suite, keys, suite.tag_len())

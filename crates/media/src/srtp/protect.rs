@@ -67,18 +67,9 @@ impl Protector {
         let end = len + self.session.rtp.tag_len();
         let (packet, rest) = buffer.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let tag = rest.get_mut(..end - len).ok_or(SrtpError::NoRoom)?;
-        let (clear, secret) = packet
-            .split_at_mut_checked(header)
-            .ok_or(SrtpError::Malformed)?;
+        let parts = Parts::of_rtp(packet, header, ssrc, index)?;
         sent.mark(index);
         self.sent = Some(sent);
-        let parts = Parts {
-            clear,
-            secret,
-            after: ((index >> 16) as u32).to_be_bytes(),
-            ssrc,
-            index,
-        };
         self.session.rtp.seal(parts, tag)?;
         Ok(end)
     }

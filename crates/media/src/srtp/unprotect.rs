@@ -109,16 +109,7 @@ impl Unprotector {
         if !window.is_new(index) {
             return Err(SrtpError::Replayed);
         }
-        let (clear, secret) = packet
-            .split_at_mut_checked(header)
-            .ok_or(SrtpError::Malformed)?;
-        let parts = Parts {
-            clear,
-            secret,
-            after: ((index >> 16) as u32).to_be_bytes(),
-            ssrc,
-            index,
-        };
+        let parts = Parts::of_rtp(packet, header, ssrc, index)?;
         self.session.rtp.open(parts, tag)?;
         Ok(index)
     }
