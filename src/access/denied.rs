@@ -46,7 +46,7 @@ impl Denied {
 
     /// All of it, for the log, the API's operator and `explain`.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Malformed => (
                 "a JSON Web Token of three parts after \"Bearer\"",
                 "something else".to_owned(),
@@ -80,12 +80,7 @@ impl Denied {
                 "call the entry that the token was made for; it registers nobody",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found,
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

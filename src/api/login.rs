@@ -124,7 +124,7 @@ impl Turned {
     }
 
     fn explanation(self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Wrong => (
                 "the name of an agent who may log in, and his password",
                 "another name or another password",
@@ -141,12 +141,7 @@ impl Turned {
                 "try again in a second",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found: found.to_owned(),
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

@@ -117,7 +117,7 @@ impl Unfit {
     }
 
     fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::NoWebSocket(what) => (
                 "a WebSocket handshake of version 13 (RFC 6455)".to_owned(),
                 format!("a request {what}"),
@@ -144,12 +144,7 @@ impl Unfit {
                 )
             }
         };
-        Explanation {
-            id: self.id(),
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

@@ -130,7 +130,7 @@ impl Trouble {
 
     /// What was expected, what was found, and the fix.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Media(it) => media(it),
             Self::NoAnswerInIt { message } => (
                 "an answer to our offer".to_owned(),
@@ -172,13 +172,7 @@ impl Trouble {
                 "see the call's events around this one".to_owned(),
             ),
         };
-        let id = self.id();
-        Explanation {
-            id,
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

@@ -118,7 +118,7 @@ impl NotSupervised {
 
     /// What was expected and found, and what mends it.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::NoCall(call) => (
                 "two calls in progress",
                 format!("no call {call}"),
@@ -145,12 +145,7 @@ impl NotSupervised {
                 "raise limits.calls",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found,
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

@@ -87,7 +87,7 @@ impl ConfigError {
 
     /// What was expected, what was found, and the fix.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Value { key, rule, value } => (
                 rule.clone(),
                 format!("{key} = {value}"),
@@ -129,13 +129,7 @@ impl ConfigError {
                 "correct the path, or its permissions".to_owned(),
             ),
         };
-        let id = self.id();
-        Explanation {
-            id,
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), parts)
     }
 
     /// The path of the key that is wrong, if it stands in a file.

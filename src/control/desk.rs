@@ -93,7 +93,7 @@ impl NotWished {
 
     /// What was expected and found, and what mends it.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::NoAgent => (
                 "an agent of the configuration".to_owned(),
                 "none of that name".to_owned(),
@@ -108,12 +108,7 @@ impl NotWished {
                 "take one of desk.break_reasons, or add it there",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected,
-            found,
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 
@@ -136,7 +131,7 @@ impl PickRefused {
 
     /// What was expected and found, and what mends it.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match &self.0 {
+        let parts = match &self.0 {
             NotPicked::NoAgent => return NotWished::NoAgent.explanation(),
             NotPicked::Unreachable => (
                 "an agent whose phone is registered",
@@ -164,12 +159,7 @@ impl PickRefused {
                 "pick another, or wait whether it comes back",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found,
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

@@ -26,7 +26,7 @@ impl NotMerged {
 
     /// What was expected and found, and what mends it.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::NotBridged(call) => (
                 "two calls in each of which the same endpoint talks to somebody, by codecs that are decoded",
                 format!("call {call}, in which it does not"),
@@ -38,12 +38,7 @@ impl NotMerged {
                 "end one and call again while the other waits: then both are on one",
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found,
-            fix: fix.to_owned(),
-        }
+        Explanation::new(self.id(), parts)
     }
 }
 

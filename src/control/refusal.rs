@@ -269,7 +269,7 @@ impl Refusal {
 
     /// What was expected, what was found, and the fix.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Trunk(refusal) => return refusal.explanation(),
             Self::NoEntry(missing) => return missing.explanation(),
             Self::Call(trouble) => return trouble.explanation(),
@@ -277,13 +277,7 @@ impl Refusal {
             Self::Token(denied) => return denied.explanation(),
             _ => self.parts(),
         };
-        let id = self.id();
-        Explanation {
-            id,
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), parts)
     }
 
     fn parts(&self) -> Parts {

@@ -57,7 +57,7 @@ impl CarrierTrouble {
 
     /// What was expected, what was found, and the fix.
     pub fn explanation(&self) -> Explanation {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::NotLocated { trunk, why, asking } => (
                 format!("an address in trunks.{trunk}.send_to that a listener reaches"),
                 match why.as_slice() {
@@ -98,11 +98,6 @@ impl CarrierTrouble {
                     .to_owned(),
             ),
         };
-        Explanation {
-            id: self.id(),
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), parts)
     }
 }

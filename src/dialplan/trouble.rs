@@ -86,12 +86,6 @@ impl Trouble {
             "" => found,
             place => format!("{found} at {place}"),
         };
-        let id = self.id();
-        Explanation {
-            id,
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), (expected, found, fix))
     }
 }

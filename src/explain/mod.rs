@@ -23,6 +23,19 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Of what was expected, what was found, and the fix.
+    pub fn new(
+        id: &'static str,
+        (expected, found, fix): (impl Into<String>, impl Into<String>, impl Into<String>),
+    ) -> Self {
+        Self {
+            id,
+            expected: expected.into(),
+            found: found.into(),
+            fix: fix.into(),
+        }
+    }
+
     /// The sentence without the id.
     pub fn sentence(&self) -> String {
         format!("want {}, have {}; {}", self.expected, self.found, self.fix)

@@ -145,11 +145,6 @@ impl NoTransfer {
         } else {
             format!("{found}, to {}", printable(target))
         };
-        Explanation {
-            id: self.id(),
-            expected,
-            found,
-            fix,
-        }
+        Explanation::new(self.id(), (expected, found, fix))
     }
 }

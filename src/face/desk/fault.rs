@@ -57,7 +57,7 @@ impl Fault {
 
     /// For people: what was expected, what was found, and what mends it.
     pub(super) fn sentence(&self) -> String {
-        let (expected, found, fix) = match self {
+        let parts = match self {
             Self::Message(why) => (
                 "a message of tandem.desk.v1",
                 why.clone(),
@@ -116,13 +116,7 @@ impl Fault {
             ),
             Self::Api { message, .. } => return message.clone(),
         };
-        Explanation {
-            id: self.id(),
-            expected: expected.to_owned(),
-            found,
-            fix: fix.to_owned(),
-        }
-        .sentence()
+        Explanation::new(self.id(), parts).sentence()
     }
 }
 
