@@ -12,6 +12,8 @@ pub mod desk;
 mod door;
 pub mod line;
 mod parked;
+#[cfg(test)]
+mod rig;
 mod socket;
 mod task;
 mod verto;
