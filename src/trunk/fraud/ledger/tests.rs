@@ -1,5 +1,8 @@
 //! The ledger against a clerk who counts every millisecond of every call.
 
+use jiff::tz::TimeZone;
+
+use super::account::{MINUTE_MS, TICKS};
 use super::*;
 
 fn at(ms: u64) -> Now {
