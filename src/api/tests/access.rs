@@ -1,5 +1,6 @@
 //! Logging in, what a page is told, and telephony credentials: shapes and words.
 
+use super::control::give;
 use super::*;
 use crate::access::{Book, Kind, Subject};
 use crate::config::Section;

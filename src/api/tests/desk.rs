@@ -5,7 +5,9 @@ use std::time::Duration;
 use clock::Now;
 use serde_json::json;
 
-use super::{World, give, keep};
+use super::World;
+use super::control::give;
+use super::records::keep;
 use crate::api::DeskCommand;
 use crate::call::CallId;
 use crate::center::{AgentId, Center, Codes, Input, Missed, Wish};
