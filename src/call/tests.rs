@@ -1,4 +1,13 @@
-//! The call machine's flows, told as commands to SIP and media.
+//! The call machine's flows, told as commands to SIP and media: here, how a caller is answered and how calls end.
+
+mod dialling;
+mod forking;
+mod holding;
+mod relaying;
+mod sounding;
+mod transferring;
+mod voicing;
+mod web;
 
 use std::time::Duration;
 
@@ -10,17 +19,10 @@ use media::source::Clip;
 use media::worker::{PortCommand, PortEvent, Reserved};
 use sip::message::{Builder, Message, Method};
 use sip::sdp::{Codec, LocalMedia, Negotiation};
-use sip::transport::{Flow, ListenerId, Transport};
+use sip::transport::{Flow, ListenerId};
 use sip::ua::{EndedBy, Event, Invite, SessionId};
 
 use super::*;
-
-mod forking;
-mod holding;
-mod relaying;
-mod transferring;
-mod voicing;
-mod web;
 
 const NOW: Now = Now::ZERO;
 
@@ -57,13 +59,7 @@ fn phone(port: u16) -> Negotiation {
 }
 
 fn target(port: u16) -> Target {
-    let flow = Flow {
-        transport: Transport::Udp,
-        listener: ListenerId(0),
-        remote: "127.0.0.1:5070".parse().unwrap(),
-        connection: None,
-        peer: None,
-    };
+    let flow = Flow::udp(ListenerId(0), "127.0.0.1:5070".parse().unwrap());
     Target {
         label: Label {
             address: format!("phone-{port}"),
@@ -222,6 +218,11 @@ impl Rig {
 
     fn answer_from(&mut self, leg: LegId) {
         let answer = phone(5_000).answer(&self.offer_to(leg)).unwrap();
+        self.answered(leg, answer);
+    }
+
+    /// The callee's 200, with his answer.
+    fn answered(&mut self, leg: LegId, answer: Bytes) {
         let event = Event::Answered {
             session: SESSION(),
             body: Some(answer),
@@ -370,59 +371,6 @@ fn an_offer_without_a_codec_of_ours_is_refused_and_leaves_nothing() {
     );
 }
 
-// covers: S3-13
-#[test]
-fn the_first_of_several_contacts_wins_and_the_others_are_cancelled() {
-    let mut rig = Rig::waiting();
-    let token = rig.dial(&[20_002, 20_004, 20_006], Ringback::Keep);
-    rig.answer_from(LegId(2));
-    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Cancelled)]);
-    assert_eq!(rig.said(LegId(3)), [SipCommand::End(Cause::Cancelled)]);
-    assert!(rig.told().contains(&Notice::Bridged(token)));
-    assert_eq!(rig.bridged_ports(), [20_000, 20_004]);
-    // A second answer that crossed our CANCEL changes nothing.
-    rig.answer_from(LegId(3));
-    assert_eq!(rig.bridged_ports(), [20_000, 20_004]);
-}
-
-#[test]
-fn a_dialling_ends_with_its_last_refusal_and_tells_the_most_telling_one() {
-    let mut rig = Rig::waiting();
-    let token = rig.dial(&[20_002, 20_004], Ringback::Keep);
-    rig.refusal_from(LegId(1), 486);
-    rig.refusal_from(LegId(2), 503);
-    let ends: Vec<_> = rig
-        .told()
-        .into_iter()
-        .filter(|notice| matches!(notice, Notice::DialEnded { .. }))
-        .collect();
-    assert_eq!(
-        ends,
-        [Notice::DialEnded {
-            token,
-            result: DialResult::Busy
-        }]
-    );
-    assert!(!rig.call.is_ending(), "the caller is still there");
-}
-
-#[test]
-fn ringing_ends_at_its_time_out_with_a_cancel() {
-    let mut rig = Rig::waiting();
-    let token = rig.dial(&[20_002], Ringback::Keep);
-    let due = rig.call.deadline().unwrap();
-    assert_eq!(due, NOW + Duration::from_secs(20));
-    rig.now = due;
-    rig.call.handle_timeout(due);
-    rig.drain();
-    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Cancelled)]);
-    let ended = Notice::DialEnded {
-        token,
-        result: DialResult::NoAnswer,
-    };
-    assert!(rig.told().contains(&ended));
-}
-
 #[test]
 fn either_party_s_hang_up_ends_the_other() {
     let mut rig = Rig::waiting();
@@ -444,215 +392,6 @@ fn either_party_s_hang_up_ends_the_other() {
 }
 
 #[test]
-fn early_media_of_a_lone_callee_reaches_a_caller_who_is_not_answered() {
-    let mut rig = Rig::new();
-    rig.dial(&[20_002], Ringback::Tone);
-    let answer = phone(5_000).answer(&rig.offer_to(LegId(1))).unwrap();
-    let progressed = Event::Progressed {
-        session: SESSION(),
-        status: 183,
-        body: Some(answer),
-        fork: 0,
-        needs_answer: false,
-        response: response(183),
-    };
-    rig.sip(LegId(1), progressed);
-    let said = rig.said(LegId::CALLER);
-    assert!(
-        matches!(
-            said.as_slice(),
-            [
-                SipCommand::Progress { status: 180, .. },
-                SipCommand::Progress {
-                    status: 183,
-                    body: Some(_)
-                }
-            ]
-        ),
-        "{said:?}"
-    );
-    assert_eq!(rig.bridged_ports(), [20_000, 20_002]);
-    rig.answer_from(LegId(1));
-    assert!(rig.told().contains(&Notice::Bridged(DialToken(9))));
-}
-
-// covers: RFC 3261 §13.2.2.4
-#[test]
-fn bad_answers_of_two_forks_and_a_bad_one_in_the_200_end_that_leg_alone_and_once() {
-    let mut rig = Rig::new();
-    let token = rig.dial(&[20_002], Ringback::Tone);
-    let bad = || Some(Bytes::from_static(b"v=0\r\nm=audio none\r\n"));
-    for fork in [0, 1] {
-        let early = Event::Progressed {
-            session: SESSION(),
-            status: 183,
-            body: bad(),
-            fork,
-            needs_answer: false,
-            response: response(183),
-        };
-        rig.sip(LegId(1), early);
-    }
-    assert!(rig.bridged_ports().is_empty(), "nothing to be heard yet");
-    let answered = Event::Answered {
-        session: SESSION(),
-        body: bad(),
-        needs_answer: false,
-        fork: 1,
-        response: response(200),
-    };
-    rig.sip(LegId(1), answered);
-    // The 200 is acknowledged inside: what is left to say is the BYE, once.
-    let ends = rig.said(LegId(1));
-    let ends = ends.iter().filter(|it| matches!(it, SipCommand::End(_)));
-    assert_eq!(ends.count(), 1);
-    let result = DialResult::Refused(488);
-    assert!(rig.told().contains(&Notice::DialEnded { token, result }));
-    rig.ended(LegId(1), EndedBy::Us);
-    assert!(!rig.call.is_ending(), "the caller's plan goes on");
-}
-
-// covers: RFC 3262 §5, RFC 3311 §5.1
-#[test]
-fn a_callee_who_answered_reliably_may_offer_anew_before_the_200_which_says_nothing() {
-    let mut rig = Rig::waiting();
-    rig.dial(&[20_002], Ringback::Keep);
-    let mut callee = phone(5_000);
-    let answer = callee.answer(&rig.offer_to(LegId(1))).unwrap();
-    let progressed = Event::Progressed {
-        session: SESSION(),
-        status: 183,
-        body: Some(answer),
-        fork: 0,
-        needs_answer: false,
-        response: response(RELIABLE),
-    };
-    rig.sip(LegId(1), progressed);
-    let offered = Event::Offered {
-        session: SESSION(),
-        body: Some(callee.offer().unwrap()),
-        fork: 0,
-    };
-    rig.sip(LegId(1), offered);
-    let said = rig.said(LegId(1));
-    let [SipCommand::AnswerOffer(Some(answer))] = said.as_slice() else {
-        panic!("{said:?}")
-    };
-    callee.take_answer(answer).unwrap();
-    let answered = |body| Event::Answered {
-        session: SESSION(),
-        body,
-        needs_answer: false,
-        fork: 0,
-        response: response(200),
-    };
-    rig.sip(LegId(1), answered(None));
-    assert!(rig.told().contains(&Notice::Bridged(DialToken(9))));
-    assert_eq!(rig.bridged_ports(), [20_000, 20_002]);
-    // Without an exchange before it, such a 200 ends the leg.
-    let mut rig = Rig::waiting();
-    rig.dial(&[20_002], Ringback::Keep);
-    rig.sip(LegId(1), answered(None));
-    assert!(!rig.told().contains(&Notice::Bridged(DialToken(9))));
-}
-
-#[test]
-fn the_one_put_on_hold_hears_music_until_resumed() {
-    let mut rig = Rig::waiting();
-    rig.dial(&[20_002], Ringback::Keep);
-    let mut agent = phone(5_000);
-    let answer = agent.answer(&rig.offer_to(LegId(1))).unwrap();
-    let event = Event::Answered {
-        session: SESSION(),
-        body: Some(answer),
-        needs_answer: false,
-        fork: 0,
-        response: response(200),
-    };
-    rig.sip(LegId(1), event);
-    for (direction, wanted) in [
-        (sip::sdp::Direction::SendOnly, true),
-        (sip::sdp::Direction::SendRecv, false),
-    ] {
-        rig.log.clear();
-        agent.set_direction(direction);
-        let offer = agent.offer().unwrap();
-        rig.sip(
-            LegId(1),
-            Event::Offered {
-                session: SESSION(),
-                body: Some(offer),
-                fork: 0,
-            },
-        );
-        let said = rig.said(LegId(1));
-        let [SipCommand::AnswerOffer(Some(answer))] = said.as_slice() else {
-            panic!("{said:?}")
-        };
-        agent.take_answer(answer).unwrap();
-        let (mut plays, mut stops) = (false, false);
-        for output in &rig.log {
-            match output {
-                Output::Port(PortCommand::Play {
-                    port: PortId(20_000),
-                    ..
-                }) => plays = true,
-                Output::Port(PortCommand::Stop {
-                    port: PortId(20_000),
-                    ..
-                }) => stops = true,
-                _ => {}
-            }
-        }
-        assert_eq!((plays, stops), (wanted, !wanted), "{direction:?}");
-    }
-}
-
-#[test]
-fn an_armed_recording_starts_with_the_bridge_and_ends_with_the_callee() {
-    let mut rig = Rig::waiting();
-    rig.ask(Action::Record(RecordAsk::Start));
-    let records = |rig: &Rig| {
-        rig.log
-            .iter()
-            .filter(|output| matches!(output, Output::Record { .. }))
-            .count()
-    };
-    assert_eq!(records(&rig), 0);
-    rig.dial(&[20_002], Ringback::Keep);
-    rig.answer_from(LegId(1));
-    assert_eq!(records(&rig), 1);
-    rig.ended(LegId(1), EndedBy::Peer);
-    assert!(
-        rig.log
-            .iter()
-            .any(|output| matches!(output, Output::RecordEnded))
-    );
-}
-
-#[test]
-fn a_recording_is_paused_and_masked_where_it_runs_and_begins_as_it_stood() {
-    let states = |rig: &Rig| -> Vec<(bool, bool)> {
-        let commands = rig.log.iter().filter_map(|output| match output {
-            Output::Port(PortCommand::StandTap { state, .. }) => Some(state),
-            _ => None,
-        });
-        commands.map(|it| (it.paused, it.masked)).collect()
-    };
-    let mut rig = Rig::waiting();
-    rig.ask(Action::Record(RecordAsk::Mask));
-    assert!(rig.call.masks_keys() && states(&rig).is_empty());
-    rig.ask(Action::Record(RecordAsk::Start));
-    rig.dial(&[20_002], Ringback::Keep);
-    rig.answer_from(LegId(1));
-    for ask in [RecordAsk::Pause, RecordAsk::Resume, RecordAsk::Unmask] {
-        rig.ask(Action::Record(ask));
-    }
-    assert_eq!(states(&rig), [(true, true), (false, true), (false, false)]);
-    assert!(!rig.call.masks_keys());
-}
-
-#[test]
 fn a_call_whose_peers_never_confirm_its_end_still_ends_with_one_record() {
     let mut rig = Rig::waiting();
     rig.ask(Action::Hangup(Cause::Normal));
@@ -668,64 +407,4 @@ fn a_call_whose_peers_never_confirm_its_end_still_ends_with_one_record() {
         .filter(|output| matches!(output, Output::Finished(_)))
         .count();
     assert_eq!(records, 1);
-}
-
-#[test]
-fn a_playback_that_was_replaced_is_told_as_not_complete() {
-    let mut rig = Rig::waiting();
-    let items = vec![Prompt::Tone("beep".to_owned())];
-    rig.ask(Action::Play {
-        play: PlayToken(2),
-        items,
-        repeat: false,
-    });
-    assert!(rig.told().contains(&Notice::Played {
-        play: PlayToken(1),
-        complete: false
-    }));
-    let played = PortEvent::Played {
-        port: PortId(20_000),
-        play: PlayId(2),
-        complete: true,
-    };
-    rig.call.on_media(NOW, played);
-    rig.drain();
-    assert!(rig.told().contains(&Notice::Played {
-        play: PlayToken(2),
-        complete: true
-    }));
-}
-
-// covers: S3-05
-#[test]
-fn tones_are_keys_only_where_no_telephone_event_was_agreed() {
-    for (events, wanted) in [(true, false), (false, true)] {
-        let mut local = phone(4_000).local().clone();
-        local.dtmf = events;
-        let offer = Negotiation::new(local, 1).offer().unwrap();
-        let mut media = media(20_000);
-        media.inband_dtmf = true;
-        let incoming = Incoming {
-            from: "+441".to_owned(),
-            to: "+442".to_owned(),
-            label: Label::default(),
-            offer: Some(offer),
-            media,
-            recording_rate_max: 16_000,
-        };
-        let call = Call::incoming(CallId(1), BridgeId(1), NOW, incoming);
-        let mut rig = Rig {
-            call,
-            now: NOW,
-            log: Vec::new(),
-        };
-        rig.ask(Action::Answer);
-        let detects = rig.log.iter().any(|output| {
-            matches!(
-                output,
-                Output::Port(PortCommand::DetectTones { on: true, .. })
-            )
-        });
-        assert_eq!(detects, wanted, "telephone-event offered: {events}");
-    }
 }

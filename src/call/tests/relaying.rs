@@ -31,14 +31,7 @@ fn rings(rig: &mut Rig, ours: &[Codec], speaks: &[Codec]) -> Option<Codec> {
     }
     let mut callee = speaking(5_000, speaks);
     let answer = callee.answer(&rig.offer_to(LegId(1))).unwrap();
-    let event = Event::Answered {
-        session: SESSION(),
-        body: Some(answer),
-        needs_answer: false,
-        fork: 0,
-        response: response(200),
-    };
-    rig.sip(LegId(1), event);
+    rig.answered(LegId(1), answer);
     callee.agreed().map(|agreed| agreed.codec)
 }
 

@@ -227,14 +227,7 @@ fn music_of_a_hold_that_a_failed_transfer_did_not_end_plays_again() {
     rig.dial(&[20_002], Ringback::Keep);
     let mut agent = phone(5_000);
     let answer = agent.answer(&rig.offer_to(CALLEE)).unwrap();
-    let event = Event::Answered {
-        session: SESSION(),
-        body: Some(answer),
-        needs_answer: false,
-        fork: 0,
-        response: response(200),
-    };
-    rig.sip(CALLEE, event);
+    rig.answered(CALLEE, answer);
     agent.set_direction(sip::sdp::Direction::SendOnly);
     let offer = Some(agent.offer().unwrap());
     let session = SESSION();
