@@ -30,6 +30,8 @@ mod figures;
 mod range;
 mod realtime;
 mod relocation;
+#[cfg(test)]
+pub(crate) mod talk;
 mod thread;
 
 pub use browsers::WebConfig;

@@ -118,7 +118,9 @@ fn what_is_found_out_before_a_port_opens_is_not_lost() {
     // The page has our SDP, asks for its way and shakes hands; only then the port opens.
     let n = scene.browser_ahead(440.0);
     scene.meet(n);
-    scene.until("secured", |scene| scene.browsers[0].voice.guards.is_some());
+    scene.until("secured", |scene| {
+        scene.browsers[0].voice.talker.guards.is_some()
+    });
     scene.talk(SECOND / 10);
     scene.open_late(n, 1);
     scene.until_heard();

@@ -7,26 +7,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clock::Now;
-use media::codec::{Decoder, Encoder};
-use media::dsp::{Tone, ToneMeter};
-use media::rtp::{Header, Packet, RtpTime, Sequence, write_header};
-use media::srtp::{Protector, Unprotector};
-use media::{Codec, FRAME};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use webrtc_lite::peer::Peer;
 use webrtc_lite::{Credentials, Identity, Kind};
 
 use crate::io::clock::SystemClock;
+use crate::io::media::talk::{Frame, PTIME, Talker, share_of};
 
-/// The level of all tones.
-const LEVEL: f32 = -13.0;
-const PTIME: Duration = Duration::from_millis(20);
 /// As browsers do, about.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
-
-/// What is heard in 20 ms.
-type Frame = [i16; FRAME];
 
 /// Who speaks and listens on a thread of his own until dropped.
 pub(super) struct Voice {
@@ -103,13 +93,7 @@ impl Voice {
         self.shared.heard.lock().clear();
         tokio::time::sleep(span).await;
         let heard = std::mem::take(&mut *self.shared.heard.lock());
-        let mut meter = ToneMeter::new(&[hz], LEVEL - 3.0);
-        let right = heard.iter().filter(|frame| {
-            meter.measure(frame);
-            let level = meter.track(hz).unwrap().level_dbfs;
-            (level - LEVEL).abs() < 3.0
-        });
-        right.count() * 100 / heard.len().max(1)
+        share_of(heard.iter(), hz, 3.0)
     }
 }
 
@@ -123,17 +107,7 @@ impl Drop for Voice {
 }
 
 fn live(socket: UdpSocket, shared: &Shared, hz: f32, web: Option<Web>) {
-    let mut line = Line {
-        tone: Tone::new(hz, LEVEL),
-        header: Header {
-            marker: false,
-            payload_type: 8,
-            sequence: Sequence(1_000),
-            time: RtpTime(77),
-            ssrc: hz as u32,
-        },
-        guards: None,
-    };
+    let mut talker = Talker::new(hz, hz as u32);
     let mut page = web.map(Page::new);
     let mut due = Instant::now();
     let mut bytes = [0; 2_000];
@@ -143,18 +117,18 @@ fn live(socket: UdpSocket, shared: &Shared, hz: f32, web: Option<Web>) {
             let bytes = &mut bytes[..len];
             match &mut page {
                 Some(page) if Kind::of(bytes[0]) != Kind::Media => page.receive(bytes),
-                _ => shared.heard.lock().extend(line.hear(bytes)),
+                _ => shared.heard.lock().extend(heard(&mut talker, bytes)),
             }
         }
         let Some(to) = to else { continue };
         if let Some(page) = &mut page {
-            page.step(&socket, to, &mut line);
+            page.step(&socket, to, &mut talker);
         }
         if Instant::now() >= due {
             due += PTIME;
-            let may = page.is_none() || line.guards.is_some();
+            let may = page.is_none() || talker.guards.is_some();
             if may && shared.speaks.load(Ordering::Relaxed) {
-                let _ = socket.send_to(&line.packet(), to);
+                let _ = socket.send_to(&talker.packet(), to);
             }
         }
     }
@@ -190,7 +164,7 @@ impl Page {
         self.peer.receive(now, bytes);
     }
 
-    fn step(&mut self, socket: &UdpSocket, to: SocketAddr, line: &mut Line) {
+    fn step(&mut self, socket: &UdpSocket, to: SocketAddr, talker: &mut Talker) {
         if self.checked.is_none_or(|at| at.elapsed() > CHECK_EVERY) {
             self.checked = Some(Instant::now());
             let _ = socket.send_to(&self.peer.check(true), to);
@@ -201,46 +175,11 @@ impl Page {
                 let _ = socket.send_to(&packet, to);
             }
         }
-        if let Some(keys) = self.peer.take_keys() {
-            let (send, receive) = (Protector::new(keys.send), Unprotector::new(keys.receive));
-            line.guards = send.zip(receive);
-        }
+        talker.take_keys(&mut self.peer);
     }
 }
 
-/// One stream each way.
-struct Line {
-    tone: Tone,
-    header: Header,
-    guards: Option<(Protector, Unprotector)>,
-}
-
-impl Line {
-    fn packet(&mut self) -> Vec<u8> {
-        let mut bytes = vec![0; 300];
-        write_header(&self.header, &mut bytes).unwrap();
-        self.header.sequence = self.header.sequence.plus(1);
-        self.header.time = self.header.time.plus(160);
-        Encoder::new(Codec::Pcma).encode(&self.tone.frame(), &mut bytes[12..172]);
-        let len = match &mut self.guards {
-            Some((protector, _)) => protector.rtp(&mut bytes, 172).unwrap(),
-            None => 172,
-        };
-        bytes.truncate(len);
-        bytes
-    }
-
-    fn hear(&mut self, packet: &mut [u8]) -> Option<Frame> {
-        if packet.len() < 2 || (192..224).contains(&packet[1]) {
-            return None;
-        }
-        let len = match &mut self.guards {
-            None => packet.len(),
-            Some((_, guard)) => guard.rtp(packet).ok()?,
-        };
-        let packet = Packet::parse(&packet[..len]).ok()?;
-        let mut samples = [0; FRAME];
-        Decoder::new(Codec::Pcma).decode(packet.payload(), &mut samples);
-        Some(samples)
-    }
+fn heard(talker: &mut Talker, packet: &mut [u8]) -> Option<Frame> {
+    let opened = talker.open(packet).ok().flatten();
+    opened.map(|(_, samples)| samples)
 }

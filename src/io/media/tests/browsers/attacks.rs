@@ -121,10 +121,14 @@ fn sound_in_clear_is_not_heard_wherever_it_comes_from() {
     scene.forget();
     // From its very address, without its keys; and from elsewhere, with them.
     let elsewhere = socket(94);
-    let guards = scene.browsers[0].voice.guards.take();
-    let clear: Vec<Vec<u8>> = (0..50).map(|_| scene.browsers[0].voice.packet()).collect();
-    scene.browsers[0].voice.guards = guards;
-    let guarded: Vec<Vec<u8>> = (0..50).map(|_| scene.browsers[0].voice.packet()).collect();
+    let guards = scene.browsers[0].voice.talker.guards.take();
+    let clear: Vec<Vec<u8>> = (0..50)
+        .map(|_| scene.browsers[0].voice.talker.packet())
+        .collect();
+    scene.browsers[0].voice.talker.guards = guards;
+    let guarded: Vec<Vec<u8>> = (0..50)
+        .map(|_| scene.browsers[0].voice.talker.packet())
+        .collect();
     for (clear, guarded) in clear.iter().zip(&guarded) {
         let voice = &scene.browsers[0].voice;
         voice.socket.send_to(clear, voice.to).unwrap();

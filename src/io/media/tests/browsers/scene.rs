@@ -4,18 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use clock::Now;
+use media::Codec;
 use media::bridge::BridgeId;
-use media::codec::{Decoder, Encoder};
-use media::dsp::{Tone, ToneMeter};
 use media::port::{Latch, PortPlan, Remote, Security};
-use media::rtp::{Header, Packet, RtpTime, Sequence, write_header};
-use media::srtp::{Protector, Unprotector};
 use media::worker::{IpFamily, MediaPlane, PortCommand, PortEvent, Reserved, WebEnd, WebPeer};
-use media::{Codec, FRAME};
 use webrtc_lite::peer::Peer;
 use webrtc_lite::{Credentials, Identity, Kind};
 
 use crate::io::clock::SystemClock;
+use crate::io::media::talk::{Frame, PTIME, Talker, share_of};
 use crate::io::media::{MediaAddress, WebConfig, Workers};
 use crate::io::web;
 
@@ -23,21 +20,18 @@ use crate::io::web;
 pub(super) struct Heard {
     pub(super) at: Instant,
     pub(super) sequence: u16,
-    pub(super) samples: [i16; FRAME],
+    pub(super) samples: Frame,
 }
 
 /// Who says a tone and keeps what he hears.
 pub(super) struct Voice {
     pub(super) socket: UdpSocket,
     pub(super) to: SocketAddr,
-    /// What it sends with and opens with, once there are keys.
-    pub(super) guards: Option<(Protector, Unprotector)>,
+    pub(super) talker: Talker,
     pub(super) heard: Vec<Heard>,
     /// Whatever came that was not to be understood.
     pub(super) odd: u32,
     pub(super) speaks: bool,
-    tone: Tone,
-    header: Header,
 }
 
 pub(super) struct Browser {
@@ -60,82 +54,38 @@ pub(super) struct Scene {
     pub(super) events: Vec<PortEvent>,
 }
 
-/// The level of all tones.
-pub(super) const LEVEL: f32 = -13.0;
-const PTIME: Duration = Duration::from_millis(20);
-
 impl Voice {
     fn new(host: u8, to: SocketAddr, hz: f32) -> Self {
         Self {
             socket: socket(host),
             to,
-            guards: None,
+            talker: Talker::new(hz, u32::from(host)),
             heard: Vec::new(),
             odd: 0,
             speaks: true,
-            tone: Tone::new(hz, LEVEL),
-            header: Header {
-                marker: false,
-                payload_type: 8,
-                sequence: Sequence(1_000),
-                time: RtpTime(77),
-                ssrc: u32::from(host),
-            },
         }
     }
 
-    /// One packet of its tone, guarded if it has keys.
-    pub(super) fn packet(&mut self) -> Vec<u8> {
-        let mut bytes = vec![0; 300];
-        write_header(&self.header, &mut bytes).unwrap();
-        self.header.sequence = self.header.sequence.plus(1);
-        self.header.time = self.header.time.plus(160);
-        Encoder::new(Codec::Pcma).encode(&self.tone.frame(), &mut bytes[12..172]);
-        let len = match &mut self.guards {
-            Some((protector, _)) => protector.rtp(&mut bytes, 172).unwrap(),
-            None => 172,
-        };
-        bytes.truncate(len);
-        bytes
-    }
-
     pub(super) fn speak(&mut self) {
-        let packet = self.packet();
+        let packet = self.talker.packet();
         let _ = self.socket.send_to(&packet, self.to);
     }
 
     fn hear(&mut self, packet: &mut [u8]) {
-        let is_report = (192..224).contains(&packet[1]);
-        let opened = match &mut self.guards {
-            None => Ok(packet.len()),
-            Some((_, guard)) if is_report => guard.rtcp(packet),
-            Some((_, guard)) => guard.rtp(packet),
-        };
-        let Ok(len) = opened else {
-            self.odd += 1;
-            return;
-        };
-        let packet = Packet::parse(&packet[..len]);
-        if let Some(packet) = packet.ok().filter(|_| !is_report) {
-            let mut samples = [0; FRAME];
-            Decoder::new(Codec::Pcma).decode(packet.payload(), &mut samples);
-            self.heard.push(Heard {
+        match self.talker.open(packet) {
+            Ok(Some((sequence, samples))) => self.heard.push(Heard {
                 at: now(),
-                sequence: packet.header().sequence.0,
+                sequence,
                 samples,
-            });
+            }),
+            Ok(None) => {}
+            Err(_) => self.odd += 1,
         }
     }
 
     /// How much of what it heard has a tone at the level that it left with, in percent.
     pub(super) fn hears(&self, hz: f32) -> usize {
-        let mut meter = ToneMeter::new(&[hz], LEVEL - 1.0);
-        let right = self.heard.iter().filter(|heard| {
-            meter.measure(&heard.samples);
-            let level = meter.track(hz).unwrap().level_dbfs;
-            (level - LEVEL).abs() < 1.0
-        });
-        right.count() * 100 / self.heard.len().max(1)
+        share_of(self.heard.iter().map(|heard| &heard.samples), hz, 1.0)
     }
 
     /// The longest time between two packets that it heard.
@@ -159,7 +109,7 @@ impl Browser {
         while let Ok((len, _)) = self.voice.socket.recv_from(&mut bytes) {
             let bytes = &mut bytes[..len];
             match Kind::of(bytes[0]) {
-                Kind::Media if self.voice.guards.is_some() => self.voice.hear(bytes),
+                Kind::Media if self.voice.talker.guards.is_some() => self.voice.hear(bytes),
                 Kind::Media | Kind::Other => self.voice.odd += 1,
                 Kind::Stun | Kind::Dtls => self.peer.receive(clock.now(), bytes),
             }
@@ -174,10 +124,7 @@ impl Browser {
                 let _ = self.voice.socket.send_to(&packet, self.voice.to);
             }
         }
-        if let Some(keys) = self.peer.take_keys() {
-            let (send, receive) = (Protector::new(keys.send), Unprotector::new(keys.receive));
-            self.voice.guards = send.zip(receive);
-        }
+        self.voice.talker.take_keys(&mut self.peer);
     }
 
     pub(super) fn check(&mut self) {
@@ -302,7 +249,7 @@ impl Scene {
             due += if speaks { PTIME } else { Duration::ZERO };
             for browser in &mut self.browsers {
                 browser.step(self.clock);
-                if speaks && browser.voice.speaks && browser.voice.guards.is_some() {
+                if speaks && browser.voice.speaks && browser.voice.talker.guards.is_some() {
                     browser.voice.speak();
                 }
             }
