@@ -228,37 +228,19 @@ fn pings() -> Vec<Case> {
 /// 3 and 4: reserved bits and opcodes.
 fn reserved() -> Vec<Case> {
     let hello = || frame(FIN | TEXT, b"Hello, world!");
+    let after_hello = |bits: u8| vec![hello(), frame(FIN | bits | TEXT, b"*")];
+    let pinged = |bits: u8| {
+        let mut sent = after_hello(bits);
+        sent.push(frame(FIN | PING, b""));
+        sent
+    };
     let bad = Ends::Closed(1002);
     let echo: &[(u8, &[u8])] = &[(TEXT, b"Hello, world!")];
     let mut cases = vec![
         case("3.1", vec![frame(FIN | 0x40 | TEXT, b"*")], &[], bad),
-        case(
-            "3.2",
-            vec![
-                hello(),
-                frame(FIN | 0x20 | TEXT, b"*"),
-                frame(FIN | PING, b""),
-            ],
-            echo,
-            bad,
-        ),
-        case(
-            "3.3",
-            vec![
-                hello(),
-                frame(FIN | 0x30 | TEXT, b"*"),
-                frame(FIN | PING, b""),
-            ],
-            echo,
-            bad,
-        ),
-        case(
-            "3.4",
-            vec![hello(), frame(FIN | 0x40 | TEXT, b"*")],
-            echo,
-            bad,
-        )
-        .chopped(1),
+        case("3.2", pinged(0x20), echo, bad),
+        case("3.3", pinged(0x30), echo, bad),
+        case("3.4", after_hello(0x40), echo, bad).chopped(1),
         case("3.5", vec![frame(FIN | 0x50 | BINARY, b"*")], &[], bad),
         case("3.6", vec![frame(FIN | 0x60 | PING, b"*")], &[], bad),
         case("3.7", vec![frame(FIN | 0x70 | CLOSE, b"")], &[], bad),
