@@ -2,6 +2,9 @@
 //! stops it. Each case is run twice on a whole control shard: with the defence the call gets nowhere,
 //! and without it, or within its bounds, the same attack goes through.
 
+mod destinations;
+mod spirals;
+
 use std::time::Duration;
 
 use sip::message::{Message, Method, Name};
@@ -11,6 +14,7 @@ use tandem::trunk::Owner;
 use crate::lab::Lab;
 
 const FAR: &str = "203.0.113.9:5060";
+
 const ANNA: &str = "10.2.0.1:5060";
 
 /// Endpoint anna and a carrier both ways. Anna's calls go out; what the carrier calls rings her, but
@@ -50,6 +54,7 @@ fn limited(server: &str, trunk: &str, anna: &str) -> Lab {
 }
 
 const TRUNK: &str = "[trunks.far.limits]|";
+
 const ENDPOINT: &str = "[endpoints.anna.limits]|";
 
 /// Who tries what.
@@ -79,249 +84,6 @@ fn attempt(lab: &mut Lab, attack: &Attack) -> Option<Message> {
     }
     lab.pass(Duration::from_millis(10));
     lab.invited(FAR)
-}
-
-/// An attack that a prefix stops: what is tried, whose limit it is, the id it is refused with, and a
-/// limit that lets it through.
-type Case = (
-    Attack,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-);
-
-/// Where a call goes.
-const DESTINATIONS: [Case; 26] = [
-    (
-        Dials("+882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("00882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("011882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("882123456789"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("%2B882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("+8-8.2(123)456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("+882123456;x=1"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("+882123456:pw"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("%2B%38%38%32123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("0000882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("premium"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-not-a-number",
-        "",
-    ),
-    (
-        Dials("%D9%A8%D9%A8%D9%A2"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-not-a-number",
-        "",
-    ),
-    (
-        Dials("+882123456"),
-        TRUNK,
-        "allow = [\"+33\"]",
-        "destination-not-allowed",
-        "allow = [\"+8\"]",
-    ),
-    (
-        Dials("0892123456"),
-        TRUNK,
-        "deny = [\"+3389\"]",
-        "destination-denied",
-        "allow = [\"+33892\"]|deny = [\"+3389\"]",
-    ),
-    (
-        Dials("00339-9212-3456"),
-        TRUNK,
-        "allow = [\"+331\"]",
-        "destination-not-allowed",
-        "",
-    ),
-    (
-        Dials("3699"),
-        TRUNK,
-        "deny = [\"36\"]",
-        "destination-denied",
-        "deny = [\"37\"]",
-    ),
-    (
-        Dials("*72882123456"),
-        TRUNK,
-        "deny = [\"*\"]",
-        "destination-denied",
-        "deny = [\"#\"]",
-    ),
-    (
-        Dials("+882123456"),
-        ENDPOINT,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Dials("00882123456"),
-        ENDPOINT,
-        "allow = [\"+33\"]",
-        "destination-not-allowed",
-        "allow = [\"+\"]",
-    ),
-    (
-        Dials("+4930123456"),
-        ENDPOINT,
-        "[endpoints.anna.limits.night]|from = \"11:00\"|to = \"13:00\"|deny = [\"+\"]",
-        "destination-closed-at-night",
-        "[endpoints.anna.limits.night]|from = \"13:00\"|to = \"11:00\"|deny = [\"+\"]",
-    ),
-    (
-        Transfers("+882123456"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Transfers("00882123456"),
-        ENDPOINT,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Calls("+33142685308"),
-        TRUNK,
-        "deny = [\"+882\"]",
-        "destination-denied",
-        "deny = [\"+883\"]",
-    ),
-    (
-        Calls("+33142685308"),
-        TRUNK,
-        "minutes_per_day = 0",
-        "minutes-per-day",
-        "minutes_per_day = 1",
-    ),
-    (
-        Dials("+882123456"),
-        TRUNK,
-        "spend_per_day = \"1\"|rates.\"+33\" = \"0.1\"",
-        "destination-unrated",
-        "spend_per_day = \"1\"|rates.\"+882\" = \"0.1\"",
-    ),
-    (
-        Dials("+882123456"),
-        ENDPOINT,
-        "spend_per_day = \"1\"|rates.default = \"0.1 + 2\"",
-        "spend-per-day",
-        "spend_per_day = \"2.1\"|rates.default = \"0.1 + 2\"",
-    ),
-];
-
-#[test]
-fn twenty_six_ways_to_a_barred_destination_are_stopped_and_go_through_without_the_bar() {
-    for (attack, whose, defence, id, without) in &DESTINATIONS {
-        let config = |text: &str| match *whose {
-            TRUNK => lab(&format!("{TRUNK}{text}"), ""),
-            _ => lab("", &format!("{ENDPOINT}{text}")),
-        };
-        let mut defended = config(defence);
-        let got = attempt(&mut defended, attack);
-        let told = defended.troubles();
-        let uri = got.as_ref().map(|got| got.request_uri().unwrap());
-        assert!(
-            uri.is_none() && told.contains(id),
-            "{id} {defence}: {uri:?}, {told}"
-        );
-        let mut open = config(without);
-        let got = attempt(&mut open, attack);
-        assert!(
-            got.is_some(),
-            "{without}: nothing went out: {}",
-            open.troubles()
-        );
-    }
-}
-
-#[test]
-fn whoever_dials_a_barred_number_hears_403_and_a_transferor_is_told_so() {
-    let mut lab = lab("", &format!("{ENDPOINT}deny = [\"+882\"]"));
-    lab.invite_as("anna", ANNA, "+882123456", "");
-    assert_eq!(lab.status(ANNA), Some(403), "{}", lab.troubles());
-
-    lab.register("anna", ANNA);
-    lab.invite(FAR, "+33142685301", "");
-    let rung = lab.invited(ANNA).unwrap();
-    lab.reply(ANNA, &rung, 200, "");
-    lab.within(ANNA, &rung, "REFER", "Refer-To: <sip:+882123456@192.0.2.1>");
-    let told = lab.take(ANNA);
-    let told = told.iter().filter(|it| it.method() == Some(Method::Notify));
-    let bodies: Vec<_> = told
-        .map(|it| String::from_utf8_lossy(it.body()).into_owned())
-        .collect();
-    assert!(
-        bodies.iter().any(|body| body.starts_with("SIP/2.0 403")),
-        "{bodies:?}"
-    );
 }
 
 /// Calls that anna makes at once; how many reach the far side.
@@ -429,94 +191,6 @@ fn a_transferred_call_is_counted_for_who_transferred_it() {
             .filter(|it| it.method() == Some(Method::Bye))
             .count();
         assert_eq!(byes > 0, ended, "{limits}: {}", lab.troubles());
-    }
-}
-
-/// A carrier that sends every call of ours straight back to us; how many it saw, and the last answer.
-fn round(lab: &mut Lab, hops: impl Fn(&Message) -> u8) -> (usize, Option<u16>) {
-    let mut seen = 0;
-    let mut status = None;
-    lab.invite(FAR, "+33142685309", "From: <sip:+15550000001@x>;tag=a");
-    for turn in 0..100 {
-        lab.pass(Duration::from_millis(1));
-        let got = lab.take(FAR);
-        status = got
-            .iter()
-            .filter_map(Message::status)
-            .rfind(|it| *it >= 300)
-            .or(status);
-        let Some(invite) = got
-            .into_iter()
-            .find(|it| it.method() == Some(Method::Invite))
-        else {
-            break;
-        };
-        seen += 1;
-        let from = invite.from().unwrap().uri.as_str();
-        let left = hops(&invite);
-        let lines = format!("From: <{from}>;tag=b{turn}|Max-Forwards: {left}");
-        lab.invite(FAR, "+33142685309", &lines);
-    }
-    (seen, status)
-}
-
-#[test]
-fn a_forwarding_that_leads_back_to_us_is_known_after_two_turns_even_if_hops_are_reset() {
-    let mut guarded = lab("", "");
-    let (seen, status) = round(&mut guarded, |_| 70);
-    assert_eq!((seen, status), (3, Some(482)), "{}", guarded.troubles());
-    assert!(guarded.troubles().contains("call-loop"));
-
-    // The control: whoever lets calls come back 40 times pays for 41.
-    let mut open = limited("returns = 40", "", "");
-    let (seen, status) = round(&mut open, |_| 70);
-    assert_eq!((seen, status), (41, Some(482)), "{}", open.troubles());
-}
-
-/// A carrier that sends every call back with another caller each time and the hops that `hops` makes of
-/// those left; how many it saw of 40 at most, and the last answer.
-fn spiral(hops: impl Fn(u8) -> u8) -> (usize, Option<u16>) {
-    let mut lab = lab("", "");
-    let mut seen = 0;
-    let mut left = 12;
-    let mut status = None;
-    for turn in 0..40 {
-        let lines = format!("From: <sip:+1555{turn:07}@x>;tag=c{turn}|Max-Forwards: {left}");
-        lab.invite(FAR, "+33142685309", &lines);
-        lab.pass(Duration::from_millis(1));
-        let got = lab.take(FAR);
-        status = got
-            .iter()
-            .filter_map(Message::status)
-            .rfind(|it| *it >= 300)
-            .or(status);
-        let Some(invite) = got
-            .into_iter()
-            .find(|it| it.method() == Some(Method::Invite))
-        else {
-            break;
-        };
-        left = hops(invite.max_forwards().unwrap().unwrap());
-        seen += 1;
-    }
-    (seen, status)
-}
-
-// covers: RFC 3261 §16.3
-#[test]
-fn a_spiral_with_changing_callers_ends_by_its_hops() {
-    assert_eq!(spiral(|left| left), (12, Some(483)));
-    // The control: hops that are not counted end nothing.
-    assert_eq!(spiral(|_| 12), (40, None));
-}
-
-#[test]
-fn two_forwarded_calls_of_one_caller_are_no_loop() {
-    let mut lab = lab("", "");
-    for tag in ["a", "b", "c", "d", "e"] {
-        let lines = format!("From: <sip:+15550000001@x>;tag={tag}");
-        lab.invite(FAR, "+33142685308", &lines);
-        assert!(lab.invited(FAR).is_some(), "{}", lab.troubles());
     }
 }
 
@@ -649,31 +323,4 @@ fn what_was_used_is_told_to_the_store_and_counts_on() {
             .iter()
             .any(|it| it.header(Name::Reason).is_some())
     );
-}
-
-#[test]
-fn a_redirection_leads_only_to_where_the_limits_would_let_the_call_be_dialled() {
-    let dear = "spend_per_day = \"9\"|rates.\"+49\" = \"0.1\"|rates.\"+882\" = ";
-    let table = [
-        ("", true),
-        ("deny = [\"+882\"]", false),
-        (&format!("{dear}\"5\""), false),
-        (&format!("{dear}\"0.1\""), true),
-    ];
-    for (limits, goes) in table {
-        let mut lab = lab(&format!("{TRUNK}{limits}"), "");
-        lab.invite_as("anna", ANNA, "+4930123456", "");
-        let sent = lab
-            .invited(FAR)
-            .unwrap_or_else(|| panic!("{}", lab.troubles()));
-        let moved = format!("Contact: <sip:+882123456@{FAR}>");
-        lab.reply(FAR, &sent, 302, &moved);
-        lab.pass(Duration::from_millis(10));
-        assert_eq!(
-            lab.invited(FAR).is_some(),
-            goes,
-            "{limits}: {}",
-            lab.troubles()
-        );
-    }
 }

@@ -1,7 +1,7 @@
 //! Before the answer: reliable provisional responses, PRACK, and offers by UPDATE.
 
+use super::offering::agreeable;
 use super::pair::{Pair, Side, body, status};
-use super::stories::agreeable;
 use crate::message::{Message, Method, Name};
 use crate::ua::*;
 use bytes::Bytes;
