@@ -31,7 +31,8 @@ tls = []
 [rtp]
 port_min = 26000
 port_max = 26999
-${WEBRTC}
+[webrtc]
+port = 28443
 [trunks.carrier]
 addresses = ["${CARRIER}"]
 send_to = ["${CARRIER}:5060"]
@@ -155,8 +156,6 @@ function wav(hz, seconds) {
   }
   return bytes;
 }
-
-const WEBRTC = process.env.WEB_SIGNALLING ? "" : "[webrtc]\nport = 28443\n";
 
 const PLAN = `dialplan version=1
 
