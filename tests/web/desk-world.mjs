@@ -3,22 +3,22 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { until } from "./server.mjs";
+import { figures } from "./stage.mjs";
 
 export const CALLER = { name: "Max Power", number: "+49301234" };
 
 export class World {
+  figures = figures;
+
   constructor(parts) {
     Object.assign(this, parts);
-    this.figures = [];
-    this.browser_page = parts.page;
   }
 
-  /** Runs one test; whether it passed. */
+  /** Runs one test in a desk of its own. */
   async try(name, step, bypassCSP) {
-    const began = performance.now();
     this.mock.reset();
     this.context = await this.browser.newContext({ bypassCSP, locale: "en-GB", reducedMotion: "reduce" });
-    await this.context.addInitScript({ path: this.browser_page });
+    await this.context.addInitScript({ path: path.join(this.stage.folder, "desk-page.bundle.js") });
     this.page = await this.context.newPage();
     this.page.setDefaultTimeout(5_000);
     const errors = [];
@@ -28,7 +28,6 @@ export class World {
       const url = request.url();
       if (!url.startsWith(this.mock.url) && !/^(blob|data):/.test(url)) foreign.push(url);
     });
-    let word = "ok";
     try {
       await this.page.goto(`${this.mock.url}/desk/`);
       await step(this);
@@ -37,14 +36,12 @@ export class World {
       const violations = await this.page.evaluate(() => globalThis.test?.violations ?? []);
       assert.deepEqual(violations, [], "against the page's policy");
     } catch (error) {
-      word = `FAILED: ${error.message.split("\n").slice(0, 12).join("\n    ")}${errors.length > 0 ? `; page: ${errors}` : ""}`;
-      const file = path.join(this.folder, `${name.replace(/[^a-z0-9]+/gi, "-").slice(0, 60)}.png`);
-      await this.page.screenshot({ path: file }).catch(() => {});
+      await this.stage.picture(this.page, name);
+      if (errors.length > 0) error.message += `; page: ${errors}`;
+      throw error;
+    } finally {
+      await this.context.close();
     }
-    await this.context.close();
-    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-    console.log([`desk: ${name} ... ${word} (${seconds} s)`, ...this.figures].join("\n"));
-    return word === "ok";
   }
 
   async logIn(welcome = {}) {

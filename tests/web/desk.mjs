@@ -5,21 +5,13 @@
 //
 // The binary must have the desk in it (make desk, then cargo build). Everything is on loopback.
 
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { Caller } from "./caller.mjs";
-import { CARRIER, start, until } from "./server.mjs";
-import { tone } from "./sound.mjs";
+import { CARRIER, until } from "./server.mjs";
+import { binary, hear, onStage, pause, within, words } from "./stage.mjs";
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const [binary = "target/debug/tandem", ...words] = process.argv.slice(2);
-const folder = path.resolve("target/tmp/e2e-desk-real");
 const ANNA = 1_000;
 const BEN = 2_000;
 
@@ -27,6 +19,7 @@ const BEN = 2_000;
 class Agent {
   static async open(world, name, hz) {
     const agent = new Agent();
+    const { log, folder } = world.stage;
     agent.context = await world.browser.newContext({ bypassCSP: true, locale: "en-GB" });
     await agent.context.addInitScript(`globalThis.tone = ${hz};`);
     await agent.context.addInitScript({ path: path.join(folder, "desk-page.bundle.js") });
@@ -99,43 +92,8 @@ async function talk({ server, anna }) {
   await pause(300);
   caller.press("1");
   await anna.answer();
-  await callerHears(caller, ANNA);
+  await caller.hears(ANNA);
   return caller;
-}
-
-/** Half a second of that tone, from now on. */
-async function callerHears(caller, hz) {
-  let mark = caller.heard.length;
-  await until(`${hz} Hz at the caller`, 8_000, () => {
-    if (caller.heard.length - mark < 4_000) return false;
-    const came = caller.heard.slice(mark);
-    mark = caller.heard.length;
-    return tone(came, 8_000, hz).toneRms > 0.2;
-  });
-}
-
-/** Within 400 ms nothing of that tone comes, or nothing at all: a browser that is mute may leave out packets. */
-const callerHearsNo = (caller, hz) =>
-  until(`no ${hz} Hz at the caller`, 6_000, async () => {
-    const mark = caller.heard.length;
-    await pause(400);
-    const came = caller.heard.slice(mark);
-    return came.length < 160 || tone(came, 8_000, hz).toneRms < 0.01;
-  });
-
-/** The longest time without that tone within so many ms, by the clock. */
-async function longestWithout(caller, hz, ms) {
-  const began = performance.now();
-  let [mark, latest, longest] = [caller.heard.length, began, 0];
-  while (performance.now() - began < ms) {
-    await pause(40);
-    const came = caller.heard.slice(mark);
-    mark = caller.heard.length;
-    const now = performance.now();
-    if (came.length >= 160 && tone(came, 8_000, hz).toneRms > 0.1) latest = now;
-    longest = Math.max(longest, now - latest);
-  }
-  return longest;
 }
 
 /** Anna asks Ben, and he answers. */
@@ -157,23 +115,8 @@ const STEPS = {
     await anna.see("ring", "+441234567");
     await anna.see("ring", "sales");
     await anna.answer();
-    await callerHears(caller, ANNA);
-    await anna.hears(440);
-    const from = Math.floor(caller.heard.length / 160);
-    const seen = await anna.page.evaluate(() => test.ear.parts.length);
-    await pause(1_500);
-    const ear = caller.ear(ANNA, 1.5);
-    const there = await anna.page.evaluate((from) => {
-      test.ear.parts.splice(0, from);
-      return test.ear.latest(1.5);
-    }, seen);
-    const gap = caller.gap(ANNA, from);
-    figures.push(
-      `  at the caller: 1 kHz share ${ear.share.toFixed(3)}, rms ${ear.rms.toFixed(3)}, gap ${gap} ms; ` +
-      `at the desk: 440 Hz share ${there.share.toFixed(3)}, rms ${there.rms.toFixed(3)}, gap ${there.gap} ms`,
-    );
-    for (const it of [ear, there]) assert.ok(it.share > 0.9 && it.rms > 0.25 && it.rms < 0.45, JSON.stringify(it));
-    assert.ok(gap <= 60 && there.gap <= 60, `gaps of ${gap} and ${there.gap} ms`);
+    await anna.page.evaluate((hz) => test.listen(hz), 440);
+    await hear(anna.page, caller);
     const asked = await anna.pressAt("Hang up");
     await caller.hungUp();
     within(200, caller.endedAt() - asked, "from the desk's button to the caller's BYE");
@@ -201,9 +144,9 @@ const STEPS = {
     const caller = await talk(world);
     for (const [does, undoes] of [["Mute", "Unmute"], ["Hold", "Resume"]]) {
       await world.anna.press(does);
-      await callerHearsNo(caller, ANNA);
+      await caller.hearsNo(ANNA);
       await world.anna.press(undoes);
-      await callerHears(caller, ANNA);
+      await caller.hears(ANNA);
       await world.anna.hears(440);
     }
     await end(world, caller);
@@ -224,7 +167,7 @@ const STEPS = {
     await anna.page.getByLabel("Transfer to").fill("ben");
     await anna.press("Transfer now");
     await ben.answer();
-    await callerHears(caller, BEN);
+    await caller.hears(BEN);
     await ben.hears(440);
     await anna.rest();
     assert.equal(await caller.bye(), 200);
@@ -236,13 +179,13 @@ const STEPS = {
     const { anna, ben } = world;
     const caller = await talk(world);
     await consult(world);
-    await callerHearsNo(caller, ANNA);
+    await caller.hearsNo(ANNA);
     await anna.press("Swap");
-    await callerHears(caller, ANNA);
+    await caller.hears(ANNA);
     await anna.press("Swap");
-    await callerHearsNo(caller, ANNA);
+    await caller.hearsNo(ANNA);
     await anna.press("Complete transfer");
-    await callerHears(caller, BEN);
+    await caller.hears(BEN);
     await ben.hears(440);
     await anna.rest();
     await ben.press("Hang up");
@@ -256,7 +199,7 @@ const STEPS = {
     const caller = await talk(world);
     await consult(world);
     await anna.press("Merge");
-    for (const hz of [ANNA, BEN]) await callerHears(caller, hz);
+    for (const hz of [ANNA, BEN]) await caller.hears(hz);
     for (const hz of [440, ANNA]) await ben.hears(hz);
     assert.equal(await caller.bye(), 200);
     caller.close();
@@ -306,7 +249,7 @@ const STEPS = {
     await anna.see("queues", "+441234567");
     await anna.press("Take +441234567");
     await anna.answer();
-    await callerHears(caller, ANNA);
+    await caller.hears(ANNA);
     await end(world, caller);
     await ben.rest();
   },
@@ -314,7 +257,7 @@ const STEPS = {
   "AD-16: a reload in the call: sound both ways within 2 s, the caller never dropped": async (world) => {
     const { anna } = world;
     const caller = await talk(world);
-    const watched = longestWithout(caller, ANNA, 5_000);
+    const watched = caller.longestWithout(ANNA, 5_000);
     await anna.page.reload({ waitUntil: "commit" });
     within(2_000, await watched, "without sound at the caller");
     await anna.hears(440);
@@ -328,7 +271,7 @@ const STEPS = {
     const caller = await talk(world);
     await anna.context.setOffline(true);
     await anna.context.setOffline(false);
-    await callerHears(caller, ANNA);
+    await caller.hears(ANNA);
     await anna.hears(440);
     await anna.see("call", "Talking");
     await end(world, caller);
@@ -369,19 +312,9 @@ async function end({ anna }, caller) {
   await anna.rest();
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function within(limit, ms, what) {
-  figures.push(`  ${ms.toFixed(0)} ms ${what}`);
-  assert.ok(ms <= limit, `${ms.toFixed(0)} ms ${what}; want at most ${limit}`);
-}
-
-const figures = [];
-let log = () => {};
-
 /** The agent's password as the configuration keeps it. */
 function hashed(password) {
-  const made = spawnSync(path.resolve(binary), ["hash-password"], { input: `${password}\n`, encoding: "utf8" });
+  const made = spawnSync(binary, ["hash-password"], { input: `${password}\n`, encoding: "utf8" });
   const hash = /\$argon2id\$\S+/.exec(made.stdout)?.[0];
   return hash ? `password_hash = "${hash}"` : "";
 }
@@ -430,53 +363,14 @@ flow "tone" {
 }
 `;
 
-async function main() {
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
-  const file = fs.createWriteStream(path.join(folder, "pages.log"));
-  log = (line) => file.write(`${new Date().toISOString()} ${line}\n`);
-  await build({
-    entryPoints: [path.join(HERE, "desk-page.js")],
-    outdir: folder,
-    outExtension: { ".js": ".bundle.js" },
-    bundle: true,
-    format: "iife",
-    logLevel: "warning",
-  });
-  const server = await start(path.resolve(binary), folder, "", { plan: PLAN, settings: settings() });
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"],
-  });
-  let [passed, failed] = [0, 0];
-  try {
-    const anna = await Agent.open({ browser, server }, "anna", ANNA);
-    const ben = await Agent.open({ browser, server }, "ben", BEN);
-    for (const [name, step] of Object.entries(STEPS)) {
-      if (words.length > 0 && !words.some((it) => name.includes(it))) continue;
-      const began = performance.now();
-      figures.length = 0;
-      log(`== ${name}`);
-      let word = "ok";
-      try {
-        await step({ server, anna, ben });
-        passed += 1;
-      } catch (error) {
-        word = `FAILED: ${error.message.split("\n").slice(0, 6).join("\n    ")}`;
-        failed += 1;
-        await anna.page.screenshot({ path: path.join(folder, `failed-${failed}.png`) }).catch(() => {});
-      }
-      const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-      console.log([`desk with the server: ${name} ... ${word} (${seconds} s)`, ...figures].join("\n"));
-      if (word !== "ok") break;
-    }
-  } finally {
-    await browser.close();
-    await server.stop();
-  }
-  const load = os.loadavg().map((it) => it.toFixed(1)).join(" ");
-  console.log(`the desk with the server: ${passed} passed, ${failed} failed; load average ${load}`);
-  process.exitCode = failed > 0 ? 1 : 0;
-}
-
-await main();
+await onStage("the desk with the server", "e2e-desk-real", async (stage) => {
+  await stage.bundle(["desk-page"], "iife");
+  const server = await stage.server({ plan: PLAN, settings: settings() });
+  const browser = await stage.browser();
+  const anna = await Agent.open({ stage, browser, server }, "anna", ANNA);
+  const ben = await Agent.open({ stage, browser, server }, "ben", BEN);
+  const wanted = ([name]) => words.length === 0 || words.some((it) => name.includes(it));
+  const steps = Object.fromEntries(Object.entries(STEPS).filter(wanted));
+  const failed = (name) => stage.picture(anna.page, name);
+  await stage.steps({ server, anna, ben }, steps, { title: "desk with the server", failed });
+});

@@ -57,8 +57,10 @@ export class Ear {
     this.parts = [];
   }
 
+  /** It is the page's ear from now on. */
   async listen(connection) {
     await ready();
+    globalThis.ear = this;
     const stream = new MediaStream(connection.getReceivers().map((it) => it.track));
     // Chromium gives no sound of a remote stream to WebAudio unless an element plays it.
     this.element = Object.assign(new Audio(), { srcObject: stream, muted: true });

@@ -1,13 +1,12 @@
 // JsSIP as its own documents use it, behind the few words that the tests say to every client.
 
 import JsSIP from "jssip";
-import { Ear, mouth } from "./ears.js";
+import { mouth } from "./ears.js";
+import { Phone } from "./phone.js";
 
 const noServers = { pcConfig: { iceServers: [] } };
 
-class Phone {
-  events = [];
-
+class JssipPhone extends Phone {
   register(url, user, password, token) {
     this.socket = new JsSIP.WebSocketInterface(url);
     this.ua = new JsSIP.UA({
@@ -18,7 +17,7 @@ class Phone {
       connection_recovery_min_interval: 1,
     });
     this.ua.on("newRTCSession", ({ session, originator }) => {
-      if (originator === "remote") this.#take(session, "incoming");
+      if (originator === "remote") this.#follow(session, "incoming");
     });
     this.ua.on("registered", () => this.events.push("registered"));
     this.ua.on("disconnected", () => this.events.push("disconnected"));
@@ -46,7 +45,7 @@ class Phone {
 
   call(user, hz) {
     const session = this.ua.call(`sip:${user}@127.0.0.1`, { mediaStream: mouth(hz), ...noServers });
-    this.#take(session, "outgoing");
+    this.#follow(session, "outgoing");
   }
 
   hangUp() {
@@ -65,28 +64,49 @@ class Phone {
     this.session.sendDTMF(key);
   }
 
+  /** The same in its sound (RFC 4733). */
+  pressInSound(key) {
+    this.session.sendDTMF(key, { transportType: "RFC2833" });
+  }
+
+  refer(user) {
+    this.#refer(`sip:${user}@127.0.0.1`, {});
+  }
+
+  /** Joins the far end of this call and that of another. */
+  join(n) {
+    this.#refer(this.lines[n].remote_identity.uri.toString(), { replaces: this.lines[n] });
+  }
+
+  anew() {
+    return new Promise((resolve) => {
+      this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, resolve);
+    });
+  }
+
   /** As a network that goes away: the socket ends without a word. */
   cut() {
     this.socket._ws.close();
   }
 
-  async listen(hz) {
-    this.ear = new Ear(hz);
-    await this.ear.listen(this.session.connection);
+  connection() {
+    return this.session.connection;
   }
 
-  #take(session, event) {
-    this.session = session;
-    this.events.push(event);
+  #refer(to, options) {
+    const told = ({ status_line: { status_code } }) => this.events.push(`referred ${status_code}`);
+    const refused = ({ response }) => this.events.push(`referred ${response?.status_code}`);
+    const eventHandlers = { trying: told, progress: told, accepted: told, failed: told, requestFailed: refused };
+    this.session.refer(to, { ...options, eventHandlers });
+  }
+
+  #follow(session, event) {
+    this.began(session, event);
+    session.on("progress", () => this.events.push("progress"));
     session.on("confirmed", () => this.events.push("confirmed"));
-    session.on("ended", ({ cause }) => this.#over(`ended ${cause}`));
-    session.on("failed", ({ cause }) => this.#over(`failed ${cause}`));
-  }
-
-  #over(event) {
-    this.events.push(event);
-    this.over = performance.timeOrigin + performance.now();
+    session.on("ended", ({ cause }) => this.ended(session, `ended ${cause}`));
+    session.on("failed", ({ cause }) => this.ended(session, `failed ${cause}`));
   }
 }
 
-globalThis.phone = new Phone();
+globalThis.phone = new JssipPhone();

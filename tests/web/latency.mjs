@@ -4,17 +4,10 @@
 //
 // Fails where the server adds more than 25 ms to the median.
 
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { site, start } from "./server.mjs";
+import assert from "node:assert/strict";
+import { figures, NAMES_OF_ADDRESSES, onStage, words } from "./stage.mjs";
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const [binary = "target/debug/tandem", seconds = "15"] = process.argv.slice(2);
-const folder = path.resolve("target/tmp/web-latency");
+const seconds = Number(words[0] ?? 15);
 
 /** How much later sound may come than without a server between, in ms. */
 const ADDED_MAX = 25;
@@ -39,52 +32,28 @@ const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length /
 const told = (list) => list.length === 0 ? "nothing" : `p50 ${median(list).toFixed(1)} ms (${Math.min(...list).toFixed(1)} to ` +
   `${Math.max(...list).toFixed(1)}, ${list.length} bursts)`;
 
-fs.rmSync(folder, { recursive: true, force: true });
-fs.mkdirSync(folder, { recursive: true });
-fs.copyFileSync(path.join(HERE, "latency.html"), path.join(folder, "latency.html"));
-await build({
-  entryPoints: [path.join(HERE, "latency.js")],
-  outdir: folder,
-  outExtension: { ".js": ".bundle.js" },
-  bundle: true,
-  format: "esm",
-  logLevel: "warning",
+/** One codec, first from Chromium to Chromium, then with the server between. */
+const step = ({ mime, pair }) => async ({ stage, browser, server }) => {
+  // A page that may not hear is not told all of its machine's addresses.
+  const page = await stage.page(browser, "latency", { name: "latency", permissions: ["microphone"] });
+  const direct = await page.evaluate((it) => latency.direct(...it), [mime, seconds]);
+  const { found, codec } = await page.evaluate((it) => latency.through(...it), [server.url, pair, seconds]);
+  await page.close();
+  const added = median(found) - median(direct);
+  figures.push(
+    `  Chromium to Chromium ${told(direct)}\n  through the server (${codec}) ${told(found)}\n` +
+    `  added ${added.toFixed(1)} ms`,
+  );
+  assert.equal(codec?.toLowerCase(), mime);
+  assert.ok(Math.min(found.length, direct.length) >= seconds, "too few bursts came");
+  assert.ok(added <= ADDED_MAX, `want at most ${ADDED_MAX} ms added`);
+};
+
+const STEPS = Object.fromEntries(CODECS.map((it) => [it.mime, step(it)]));
+
+await onStage("latency", "web-latency", async (stage) => {
+  await stage.site("latency");
+  const server = await stage.server({ plan, settings });
+  const browser = await stage.browser(NAMES_OF_ADDRESSES);
+  await stage.steps({ stage, server, browser }, STEPS, { title: "latency", all: true });
 });
-const { server: pages, url } = await site(folder);
-const server = await start(path.resolve(binary), folder, url, { plan, settings });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    // Names in the place of addresses need a multicast that a namespace of its own has not.
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--allow-loopback-in-peer-connection",
-    "--autoplay-policy=no-user-gesture-required",
-  ],
-});
-let failed = 0;
-try {
-  for (const { mime, pair } of CODECS) {
-    // A page that may not hear is not told all of its machine's addresses.
-    const page = await browser.newPage({ permissions: ["microphone"] });
-    page.on("pageerror", (error) => console.error(`${mime}: ${error}`));
-    await page.goto(`${url}/latency.html`);
-    await page.waitForFunction(() => globalThis.latency);
-    const direct = await page.evaluate((it) => latency.direct(...it), [mime, Number(seconds)]);
-    const { found, codec } = await page.evaluate(
-      (it) => latency.through(...it), [server.url, pair, Number(seconds)]);
-    await page.close();
-    const added = median(found) - median(direct);
-    const enough = Math.min(found.length, direct.length) >= Number(seconds);
-    const holds = enough && added <= ADDED_MAX && codec?.toLowerCase() === mime;
-    console.log(`${mime}: Chromium to Chromium ${told(direct)}\n  through the server (${codec}) ${told(found)}\n` +
-      `  added ${added.toFixed(1)} ms, want at most ${ADDED_MAX} ... ${holds ? "ok" : "FAILED"}`);
-    failed += holds ? 0 : 1;
-  }
-} finally {
-  await browser.close();
-  pages.close();
-  await server.stop();
-}
-console.log(`${failed} failed; load average ${os.loadavg().map((it) => it.toFixed(1)).join(" ")}`);
-process.exitCode = failed > 0 ? 1 : 0;

@@ -4,20 +4,14 @@
 //
 // This namespace is the internet and the NAT; the server gets one of its own, with a private address and nothing else.
 
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { Caller } from "./caller.mjs";
-import { site, until } from "./server.mjs";
+import { until } from "./server.mjs";
+import { binary, hear, NAMES_OF_ADDRESSES, onStage, said } from "./stage.mjs";
 
-const HERE = path.dirname(fileURLToPath(import.meta.url));
-const [binary = "target/debug/tandem"] = process.argv.slice(2);
-const folder = path.resolve("target/tmp/web-nat");
 const [PRIVATE, GATEWAY, PUBLIC, OUTSIDE] = ["10.9.0.2", "10.9.0.1", "203.0.113.5", "203.0.113.1"];
 const [SIP, HTTP, MEDIA] = [25_060, 28_080, 28_443];
 const LINKS = ["tandem-out", "tandem-in"];
@@ -59,17 +53,17 @@ flow "anna" {
 `;
 
 /** The server in a namespace of its own, behind this one's NAT. */
-async function behindNat(origin) {
+async function behindNat({ folder, url }) {
   fs.mkdirSync(path.join(folder, "dialplans"), { recursive: true });
   fs.writeFileSync(path.join(folder, "dialplans/main.kdl"), PLAN);
-  fs.writeFileSync(path.join(folder, "tandem.toml"), config(origin));
+  fs.writeFileSync(path.join(folder, "tandem.toml"), config(url));
   const log = fs.openSync(path.join(folder, "server.log"), "w");
   const inside = `
     until ip link show ${LINKS[1]} >/dev/null 2>&1; do sleep 0.05; done
     ip link set lo up
     ip addr add ${PRIVATE}/24 dev ${LINKS[1]} && ip link set ${LINKS[1]} up && ip route add default via ${GATEWAY}
     exec "$0" serve --config tandem.toml`;
-  const child = spawn("unshare", ["-n", "sh", "-c", inside, path.resolve(binary)], {
+  const child = spawn("unshare", ["-n", "sh", "-c", inside, binary], {
     cwd: folder, stdio: ["ignore", log, log],
   });
   process.on("exit", () => child.kill("SIGKILL"));
@@ -91,53 +85,30 @@ async function behindNat(origin) {
   return child;
 }
 
-fs.rmSync(folder, { recursive: true, force: true });
-fs.mkdirSync(folder, { recursive: true });
-fs.copyFileSync(path.join(HERE, "paths.html"), path.join(folder, "paths.html"));
-await build({
-  entryPoints: [path.join(HERE, "paths.js")], outdir: folder, outExtension: { ".js": ".bundle.js" },
-  bundle: true, format: "esm", logLevel: "warning",
-});
+const STEPS = {
+  "a browser and a carrier outside of a 1:1 NAT hear each other through the server behind it": async ({ stage, browser }) => {
+    const page = await stage.page(browser, "paths", { permissions: ["microphone"] });
+    await page.evaluate((to) => phone.register(to, "anna", { ice: { iceServers: [] } }), `ws://${PUBLIC}:${HTTP}/sip`);
+    const caller = await Caller.open(OUTSIDE, { host: PUBLIC, port: SIP }, 440);
+    const invited = caller.invite("700");
+    await said(page, "incoming");
+    await page.evaluate(() => phone.answer(1_000));
+    assert.equal(await invited, 200);
+    await said(page, "confirmed");
+    await page.evaluate(() => phone.listen(440));
+    await hear(page, caller, { limit: 15_000 });
+    const far = await page.evaluate(() => phone.far());
+    assert.equal(far, `${PUBLIC}:${MEDIA}`, "the browser's peer");
+    assert.equal(await caller.bye(), 200);
+    caller.close();
+  },
+};
+
 run("ip link set lo up");
-const { server: pages, url } = await site(folder);
-const server = await behindNat(url);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox", "--autoplay-policy=no-user-gesture-required",
-    "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
-  ],
+await onStage("nat", "web-nat", async (stage) => {
+  await stage.site("paths");
+  const server = await behindNat(stage);
+  stage.closes(() => server.kill("SIGTERM"));
+  const browser = await stage.browser(NAMES_OF_ADDRESSES, "LocalNetworkAccessChecks");
+  await stage.steps({ stage, browser }, STEPS, { title: "nat" });
 });
-let word = "ok";
-try {
-  const page = await browser.newPage({ permissions: ["microphone"] });
-  page.on("pageerror", (error) => console.error(String(error)));
-  await page.goto(`${url}/paths.html`);
-  await page.waitForFunction(() => globalThis.phone);
-  await page.evaluate((to) => phone.register(to, "anna", { ice: { iceServers: [] } }), `ws://${PUBLIC}:${HTTP}/sip`);
-  const caller = await Caller.open(OUTSIDE, { host: PUBLIC, port: SIP }, 440);
-  const invited = caller.invite("700");
-  await until("the ring", 20_000, () => page.evaluate(() => phone.events.includes("incoming")));
-  await page.evaluate(() => phone.answer(1_000));
-  assert.equal(await invited, 200);
-  await until("the call", 20_000, () => page.evaluate(() => phone.events.includes("confirmed")));
-  await page.evaluate(() => phone.listen(440));
-  await until("1 kHz at the caller", 15_000, () => caller.ear(1_000, 0.5).share > 0.9);
-  await until("440 Hz at the page", 15_000, () => page.evaluate(() => phone.ear.latest(0.5).share > 0.9));
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
-  const [there, here] = [await page.evaluate(() => phone.ear.latest(1)), caller.ear(1_000, 1)];
-  const far = await page.evaluate(() => phone.far());
-  assert.equal(far, `${PUBLIC}:${MEDIA}`, "the browser's peer");
-  assert.ok(there.gap <= 60 && here.share > 0.9 && there.share > 0.9, JSON.stringify({ there, here }));
-  assert.equal(await caller.bye(), 200);
-  caller.close();
-  word = `ok: 1 kHz share ${here.share.toFixed(3)} at the caller, 440 Hz ${there.share.toFixed(3)} at the page, which sees ${far}`;
-} catch (error) {
-  word = `FAILED: ${error.message}`;
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-  pages.close();
-  server.kill("SIGTERM");
-}
-console.log(`a server behind a 1:1 NAT ... ${word}; load average ${os.loadavg().map((it) => it.toFixed(1)).join(" ")}`);

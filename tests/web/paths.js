@@ -1,25 +1,23 @@
 // A phone whose media goes another way than straight: by a relay over TCP, or by a proxy whose address changes.
 
 import JsSIP from "jssip";
-import { Ear, mouth } from "./ears.js";
+import { mouth } from "./ears.js";
+import { Phone } from "./phone.js";
 
-class Phone {
-  events = [];
-
+class PathsPhone extends Phone {
   /** `way`: `ice`, the configuration of its connections; `port`, where it believes the server's media is. */
   register(url, user, way) {
     this.way = way;
     const sockets = [new JsSIP.WebSocketInterface(url)];
     this.ua = new JsSIP.UA({ sockets, uri: `sip:${user}@127.0.0.1`, password: `secret-${user}` });
     this.ua.on("newRTCSession", ({ session }) => {
-      this.session = session;
+      this.began(session, "incoming");
       // What a page may change in a description before its browser reads it.
       session.on("sdp", (it) => {
         if (it.originator === "remote" && way.port) it.sdp = moved(it.sdp, way.port);
       });
       session.on("confirmed", () => this.events.push("confirmed"));
-      session.on("ended", ({ cause }) => this.events.push(`ended ${cause}`));
-      this.events.push("incoming");
+      session.on("ended", ({ cause }) => this.ended(session, `ended ${cause}`));
     });
     return new Promise((resolve, reject) => {
       this.ua.once("registered", resolve);
@@ -32,9 +30,8 @@ class Phone {
     this.session.answer({ mediaStream: mouth(hz), pcConfig: this.way.ice });
   }
 
-  async listen(hz) {
-    this.ear = new Ear(hz);
-    await this.ear.listen(this.session.connection);
+  connection() {
+    return this.session.connection;
   }
 
   /** By which kinds of candidates the sound goes, and by which protocol to the relay. */
@@ -62,4 +59,4 @@ function moved(sdp, port) {
     .replace(/^(m=audio) [1-9]\d*/gm, `$1 ${port}`);
 }
 
-globalThis.phone = new Phone();
+globalThis.phone = new PathsPhone();

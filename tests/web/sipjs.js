@@ -1,11 +1,10 @@
 // SIP.js as its own documents use it, behind the few words that the tests say to every client.
 
 import { Inviter, Registerer, SessionState, UserAgent, Web } from "sip.js";
-import { Ear, mouth } from "./ears.js";
+import { mouth } from "./ears.js";
+import { Phone } from "./phone.js";
 
-class Phone {
-  events = [];
-
+class SipjsPhone extends Phone {
   async register(url, user, password) {
     const microphone = async () => mouth(this.hz);
     this.ua = new UserAgent({
@@ -20,7 +19,7 @@ class Phone {
         peerConnectionConfiguration: { iceServers: [] },
       },
       delegate: {
-        onInvite: (invitation) => this.#take(invitation, "incoming"),
+        onInvite: (invitation) => this.#follow(invitation, "incoming"),
         onDisconnect: () => {
           this.events.push("disconnected");
           this.#reconnect();
@@ -47,13 +46,13 @@ class Phone {
 
   async call(user, hz) {
     this.hz = hz;
-    const session = new Inviter(this.ua, UserAgent.makeURI(`sip:${user}@127.0.0.1`));
-    this.#take(session, "outgoing");
-    await session.invite();
+    const session = new Inviter(this.ua, UserAgent.makeURI(`sip:${user}@127.0.0.1`), { earlyMedia: true });
+    this.#follow(session, "outgoing");
+    await session.invite({ requestDelegate: { onProgress: () => this.events.push("progress") } });
   }
 
   async hangUp() {
-    await this.session.bye();
+    await (this.session.state === SessionState.Established ? this.session.bye() : this.session.cancel());
   }
 
   /** As its own SimpleUser does: an offer that only sends, and nothing in it. */
@@ -80,24 +79,53 @@ class Phone {
     this.session.info({ requestOptions: { body } });
   }
 
+  /** The same in its sound (RFC 4733). */
+  pressInSound(key) {
+    this.session.sessionDescriptionHandler.sendDtmf(key);
+  }
+
+  refer(user) {
+    this.#refer(UserAgent.makeURI(`sip:${user}@127.0.0.1`));
+  }
+
+  /** Joins the far end of this call and that of another. */
+  join(n) {
+    this.#refer(this.lines[n]);
+  }
+
+  anew() {
+    return new Promise((resolve, reject) => {
+      this.session.invite({
+        sessionDescriptionHandlerOptions: { offerOptions: { iceRestart: true } },
+        requestDelegate: { onAccept: resolve, onReject: reject },
+      });
+    });
+  }
+
   cut() {
     this.ua.transport.ws.close();
   }
 
-  async listen(hz) {
-    this.ear = new Ear(hz);
-    await this.ear.listen(this.session.sessionDescriptionHandler.peerConnection);
+  connection() {
+    return this.session.sessionDescriptionHandler.peerConnection;
   }
 
-  #take(session, event) {
-    this.session = session;
-    this.events.push(event);
+  #refer(to) {
+    const told = (status) => this.events.push(`referred ${status}`);
+    this.session.refer(to, {
+      requestDelegate: { onReject: ({ message }) => told(message.statusCode) },
+      onNotify: (notification) => {
+        notification.accept();
+        told(/^SIP\/2.0 (\d+)/.exec(notification.request.body)[1]);
+      },
+    });
+  }
+
+  #follow(session, event) {
+    this.began(session, event);
     session.stateChange.addListener((state) => {
       if (state === SessionState.Established) this.events.push("confirmed");
-      if (state === SessionState.Terminated) {
-        this.events.push("ended");
-        this.over = performance.timeOrigin + performance.now();
-      }
+      if (state === SessionState.Terminated) this.ended(session, "ended");
     });
   }
 
@@ -120,4 +148,4 @@ class Phone {
   }
 }
 
-globalThis.phone = new Phone();
+globalThis.phone = new SipjsPhone();

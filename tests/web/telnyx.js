@@ -1,14 +1,16 @@
 // @telnyx/webrtc as its own documents use it, behind the few words that the tests say to every client.
 
 import { TelnyxRTC } from "@telnyx/webrtc";
-import { Ear, mouth } from "./ears.js";
+import { mouth } from "./ears.js";
+import { Phone } from "./phone.js";
 
 /** What the microphone hears next: the client asks the browser for it by itself. */
 let speaks = 1_000;
 navigator.mediaDevices.getUserMedia = async () => mouth(speaks);
 
-class Phone {
-  events = [];
+class TelnyxPhone extends Phone {
+  /** The state of each call by its id, as it was told last. */
+  states = new Map();
   /** After a loss of its socket it makes its calls anew. */
   takesUp = true;
 
@@ -46,7 +48,7 @@ class Phone {
 
   call(user, hz) {
     speaks = hz;
-    this.session = this.client.newCall({ destinationNumber: user, audio: true, video: false });
+    this.began(this.client.newCall({ destinationNumber: user, audio: true, video: false }), "outgoing");
   }
 
   hangUp() {
@@ -70,33 +72,50 @@ class Phone {
     this.client.connection._wsClient.close();
   }
 
-  async listen(hz) {
-    this.followed = true;
-    this.ear = new Ear(hz);
-    await this.ear.listen(this.session.peer.instance);
+  /** As it does by itself when its media is lost. */
+  anew() {
+    return this.session.peer.restartIce();
+  }
+
+  connection() {
+    return this.session.peer.instance;
   }
 
   #changed(call) {
-    const [before, now] = [this.state, call.state];
-    if (before === now && call === this.session) return;
-    // A call that is taken up again is another object of the same id.
-    const again = call !== this.session && this.ear;
-    [this.session, this.state] = [call, now];
-    if (now === "ringing" && call.direction === "inbound") this.events.push("incoming");
-    if (now === "active") {
-      this.events.push("confirmed");
-      this.over = 0;
-    }
-    if (again) this.followed = false;
-    if (now === "active" && this.followed === false) {
-      this.followed = true;
-      void this.listen(this.ear.hz);
-    }
-    if (now === "hangup" || now === "destroy") {
-      this.events.push(`ended ${call.cause}`);
-      this.over ||= performance.timeOrigin + performance.now();
-    }
+    const { id, state } = call;
+    const over = OVER.includes(state);
+    const at = this.lines.findIndex((it) => it.id === id);
+    // One that was forgotten, or whose place another has.
+    if (over && call !== this.lines[at]) return;
+    if (at < 0) this.began(call);
+    else if (call !== this.lines[at]) this.#takeUp(at, call);
+    else if (this.states.get(id) === state) return;
+    const was = this.states.get(id);
+    this.states.set(id, state);
+    if (state === "ringing") this.events.push(call.direction === "inbound" ? "incoming" : "progress");
+    if (state === "early") this.events.push("progress");
+    if (state === "active") this.#active(call);
+    if (over && !OVER.includes(was)) this.ended(call, `ended ${call.cause}`);
+  }
+
+  /** A call that is taken up again is another object of the same id. */
+  #takeUp(at, call) {
+    if (this.session === this.lines[at]) this.session = call;
+    this.lines[at] = call;
+    this.states.delete(call.id);
+    if (this.ear) this.unheard = call;
+  }
+
+  #active(call) {
+    this.events.push("confirmed");
+    this.over = 0;
+    if (this.unheard !== call) return;
+    this.unheard = null;
+    void this.listen(this.ear.hz);
   }
 }
 
-globalThis.phone = new Phone();
+/** How a call is told of that has ended. */
+const OVER = ["hangup", "destroy", "purge"];
+
+globalThis.phone = new TelnyxPhone();
