@@ -13,7 +13,7 @@ use super::wire::supervision::{PartyStateJson, SupervisionJson, party};
 use super::{Api, ApiError, Command, calls};
 use crate::conference::NotSupervised;
 
-/// Has a supervisor hear both parties of a bridged call: `listen` and nobody hears him, `whisper` and one party
+/// Has a supervisor hear both parties of a bridged call, or one of them (`of`): `listen` and nobody hears him, `whisper` and one party
 /// does, `barge` and both do. Asked again of the same supervisor it changes the mode. Who is in a conference
 /// leaves it meanwhile, and comes back when the call is over.
 #[utoipa::path(put, path = "/v1/calls/{call_id}/supervision", tag = "calls",

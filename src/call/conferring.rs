@@ -66,4 +66,12 @@ impl Call {
             self.port(PortCommand::Gain { port, to, gain });
         }
     }
+
+    /// How loud another port in the room is to the caller.
+    pub fn hear(&mut self, port: PortId, gain: Option<Gain>) {
+        let to = self.room_port();
+        if to.is_some() {
+            self.port(PortCommand::Gain { port, to, gain });
+        }
+    }
 }

@@ -15,11 +15,13 @@ use super::room::Terms;
 use crate::call::{CallId, Party};
 use crate::explain::Explanation;
 
-/// Who of the call hears its supervisor; he hears both in each.
+/// Who of the call hears its supervisor, and whom he hears: both, unless a mode says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nobody.
     Listen,
+    /// Nobody; and he hears this party alone.
+    Tap(Party),
     /// One party alone.
     Whisper(Party),
     /// Both.
@@ -30,9 +32,23 @@ impl Mode {
     /// A name for the API, logs and traces.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Listen => "listen",
+            Self::Listen | Self::Tap(_) => "listen",
             Self::Whisper(_) => "whisper",
             Self::Barge => "barge",
+        }
+    }
+
+    /// Whether a supervisor hears that party.
+    pub fn hears(self, party: Party) -> bool {
+        !matches!(self, Self::Tap(one) if one != party)
+    }
+
+    /// Whether that party hears a supervisor.
+    pub fn is_heard_by(self, party: Party) -> bool {
+        match self {
+            Self::Listen | Self::Tap(_) => false,
+            Self::Whisper(one) => one == party,
+            Self::Barge => true,
         }
     }
 }

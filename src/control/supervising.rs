@@ -121,7 +121,7 @@ impl Control {
         }
     }
 
-    /// He hears both; who hears him is said of each.
+    /// Who of them hears him, and whom he hears, is said of each.
     fn heed(&mut self, now: Now, supervisor: CallId, call: CallId, mode: Mode) {
         if self.supervisions.by(supervisor) != Some(call) {
             return;
@@ -133,9 +133,11 @@ impl Control {
         slot.call
             .set_gain(None, (mode != Mode::Barge).then_some(Gain::MUTE));
         for (party, port) in sides.ports {
-            let whispers = mode == Mode::Whisper(party);
+            let whispers = mode != Mode::Barge && mode.is_heard_by(party);
             slot.call
                 .set_gain(Some(port), whispers.then(|| Gain::from_db(0.0)));
+            slot.call
+                .hear(port, (!mode.hears(party)).then_some(Gain::MUTE));
         }
         self.dirty.push_back(supervisor);
         let is = Some(mode);

@@ -51,6 +51,12 @@ fn talk(party: Party, spurt: Spurt) -> String {
 fn supervision(by: CallId, is: Option<Mode>) -> String {
     match is {
         Some(Mode::Listen) => format!("supervised by {by}: nobody hears him"),
+        Some(Mode::Tap(party)) => {
+            format!(
+                "supervised by {by}: he hears the {} alone, nobody hears him",
+                party.name()
+            )
+        }
         Some(Mode::Whisper(party)) => format!("supervised by {by}: the {} hears him", party.name()),
         Some(Mode::Barge) => format!("supervised by {by}: both hear him"),
         None => format!("supervised by {by} no more"),

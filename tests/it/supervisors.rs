@@ -142,6 +142,11 @@ fn a_supervisor_listens_whispers_to_either_barges_in_and_leaves_a_relayed_call()
         let listens: [(_, &[_]); 3] = [(ANN, &[BOB]), (BOB, &[ANN]), (CAT, &[ANN, BOB])];
         hear(&mut lab, "listen", &listens);
         assert_eq!(relayed(&mut lab, call), 0);
+        for (party, peer) in [(Party::Caller, ANN), (Party::Callee, BOB)] {
+            supervise(&mut lab, both, Mode::Tap(party));
+            let taps: [(_, &[_]); 3] = [(ANN, &[BOB]), (BOB, &[ANN]), (CAT, &[peer])];
+            hear(&mut lab, "taps one", &taps);
+        }
         supervise(&mut lab, both, Mode::Whisper(Party::Callee));
         let whispers: [(_, &[_]); 3] = [(ANN, &[BOB]), (BOB, &[ANN, CAT]), (CAT, &[ANN, BOB])];
         hear(&mut lab, "whisper", &whispers);

@@ -14,6 +14,10 @@ async fn a_call_is_supervised_in_each_mode_shown_so_and_dismissed() {
     let table = [
         (json!({"mode": "listen"}), json!({"mode": "listen"})),
         (
+            json!({"mode": "listen", "of": "caller"}),
+            json!({"mode": "listen", "of": "caller"}),
+        ),
+        (
             json!({"mode": "whisper"}),
             json!({"mode": "whisper", "to": "callee"}),
         ),
@@ -80,6 +84,12 @@ async fn what_cannot_be_supervised_is_refused_with_its_id() {
         (
             1,
             json!({"supervisor": "c0000000000000002", "mode": "whisper", "to": "dog"}),
+            400,
+            "bad-request",
+        ),
+        (
+            1,
+            json!({"supervisor": "c0000000000000002", "mode": "whisper", "of": "caller"}),
             400,
             "bad-request",
         ),

@@ -17,6 +17,9 @@ pub struct SupervisionJson {
     /// Who hears a whisper, `caller` or `callee`; the callee if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Who alone is listened to, `caller` or `callee`; both if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// What a party of a call shall be.
@@ -29,27 +32,34 @@ pub(crate) struct PartyStateJson {
 
 impl SupervisionJson {
     pub(crate) fn new(supervisor: CallId, mode: Mode) -> Self {
-        let to = match mode {
-            Mode::Whisper(party) => Some(party.name().to_owned()),
-            Mode::Listen | Mode::Barge => None,
+        let (to, of) = match mode {
+            Mode::Whisper(party) => (Some(party), None),
+            Mode::Tap(party) => (None, Some(party)),
+            Mode::Listen | Mode::Barge => (None, None),
         };
+        let name = |party: Party| party.name().to_owned();
         Self {
             supervisor: supervisor.to_string(),
             mode: mode.name().to_owned(),
-            to,
+            to: to.map(name),
+            of: of.map(name),
         }
     }
 
     /// The mode that is meant, or what is wrong with its words.
     pub(crate) fn mode(&self) -> Result<Mode, String> {
-        match (self.mode.as_str(), self.to.as_deref()) {
-            ("listen", None) => Ok(Mode::Listen),
-            ("barge", None) => Ok(Mode::Barge),
-            ("whisper", to) => party(to.unwrap_or("callee")).map(Mode::Whisper),
-            ("listen" | "barge", Some(_)) => {
+        match (self.mode.as_str(), self.to.as_deref(), self.of.as_deref()) {
+            ("listen", None, None) => Ok(Mode::Listen),
+            ("listen", None, Some(of)) => party(of).map(Mode::Tap),
+            ("barge", None, None) => Ok(Mode::Barge),
+            ("whisper", to, None) => party(to.unwrap_or("callee")).map(Mode::Whisper),
+            ("listen" | "barge", Some(_), _) => {
                 Err("to: want it with the mode whisper alone".to_owned())
             }
-            (other, _) => Err(format!(
+            ("whisper" | "barge", _, Some(_)) => {
+                Err("of: want it with the mode listen alone".to_owned())
+            }
+            (other, ..) => Err(format!(
                 "mode: want listen, whisper or barge, have {other:?}"
             )),
         }
