@@ -72,6 +72,8 @@ pub(super) struct Leg {
     pub(super) hearing: Hearing,
     /// What is done with its voice.
     pub(super) voice: VoicePolicy,
+    /// Who listens to it as it is for taps.
+    pub(super) lent_to: Option<PortId>,
     /// Whether the other party does not hear it, because somebody said so.
     pub(super) muted: bool,
     /// Until when it is waited for, once a browser has closed its media.
@@ -136,6 +138,7 @@ impl Leg {
             held_by_peer: false,
             hearing: Hearing::Heard,
             voice: media.voice,
+            lent_to: None,
             muted: false,
             awaited_until: None,
             figures: None,

@@ -85,7 +85,7 @@ impl Call {
         self.legs.values().filter_map(figures).collect()
     }
 
-    fn leg_of_party(&self, party: Party) -> Option<LegId> {
+    pub(super) fn leg_of_party(&self, party: Party) -> Option<LegId> {
         match party {
             Party::Caller => Some(self.caller),
             Party::Callee => self.partner,

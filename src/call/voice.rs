@@ -1,13 +1,14 @@
 //! What is done with a leg's voice on a voice thread, by the section of its trunk or endpoint.
 
+use media::port::PortId;
 use media::tap::{VoiceEnd, VoiceTap};
 use media::worker::PortCommand;
 use voice::activity::Patience;
 use voice::chain::Wanted;
 
-use super::LegId;
 use super::command::Output;
 use super::machine::Call;
+use super::{LegId, Party};
 
 /// How far something done to a leg's voice reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,16 +74,48 @@ pub struct Listening {
 impl Call {
     /// The leg's port stands: a voice thread listens to it, if its policy wants that.
     pub(super) fn listen_to(&mut self, leg: LegId) {
-        let Some(it) = self.legs.get(&leg) else {
+        let Some(it) = self.legs.get_mut(&leg) else {
             return;
         };
-        let policy = it.voice;
-        let (tap, end) = match (policy.is_detour(), policy.talk) {
+        it.lent_to = None;
+        let (tap, end) = match (it.voice.is_detour(), it.voice.talk) {
             (true, _) => VoiceTap::detour(),
             (false, true) => VoiceTap::tap(),
             (false, false) => return,
         };
-        let port = it.port.id;
+        self.listen_by(leg, tap, end);
+    }
+
+    /// A listener hears a party's voice as it is for taps, where that differs from what the other party hears; or
+    /// he listens no more.
+    pub fn lend_voice(&mut self, party: Party, listener: Option<PortId>) {
+        let Some(leg) = self.leg_of_party(party) else {
+            return;
+        };
+        let port = self.open_port_of(leg);
+        let Some((it, port)) = self.legs.get_mut(&leg).zip(port) else {
+            return;
+        };
+        let policy = it.voice;
+        if policy.is_detour() || it.lent_to == listener || policy.wanted() == Wanted::default() {
+            return;
+        }
+        let before = std::mem::replace(&mut it.lent_to, listener);
+        if before.is_none() && !policy.talk {
+            let (tap, end) = VoiceTap::tap();
+            self.listen_by(leg, tap, end);
+        }
+        self.port(PortCommand::LendVoice { port, listener });
+        if listener.is_none() && !policy.talk {
+            self.port(PortCommand::Unvoice { port });
+        }
+    }
+
+    fn listen_by(&mut self, leg: LegId, tap: Box<VoiceTap>, end: VoiceEnd) {
+        let Some(it) = self.legs.get(&leg) else {
+            return;
+        };
+        let (port, policy) = (it.port.id, it.voice);
         self.port(PortCommand::Voice { port, tap });
         self.outputs.push_back(Output::Listen(Box::new(Listening {
             leg,

@@ -42,15 +42,6 @@ impl Mode {
     pub fn hears(self, party: Party) -> bool {
         !matches!(self, Self::Tap(one) if one != party)
     }
-
-    /// Whether that party hears a supervisor.
-    pub fn is_heard_by(self, party: Party) -> bool {
-        match self {
-            Self::Listen | Self::Tap(_) => false,
-            Self::Whisper(one) => one == party,
-            Self::Barge => true,
-        }
-    }
 }
 
 /// A supervisor at work.

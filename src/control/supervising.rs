@@ -5,6 +5,7 @@
 
 use clock::Now;
 use media::dsp::mix::Gain;
+use media::port::PortId;
 
 use super::{Control, What};
 use crate::call::{Action, CallId, LegFigures, Party};
@@ -133,13 +134,15 @@ impl Control {
         slot.call
             .set_gain(None, (mode != Mode::Barge).then_some(Gain::MUTE));
         for (party, port) in sides.ports {
-            let whispers = mode != Mode::Barge && mode.is_heard_by(party);
+            let whispers = mode == Mode::Whisper(party);
             slot.call
                 .set_gain(Some(port), whispers.then(|| Gain::from_db(0.0)));
             slot.call
                 .hear(port, (!mode.hears(party)).then_some(Gain::MUTE));
         }
+        let listener = slot.call.room_port();
         self.dirty.push_back(supervisor);
+        self.lend_voices(call, |party| listener.filter(|_| mode == Mode::Tap(party)));
         let is = Some(mode);
         self.event(now, call, What::Supervision { by: supervisor, is });
     }
@@ -155,12 +158,23 @@ impl Control {
             slot.call.leave_room();
             self.drive(now, supervisor);
         }
+        self.lend_voices(call, |_| None);
         if self.calls.contains_key(&call) {
             let by = supervisor;
             self.event(now, call, What::Supervision { by, is: None });
         }
         if let Some((name, terms)) = back {
             self.confer(now, supervisor, ConferenceRequest { name, terms });
+        }
+    }
+
+    /// Each party's voice is heard as it is for taps by who listens to it alone.
+    fn lend_voices(&mut self, call: CallId, listener: impl Fn(Party) -> Option<PortId>) {
+        if let Some(slot) = self.calls.get_mut(&call) {
+            for party in [Party::Caller, Party::Callee] {
+                slot.call.lend_voice(party, listener(party));
+            }
+            self.dirty.push_back(call);
         }
     }
 

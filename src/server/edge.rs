@@ -103,7 +103,7 @@ impl Edge {
             wanted: listening.wanted,
             patience: listening.patience,
             tap: listening.end.tap,
-            back: listening.end.back,
+            back: Some(listening.end.back),
             listener: None,
         };
         if self.voices.listen(hearing).is_err() {

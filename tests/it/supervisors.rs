@@ -21,8 +21,10 @@ const BOB: (&str, f32) = ("10.9.0.2:5060", 1_000.0);
 const CAT: (&str, f32) = ("10.9.0.3:5060", 1_300.0);
 const DAN: (&str, f32) = ("10.9.0.4:5060", 1_700.0);
 
+/// What taps do with a voice would do away with a tone.
 const CONFIG: &str = "[trunks.callers]\naddresses = [\"10.9.0.1\", \"10.9.0.3\", \"10.9.0.4\"]\n\
-                      [endpoints.bob]\npassword = \"secret\"\ncontact = \"sip:bob@10.9.0.2:5060\"\n";
+                      noise = \"off\"\ngain = \"off\"\necho = \"off\"\n\
+                      [endpoints.bob]\nnoise = \"off\"\ngain = \"off\"\necho = \"off\"\npassword = \"secret\"\ncontact = \"sip:bob@10.9.0.2:5060\"\n";
 
 /// 1 rings the agent, 2 leads to a desk, what else to a prompt that goes on.
 const PLAN: &str = "dialplan version=1\nentry did=\"1\" flow=\"ring\"\nentry did=\"2\" flow=\"desk\"\n\

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clock::Now;
 use media::dsp::level;
 use tandem::call::{Cause, Party};
+use tandem::conference::Mode;
 use tandem::control::What;
 use voice::activity::Spurt;
 
@@ -16,6 +17,7 @@ use crate::lab::Lab;
 
 const ANN: &str = "10.9.0.1:5060";
 const BOB: &str = "10.9.0.2:5060";
+const CAT: &str = "10.9.0.3:5060";
 
 const RATE: usize = 8_000;
 /// The called one's words alone.
@@ -137,6 +139,61 @@ fn on_a_detour_an_echo_goes_its_talker_is_heard_and_both_are_told_where_they_beg
     for late in late {
         assert!((0.0..0.15).contains(&late), "{:?}", on.began);
     }
+}
+
+/// Of one who is in a room that echoes, a listener to him alone hears no echo, and the called one all of it.
+#[test]
+fn who_taps_a_leg_hears_no_echo_of_the_other_whatever_the_other_hears() {
+    let config = "[trunks.callers]\naddresses = [\"10.9.0.1\", \"10.9.0.3\"]\nnoise = \"off\"\ngain = \"off\"\n\
+                  [endpoints.bob]\npassword = \"secret\"\ncontact = \"sip:bob@10.9.0.2:5060\"\n";
+    let plan = "dialplan version=1\nentry did=\"2\" flow=\"desk\"\nentry pattern=\"*\" flow=\"ring\"\n\
+                flow \"ring\" {\n dial \"bob\"\n}\nflow \"desk\" {\n conference \"desk\"\n}\n";
+    let mut lab = Lab::sounding_on(2, config, plan);
+    for remote in [ANN, BOB, CAT] {
+        lab.speaks(remote, 440.0);
+        lab.says(remote, Vec::new());
+    }
+    lab.echoes(ANN, Duration::from_millis(100), DOWN_DB);
+    lab.invite(CAT, "2", "");
+    lab.pass(Duration::from_millis(300));
+    let cat = lab.control.calls(lab.now)[0].call;
+    lab.invite(ANN, "1", "");
+    lab.pass(Duration::from_millis(100));
+    let invite = lab.invited(BOB).unwrap();
+    lab.reply(BOB, &invite, 200, "");
+    lab.pass(Duration::from_millis(500));
+    let all = lab.control.calls(lab.now);
+    let call = all.iter().find(|it| it.call != cat).unwrap().call;
+    let mode = Mode::Tap(Party::Caller);
+    lab.control.supervise(lab.now, (call, cat), mode).unwrap();
+    lab.pass(Duration::from_secs(1));
+    let far = speech("en-us+m3", FAR_SECS);
+    let mut near = vec![0; NEAR_AT_SECS * RATE];
+    near.extend(speech("en-gb+f2", NEAR_SECS));
+    lab.says(BOB, far);
+    lab.says(CAT, Vec::new());
+    lab.says(ANN, near);
+    lab.pass(Duration::from_secs((NEAR_AT_SECS + NEAR_SECS + 1) as u64));
+    let [listener, other] = [CAT, BOB].map(|remote| Outcome {
+        heard: lab.heard(remote),
+        began: Vec::new(),
+    });
+    let less = |from, to| other.dbfs(from, to) - listener.dbfs(from, to);
+    let last = FAR_SECS as f64 - 0.5;
+    let (soon, steady) = (less(2.0, 4.0), less(4.0, last));
+    let talk = (NEAR_AT_SECS as f64 + 0.5, (NEAR_AT_SECS + NEAR_SECS) as f64);
+    println!(
+        "the called one hears the echo at {:.1} dBFS, the listener {soon:.1} dB less from second 2 to 4, {steady:.1} \
+         after; the caller {:.1} dB less",
+        other.dbfs(2.0, last),
+        less(talk.0, talk.1)
+    );
+    // The control: whom nothing is taken out for hears the echo.
+    assert!((other.dbfs(2.0, last) - (SPOKEN_DBFS - DOWN_DB)).abs() < 3.0);
+    assert!(soon >= SOON_DB && steady >= STEADY_DB, "{soon} {steady}");
+    assert!(less(talk.0, talk.1).abs() < 3.0);
+    lab.control.hang_up_all(lab.now, Cause::Normal);
+    assert!(lab.troubles().is_empty(), "{}", lab.troubles());
 }
 
 fn both(jitter: Duration, far: &[i16], near: &[i16]) -> (Outcome, Outcome) {

@@ -25,7 +25,7 @@ fn hearing(id: u32, end: media::tap::VoiceEnd) -> Hearing {
         wanted: ECHO,
         patience: Patience::default(),
         tap: end.tap,
-        back: end.back,
+        back: Some(end.back),
         listener: None,
     }
 }

@@ -511,7 +511,7 @@ impl Lab {
                             wanted,
                             patience,
                             tap: end.tap,
-                            back: end.back,
+                            back: Some(end.back),
                             listener: None,
                         }));
                     }

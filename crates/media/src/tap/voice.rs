@@ -1,11 +1,12 @@
-//! A leg's way through a voice thread: a tap of its own, and on a detour the way back.
+//! A leg's way through a voice thread: a tap of its own, and the way back, to everybody or to one who listens.
 //!
 //! ```text
 //!  tick n:   the peer said n ──▶ kept ─────── sent n ──▶ offered to the tap: (said n, sent n)
 //!  tick n+1: processed n ◀── ring, or what was kept of n if it is not there (counted)
 //! ```
 //!
-//! On a detour everybody hears the peer one tick (20 ms) later. No worker waits: what is not back in time
+//! On a detour everybody hears the peer one tick (20 ms) later; else only a listener does, if there is one, and all
+//! others hear it as it came. No worker waits: what is not back in time
 //! is heard as it was, as late; what comes later still is left out.
 
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -14,6 +15,7 @@ use super::{TAP_SAMPLES, Tap, TapFrame};
 use crate::BUS_FRAME_MAX;
 use crate::dsp::Resampler;
 use crate::dsp::resample::PAST_HALF;
+use crate::port::PortId;
 
 /// Samples a second on the way through a voice thread.
 pub const VOICE_RATE: u32 = 16_000;
@@ -31,12 +33,24 @@ pub struct Processed {
 #[derive(Debug)]
 pub struct VoiceTap {
     tap: Box<Tap>,
-    back: Option<Back>,
+    back: Back,
     /// What the peer said in this tick, as it came.
     said: Kept,
+    whom: Whom,
+    /// What came back for a listener.
+    aside: Kept,
 }
 
-/// The way back of a detour.
+/// Who hears what comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    Nobody,
+    One(PortId),
+    /// On a detour.
+    All,
+}
+
+/// The way back.
 #[derive(Debug)]
 struct Back {
     ring: Consumer<Processed>,
@@ -58,41 +72,63 @@ struct Kept {
 pub struct VoiceEnd {
     /// What the peer said and what was sent to it.
     pub tap: Consumer<TapFrame>,
-    /// Where a detour's voice goes back.
-    pub back: Option<Producer<Processed>>,
+    /// Where the voice goes back.
+    pub back: Producer<Processed>,
 }
 
 impl VoiceTap {
-    /// A copy for a voice thread.
+    /// A copy for a voice thread. What comes back is heard by nobody until somebody listens ([`VoiceTap::lend`]).
     pub fn tap() -> (Box<Self>, VoiceEnd) {
-        Self::new(false)
+        Self::new(Whom::Nobody)
     }
 
     /// A detour: what comes back is heard in place of what the peer said.
     pub fn detour() -> (Box<Self>, VoiceEnd) {
-        Self::new(true)
+        Self::new(Whom::All)
     }
 
-    fn new(detour: bool) -> (Box<Self>, VoiceEnd) {
+    fn new(whom: Whom) -> (Box<Self>, VoiceEnd) {
         let (tap, frames) = Tap::new(VOICE_RATE, RING_SPANS);
         let (to, from) = RingBuffer::new(2 * RING_SPANS);
-        let back = detour.then(|| Back {
-            ring: from,
-            to_bus: Resampler::idle(),
-            before: Kept::NOTHING,
-            missed: 0,
-        });
         let end = VoiceEnd {
             tap: frames,
-            back: detour.then_some(to),
+            back: to,
         };
-        let said = Kept::NOTHING;
-        (Box::new(Self { tap, back, said }), end)
+        let way = Self {
+            tap,
+            back: Back {
+                ring: from,
+                to_bus: Resampler::idle(),
+                before: Kept::NOTHING,
+                missed: 0,
+            },
+            said: Kept::NOTHING,
+            whom,
+            aside: Kept::NOTHING,
+        };
+        (Box::new(way), end)
     }
 
     /// Whether what comes back is heard in place of what the peer said.
-    pub const fn is_detour(&self) -> bool {
-        self.back.is_some()
+    pub fn is_detour(&self) -> bool {
+        self.whom == Whom::All
+    }
+
+    /// Has a listener hear what comes back, and all others what the peer said as it came; or nobody. On a detour
+    /// everybody hears it, and goes on to.
+    pub fn lend(&mut self, listener: Option<PortId>) {
+        if !self.is_detour() {
+            self.whom = listener.map_or(Whom::Nobody, Whom::One);
+        }
+    }
+
+    /// What came back for that listener in this tick, at `rate`; `false` if he hears what all others do.
+    pub fn aside(&self, listener: PortId, rate: u32, out: &mut [i16]) -> bool {
+        let is_his = self.whom == Whom::One(listener);
+        if is_his {
+            self.aside.restore(rate, out);
+        }
+        is_his
     }
 
     /// Frames of 10 ms that the voice thread had no room for.
@@ -102,7 +138,7 @@ impl VoiceTap {
 
     /// Ticks whose voice was not back in time.
     pub fn missed(&self) -> u64 {
-        self.back.as_ref().map_or(0, |back| back.missed)
+        self.back.missed
     }
 
     /// Tells how far what the peer says from this tick on is behind him, in samples of [`VOICE_RATE`], apart from
@@ -112,26 +148,28 @@ impl VoiceTap {
     }
 
     /// Takes what the peer said in this tick, at `rate`; on a detour puts in its place what it said in the
-    /// tick before. Gives whether that was back in time.
+    /// tick before, for a listener lays that aside. Gives whether that was back in time.
     ///
     /// *Media thread*: no allocation, no lock; two copies of a frame and a change of rate.
     pub fn hear(&mut self, rate: u32, said: &mut [i16]) -> bool {
         self.said.keep(rate, said);
-        let Some(back) = &mut self.back else {
-            return true;
-        };
         // None before the first tick was offered.
-        let Some(due) = self.tap.spans().checked_sub(1) else {
-            said.fill(0);
-            back.before = self.said.clone();
-            return true;
+        let due = self.tap.spans().checked_sub(1).map(|spans| 2 * spans);
+        let in_time = match self.whom {
+            Whom::Nobody => {
+                while self.back.ring.pop().is_ok() {}
+                true
+            }
+            Whom::One(_) => {
+                let mut voice = [0; BUS_FRAME_MAX];
+                let voice = voice.get_mut(..said.len()).unwrap_or_default();
+                let in_time = self.back.next(due, rate, voice);
+                self.aside.keep(rate, voice);
+                in_time
+            }
+            Whom::All => self.back.next(due, rate, said),
         };
-        let in_time = back.fetch(2 * due, rate, said);
-        if !in_time {
-            back.missed += 1;
-            back.before.restore(rate, said);
-        }
-        back.before = self.said.clone();
+        self.back.before = self.said.clone();
         in_time
     }
 
@@ -146,6 +184,20 @@ impl VoiceTap {
 }
 
 impl Back {
+    /// What the peer said in the tick before, processed if it is back in time, which is told.
+    fn next(&mut self, due: Option<u64>, rate: u32, out: &mut [i16]) -> bool {
+        let Some(due) = due else {
+            out.fill(0);
+            return true;
+        };
+        let in_time = self.fetch(due, rate, out);
+        if !in_time {
+            self.missed += 1;
+            self.before.restore(rate, out);
+        }
+        in_time
+    }
+
     /// The two halves of a tick, the first of which has this index.
     fn fetch(&mut self, first: u64, rate: u32, out: &mut [i16]) -> bool {
         let mut voice = [0; 2 * TAP_SAMPLES];
@@ -205,14 +257,14 @@ const RING_SPANS: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::{Processed, VoiceEnd, VoiceTap};
+    use crate::port::PortId;
 
     /// A voice thread that is there in time and makes all it hears half as loud.
     fn serve(end: &mut VoiceEnd) {
         while let Ok(frame) = end.tap.pop() {
             let samples = frame.left.map(|sample| sample / 2);
             let index = frame.index;
-            let back = end.back.as_mut().unwrap();
-            back.push(Processed { index, samples }).unwrap();
+            end.back.push(Processed { index, samples }).unwrap();
         }
     }
 
@@ -259,6 +311,32 @@ mod tests {
         drop(end);
         let heard: Vec<i16> = (0..3).map(|n| tick(&mut tap, n, 70)).collect();
         assert_eq!(heard, [0, 70, 70]);
+    }
+
+    #[test]
+    fn a_listener_hears_what_came_back_and_all_others_what_was_said() {
+        let (mut tap, mut end) = VoiceTap::tap();
+        let heard = |tap: &VoiceTap, port: u32| {
+            let mut out = [7; 320];
+            tap.aside(PortId(port), 16_000, &mut out).then_some(out[0])
+        };
+        let mut list = Vec::new();
+        for n in 0..6 {
+            match n {
+                1 => tap.lend(Some(PortId(3))),
+                5 => tap.lend(None),
+                _ => {}
+            }
+            let level = 100 * (n as i16 + 1);
+            assert_eq!(tick(&mut tap, n, level), level);
+            list.push(heard(&tap, 3));
+            assert_eq!(heard(&tap, 4), None);
+            serve(&mut end);
+        }
+        assert_eq!(
+            list,
+            [None, Some(50), Some(100), Some(150), Some(200), None]
+        );
     }
 
     #[test]

@@ -117,6 +117,14 @@ pub enum PortCommand {
         /// The way.
         tap: Box<VoiceTap>,
     },
+    /// Has a member of a port's bridge hear that port's voice as it comes back of a voice thread, one tick later, while
+    /// all others hear it as it is; or nobody any more. On a detour everybody does, and goes on to.
+    LendVoice {
+        /// Whose voice.
+        port: PortId,
+        /// Who hears it so; he has a gain of his own for some member.
+        listener: Option<PortId>,
+    },
     /// Takes a port off its way through a voice thread.
     Unvoice {
         /// Whose voice.
@@ -196,6 +204,7 @@ impl PortCommand {
             | Self::Untap { port }
             | Self::StandTap { port, .. }
             | Self::Voice { port, .. }
+            | Self::LendVoice { port, .. }
             | Self::Unvoice { port }
             | Self::Capture { port, .. }
             | Self::Key { port, .. }

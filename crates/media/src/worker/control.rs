@@ -44,6 +44,7 @@ impl Worker {
             PortCommand::Untap { port } => self.untap(port),
             PortCommand::StandTap { port, state } => self.stand_tap(port, state),
             PortCommand::Voice { port, tap } => self.voice(port, tap),
+            PortCommand::LendVoice { port, listener } => self.lend_voice(port, listener),
             PortCommand::Unvoice { port } => self.unvoice(port),
             PortCommand::Capture { port, capture } => self.capture(port, capture),
             PortCommand::Key { port, keys } => self.key(port, keys),

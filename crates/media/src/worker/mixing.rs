@@ -188,6 +188,7 @@ impl Worker {
     /// What a member hears who speaks, or to whom somebody is louder or quieter than to all.
     fn less_own(&mut self, mixed: &Mixed<'_>, slot: u32, heard: &mut [i16]) {
         let samples = mixed.sum.len();
+        let listener = self.port(slot as usize).map(|port| port.plan.port);
         let mut sum = [0; BUS_FRAME_MAX];
         let sum = sum.get_mut(..samples).unwrap_or_default();
         sum.copy_from_slice(mixed.sum);
@@ -200,7 +201,18 @@ impl Worker {
                 Some(pair) => pair.gain,
                 None => to_all,
             };
-            mix::weigh(sum, said, to_all, to_him);
+            let mut voice = [0; BUS_FRAME_MAX];
+            let voice = voice.get_mut(..samples).unwrap_or_default();
+            let aside = listener.zip(self.port(from as usize)).is_some_and(|it| {
+                let (listener, port) = it;
+                to_him != Gain::MUTE && port.is_heard_aside(listener, mixed.rate, voice)
+            });
+            if aside {
+                mix::weigh(sum, said, to_all, Gain::MUTE);
+                mix::weigh(sum, voice, Gain::MUTE, to_him);
+            } else {
+                mix::weigh(sum, said, to_all, to_him);
+            }
         }
         if let Some(seat) = self.seats.get_mut(slot) {
             seat.limiter.limit(heard, sum);

@@ -25,6 +25,19 @@ impl Worker {
         Ok(())
     }
 
+    /// What comes back on that way is heard by this listener, or by nobody.
+    pub(super) fn lend_voice(
+        &mut self,
+        port: PortId,
+        listener: Option<PortId>,
+    ) -> Result<(), Refusal> {
+        let at = self.find(port)?;
+        if let Some(tap) = self.port_mut(at).and_then(|port| port.voice.as_mut()) {
+            tap.lend(listener);
+        }
+        Ok(())
+    }
+
     /// Takes it off that way.
     pub(super) fn unvoice(&mut self, port: PortId) -> Result<(), Refusal> {
         let at = self.find(port)?;
@@ -54,6 +67,12 @@ impl Port {
         if let Some(voice) = &mut self.voice {
             self.stats.tap_dropped += voice.offer(frame, rate, sent);
         }
+    }
+
+    /// What a listener hears of its peer in place of what all others do, at `rate`; `false` if he hears the same.
+    pub(super) fn is_heard_aside(&self, listener: PortId, rate: u32, out: &mut [i16]) -> bool {
+        let voice = self.voice.as_ref();
+        voice.is_some_and(|voice| voice.aside(listener, rate, out))
     }
 
     /// Whether a tap or a voice thread hears what its peer says.

@@ -13,9 +13,7 @@ fn hush(world: &mut World, end: &mut VoiceEnd, frames: u32) -> i16 {
         while let Ok(frame) = end.tap.pop() {
             sent = sent.max(frame.right.iter().copied().max().unwrap_or(0));
             let (index, samples) = (frame.index, [0; 160]);
-            if let Some(back) = &mut end.back {
-                let _ = back.push(Processed { index, samples });
-            }
+            let _ = end.back.push(Processed { index, samples });
         }
     }
     sent
