@@ -4,6 +4,7 @@
 //! The engines are production [`Worker`]s, or, where only signalling is looked at, [`Silent`] ones
 //! that keep the worker's promises (each playback ends, each close is told) without a sample.
 
+mod desk;
 mod silent;
 mod web;
 
@@ -14,12 +15,13 @@ use std::sync::Arc;
 use clock::{Duration, Now};
 use media::port::PortId;
 use media::worker::{
-    Carriage, IpFamily, Lane, MediaPlane, NoPort, PortCommand, PortEvent, Reserved, RingFull,
-    WebEnd, WebPeer, Worker, WorkerConfig,
+    Carriage, Lane, NoPort, PortCommand, PortEvent, Reserved, RingFull, WebEnd, WebPeer, Worker,
+    WorkerConfig,
 };
 use parking_lot::Mutex;
 
 use crate::Random;
+pub use desk::Desk;
 use silent::Silent;
 use web::{Step, Web};
 
@@ -534,83 +536,6 @@ impl Studio {
             }
             self.release(u8::try_from(index).unwrap_or(u8::MAX), port);
         }
-    }
-}
-
-/// One party's end of the studio. Only one thread ever takes the lock: it is there because a media
-/// plane must be able to move to another.
-#[derive(Clone)]
-pub struct Desk {
-    studio: Arc<Mutex<Studio>>,
-    ip: IpAddr,
-    phone: bool,
-}
-
-impl Desk {
-    /// The server's end.
-    pub fn server(studio: Arc<Mutex<Studio>>) -> Self {
-        Self {
-            studio,
-            ip: SERVER_IP,
-            phone: false,
-        }
-    }
-
-    /// A phone's end, at its own address.
-    pub(crate) fn phone(studio: Arc<Mutex<Studio>>, ip: IpAddr) -> Self {
-        Self {
-            studio,
-            ip,
-            phone: true,
-        }
-    }
-}
-
-impl MediaPlane for Desk {
-    fn reserve(&mut self, _family: IpFamily) -> Result<Reserved, NoPort> {
-        let mut studio = self.studio.lock();
-        let worker = match self.phone {
-            true => studio.phones(),
-            false => studio.least_loaded(),
-        };
-        studio.reserve(worker, self.ip)
-    }
-
-    fn reserve_beside(&mut self, worker: u8, _family: IpFamily) -> Result<Reserved, NoPort> {
-        self.studio.lock().reserve(worker, self.ip)
-    }
-
-    fn relocate(&mut self, from: u8, port: PortId, to: u8) -> Result<PortId, NoPort> {
-        self.studio.lock().relocate(from, port, to)
-    }
-
-    fn reserve_web(&mut self, beside: Option<u8>) -> Result<(Reserved, WebEnd), NoPort> {
-        let mut studio = self.studio.lock();
-        let worker = beside.unwrap_or_else(|| studio.least_loaded());
-        studio.reserve_web(worker, self.ip)
-    }
-
-    fn meet(&mut self, worker: u8, port: PortId, peer: WebPeer) -> Result<(), RingFull> {
-        self.studio.lock().meet(worker, port, &peer)
-    }
-
-    fn command(&mut self, worker: u8, command: PortCommand) -> Result<(), RingFull> {
-        self.studio.lock().command(worker, command)
-    }
-
-    fn release(&mut self, worker: u8, port: PortId) {
-        self.studio.lock().release(worker, port);
-    }
-
-    fn poll_event(&mut self) -> Option<(u8, PortEvent)> {
-        let mut studio = self.studio.lock();
-        let phones = studio.phones();
-        let mut workers = if self.phone {
-            phones..phones + 1
-        } else {
-            0..phones
-        };
-        workers.find_map(|worker| studio.poll(worker).map(|event| (worker, event)))
     }
 }
 
