@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
-use media::worker::MediaPlane;
-use sip::ua::UserAgentConfig;
 use tokio::sync::broadcast;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
@@ -22,8 +19,9 @@ use super::notify;
 use super::recording;
 use super::reload::Reloader;
 use super::seeing::{Seeing, Watch};
+use super::setup::{Ground, Seeds, setup};
 use super::shard::{self, Inputs, Shard};
-use super::sockets::{Sockets, WebFace, bring_in, faces, media_config};
+use super::sockets::{Sockets, bring_in, faces, media_config};
 use super::{Server, plans};
 
 use crate::access::{Access, Login};
@@ -37,7 +35,6 @@ use crate::face::{Faces, Parked};
 use crate::io::clock::SystemClock;
 use crate::io::dns::Dns;
 use crate::io::media::Workers;
-use crate::io::net::Net;
 use crate::io::record::{Recorder, RecordingEvent};
 use crate::io::voice::{VoiceNews, VoicePool};
 use crate::prompt::speech::{Espeak, NoSpeech, Tts};
@@ -45,20 +42,16 @@ use crate::prompt::{ClipLibrary, Installation};
 use crate::store::{Store, Writer};
 use crate::telemetry;
 use crate::trace::TraceConfig;
-use crate::trunk::{Digests, Registrar, RegistrarConfig, Trunks, TrunksConfig};
 
 /// Events that a slow watcher may fall behind by.
 const EVENTS_KEPT: usize = 1_024;
-
-/// How long a digest nonce is good for.
-const NONCE_LIFE: Duration = Duration::from_secs(300);
 
 pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let clock = SystemClock::start();
     let trace = TraceConfig::read(config.trace.clone())?;
     let read = Read::all(&config, clock).await?;
     let sockets = Sockets::open(&config, &read.known).await?;
-    let seeds = seeds()?;
+    let seeds = Seeds::draw()?;
     let mut media = media_config(&config, seeds.media);
     media.worker.ntp_at_zero = clock.ntp_at_zero();
     limits::claim_files(&media);
@@ -99,15 +92,13 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let media = Box::new(workers);
     let overload = read.known.overload;
     let codes = read.known.codes.clone();
-    let mut setup = setup(
-        &config,
-        read.known,
-        read.plan,
-        (&sockets.net, &sockets.web),
+    let ground = Ground {
+        faces: faces(&config, &sockets.net, &sockets.web),
         media,
-        &seeds,
-        clock,
-    );
+        seeds: &seeds,
+        wall: WallClock::new(clock.now(), clock.wall()),
+    };
+    let mut setup = setup(&config, read.known, read.plan, ground);
     let inputs = Inputs {
         packets: sockets.packets,
         asks,
@@ -371,81 +362,6 @@ fn control_thread(
     std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(serve)
-}
-
-fn setup(
-    config: &Config,
-    known: Configured,
-    plan: Plan,
-    (net, web): (&Net, &[WebFace]),
-    media: Box<dyn MediaPlane + Send>,
-    seeds: &Seeds,
-    clock: SystemClock,
-) -> Setup {
-    let (presented, listeners) = faces(config, net, web);
-    let mut user_agent = UserAgentConfig::new(presented, &config.sip.user_agent);
-    user_agent.t1 = config.sip.t1;
-    user_agent.session_expires = config.sip.session_expires;
-    user_agent.min_se = config.sip.min_se;
-    user_agent.reliable_progress = config.sip.reliable_progress;
-    let mut registrar = Registrar::new(RegistrarConfig::default());
-    registrar.configure(&known.endpoints);
-    let mut trunks = Trunks::new(TrunksConfig {
-        trunks: known.trunks,
-        endpoints: known.endpoints,
-        realm: config.sip.realm.clone(),
-        digests: Digests::default(),
-        nonce_secret: seeds.nonce,
-        nonce_life: NONCE_LIFE,
-    });
-    trunks.set_emergency(known.emergency);
-    trunks.set_returns_max(config.limits.returns);
-
-    Setup {
-        abuse: known.abuse,
-        shard: 0,
-        seed: seeds.control,
-        media_keys: sip::sdp::KeySeed::new(seeds.media_keys),
-        user_agent,
-        listeners,
-        trunks,
-        registrar,
-        plan: Arc::new(plan),
-        agents: known.agents,
-        media,
-        wall: WallClock::new(clock.now(), clock.wall()),
-        codecs: sip::sdp::Codec::DEFAULT.to_vec(),
-        inband_dtmf: true,
-        calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
-        transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
-        recording: recording::setup(&config.recording),
-    }
-}
-
-/// Randomness of the system, drawn once.
-struct Seeds {
-    control: u64,
-    media: u64,
-    nonce: [u8; 32],
-    media_keys: [u8; 32],
-}
-
-fn seeds() -> anyhow::Result<Seeds> {
-    let mut words = [[0; 8]; 2];
-    let (mut nonce, mut media_keys) = ([0; 32], [0; 32]);
-    for word in &mut words {
-        getrandom::fill(word).context("the system has no randomness")?;
-    }
-    for bytes in [&mut nonce, &mut media_keys] {
-        getrandom::fill(bytes).context("the system has no randomness")?;
-    }
-    let [control, media] = words.map(u64::from_le_bytes);
-    Ok(Seeds {
-        control,
-        media,
-        nonce,
-        media_keys,
-    })
 }
 
 /// The voice threads, and what they tell.

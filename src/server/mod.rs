@@ -23,6 +23,7 @@ mod plans;
 mod recording;
 mod reload;
 mod seeing;
+mod setup;
 mod shard;
 mod sockets;
 #[cfg(test)]

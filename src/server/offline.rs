@@ -2,21 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Now;
 use jiff::Timestamp;
 use media::worker::IpFamily;
 use sip::transport::{ListenerId, Transport};
-use sip::ua::UserAgentConfig;
 
 use super::known::Configured;
 use super::plans;
+use super::setup::{Ground, Seeds, setup};
 use crate::config::{self, Config};
-use crate::control::{self, Control, Setup, WallClock, dry_plane};
+use crate::control::{self, Control, WallClock, dry_plane};
 use crate::dialplan::Speech;
-use crate::trunk::{Digests, Registrar, RegistrarConfig, Row, Trunks, TrunksConfig};
+use crate::trunk::Row;
 
 /// Which endpoints count as registered where no server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,48 +31,18 @@ pub enum Registered {
 /// # Errors
 /// The first mistake of the configuration, or all of the dialplan.
 pub fn offline(config: &Config, registered: &Registered, at: Timestamp) -> anyhow::Result<Control> {
-    let realm = &config.sip.realm;
-    let known = Configured::of(config, realm)?;
+    let known = Configured::of(config, &config.sip.realm)?;
     let facts = known.facts(config, Speech::Voices(BTreeSet::new()), &[]);
     let plan = plans::load(&config.paths.dialplans, &facts)?;
-    let (presented, listeners) = faces(config);
-    let mut user_agent = UserAgentConfig::new(presented, &config.sip.user_agent);
-    user_agent.session_expires = config.sip.session_expires;
-    user_agent.min_se = config.sip.min_se;
-    user_agent.reliable_progress = config.sip.reliable_progress;
     let names: Vec<String> = known.endpoints.iter().map(|it| it.name.clone()).collect();
-    let mut registrar = Registrar::new(RegistrarConfig::default());
-    registrar.configure(&known.endpoints);
-    let mut trunks = Trunks::new(TrunksConfig {
-        trunks: known.trunks,
-        endpoints: known.endpoints,
-        realm: realm.clone(),
-        digests: Digests::default(),
-        nonce_secret: [0; 32],
-        nonce_life: Duration::from_secs(300),
-    });
-    trunks.set_emergency(known.emergency);
-    trunks.set_returns_max(config.limits.returns);
     let bound = config.rtp.bind.iter().map(|ip| IpFamily::of(*ip));
-    let setup = Setup {
-        abuse: known.abuse,
-        shard: 0,
-        seed: 1,
-        user_agent,
-        listeners,
-        trunks,
-        registrar,
-        plan: Arc::new(plan),
-        agents: known.agents,
-        media_keys: sip::sdp::KeySeed::new([1; 32]),
+    let ground = Ground {
+        faces: faces(config),
         media: dry_plane(bound),
+        seeds: &Seeds::fixed(),
         wall: WallClock::new(Now::ZERO, at),
-        codecs: sip::sdp::Codec::DEFAULT.to_vec(),
-        inband_dtmf: true,
-        calls_max: usize::try_from(config.limits.calls).unwrap_or(usize::MAX),
-        transfers_max: usize::try_from(config.limits.transfers).unwrap_or(usize::MAX),
-        recording: Default::default(),
     };
+    let setup = setup(config, known, plan, ground);
     let mut control = Control::new(Now::ZERO, setup);
     for name in names {
         let is_there = match registered {
