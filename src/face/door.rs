@@ -52,10 +52,11 @@ impl Faces {
             transport,
             host: self.host.clone(),
         };
-        let (desks, stop) = (self.desks.clone(), self.stop.clone());
+        let desk = desk::Attended::new(self.desks.clone(), caller);
+        let (clock, stop) = (self.clock, self.stop.clone());
         self.tasks.spawn(async move {
             if let Ok(socket) = Socket::open(stream).await {
-                desk::serve(desks, socket, pipe, caller, stop).await;
+                run(socket, pipe, desk, clock, stop).await;
             }
         });
     }

@@ -3,7 +3,8 @@
 //! ```text
 //!             text ─▶ ┌──────┐ ─▶ Say
 //!   SIP of control ─▶ │ Face │ ─▶ Transmit      drained after each input; then sleeps until `deadline`
-//!         deadline ─▶ └──────┘ ─▶ Close
+//!         deadline ─▶ │      │ ─▶ Close
+//!           beside ─▶ └──────┘
 //! ```
 
 use bytes::Bytes;
@@ -15,7 +16,9 @@ use crate::io::clock::SystemClock;
 use crate::io::net::Pipe;
 
 /// A JSON protocol spoken as SIP: pure, drained like every machine.
-pub(super) trait Face {
+pub(super) trait Face: Send {
+    /// What comes to it from elsewhere than its client, control and the clock.
+    type Beside: Send;
     /// Takes one message of the client's.
     fn text(&mut self, now: Now, text: &str);
     /// Takes one SIP message of control's.
@@ -32,6 +35,12 @@ pub(super) trait Face {
     fn displaced(&mut self);
     /// The socket is gone: what its calls need to be taken up again is left where others find it.
     fn gone(&mut self, now: Now);
+    /// The next that comes from elsewhere; given up without loss when something else comes first.
+    fn beside(&mut self) -> impl Future<Output = Self::Beside> + Send {
+        std::future::pending()
+    }
+    /// Takes what came from elsewhere.
+    fn take(&mut self, now: Now, beside: Self::Beside);
 }
 
 /// What a face wants done.
@@ -109,6 +118,7 @@ async fn converse(
                 Some(bytes) => face.sip(clock.now(), bytes),
                 None => return Some(Farewell::Away),
             },
+            beside = face.beside() => face.take(clock.now(), beside),
             () = sleep, if due.is_some() => face.timeout(clock.now()),
             () = displaced => face.displaced(),
             () = stop.cancelled() => return Some(Farewell::Away),

@@ -8,9 +8,10 @@
 //!                    task
 //! ```
 //!
-//! [`machine::Desk`] is pure; `task` is its socket, pipe and clock and carries out what it asks; [`Hub`] tells
-//! all desks what happens, from one watch of the server's events and one look a second at the queues.
+//! [`machine::Desk`] is pure; `task` makes a face of it, `asks` carries out what it asks; [`Hub`] tells all desks
+//! what happens, from one watch of the server's events and one look a second at the queues.
 
+mod asks;
 mod calls;
 mod fault;
 mod figures;
@@ -24,4 +25,4 @@ mod wire;
 
 pub use hub::{Hub, HubTask};
 pub use task::Desks;
-pub(super) use task::{Caller, serve};
+pub(super) use task::{Attended, Caller};

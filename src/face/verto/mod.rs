@@ -17,6 +17,7 @@ mod told;
 mod wire;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -334,6 +335,8 @@ impl Verto {
 }
 
 impl Face for Verto {
+    type Beside = Infallible;
+
     fn text(&mut self, now: Now, text: &str) {
         match Message::read(text) {
             // Without a method it answers a request of ours.
@@ -395,6 +398,10 @@ impl Face for Verto {
             Phase::Ready { seat, .. } => Some(&seat.leave),
             _ => None,
         }
+    }
+
+    fn take(&mut self, _: Now, nothing: Infallible) {
+        match nothing {}
     }
 
     fn displaced(&mut self) {
