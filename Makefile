@@ -14,7 +14,7 @@
 #   make bench   micro-benchmarks                               BENCH=name
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
 #   make bench-media relayed calls beside other servers, conferences: docs/media-load.md   CALLS=450 SECONDS=8
-#   make steady  the media plane's law for ten minutes                   SECONDS=600 PORTS=2000 MEMORY=10000
+#   make steady  the media plane's law, twice ten minutes                SECONDS=600 PORTS=2000 MEMORY=10000
 #   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
 #   make fuzz    mutated and coverage-guided inputs against every parser   FUZZ_SECONDS=30 each, at least
 #   make ffi     libopus as we call it, under valgrind
@@ -122,7 +122,8 @@ bench-media: rust
 
 # As root for FIFO priority and perf's counts.
 steady: rust
-	SECONDS=$(SECONDS) PORTS=$(PORTS) MEMORY=$(MEMORY) $(CARGO) bench --bench steady
+	SECONDS=$(SECONDS) PORTS=$(or $(PORTS),2000) MEMORY=$(or $(MEMORY),0) $(CARGO) bench --bench steady
+	$(if $(PORTS)$(MEMORY),,SECONDS=$(SECONDS) PORTS=0 MEMORY=10000 $(CARGO) bench --bench steady)
 
 spray: rust
 	$(CARGO) build --release --bin tandem

@@ -1,12 +1,15 @@
 //! The media plane's law, kept for ten minutes: no allocation, no futex, no late tick, no gap.
 //!
-//! `make steady SECONDS=600`: a media thread relays between 2,000 ports on sockets, and a worker of
-//! 10,000 ports in memory ticks beside it: 8,400 relayed, 1,200 in rooms of three where all speak, and
-//! 400 with music; both at FIFO priority. Forty browsers are behind the thread with the sockets, and a stranger
+//! `make steady SECONDS=600`: a media thread relays between 2,000 ports on sockets, and then a worker of
+//! 10,000 ports in memory ticks: 8,400 relayed, 1,200 in rooms of three where all speak, and 400 with music; both
+//! at FIFO priority. Each has a processor of its own, as a server's threads have; with three processors or more
+//! `PORTS=2000 MEMORY=10000` has both at once, with two the talkers would be in their way. Forty browsers are behind the thread with the sockets, and a stranger
 //! sprays the port that they share.
 //! Every allocation of their threads is counted by an allocator, their futex calls by `perf`, the
 //! largest time between two packets of a stream by whom they come to. `PORTS=500 MEMORY=2000` takes
 //! fewer ports, `BROWSERS=0` no browsers. Exit code 1 when anything is not as the law wants it.
+//! A watcher on each core, above all of them, tells when the machine itself stood still: that is no excuse, but it
+//! says where to look.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -16,6 +19,8 @@
 
 #[path = "steady/browsers.rs"]
 mod browsers;
+#[path = "steady/witness.rs"]
+mod witness;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -29,7 +34,7 @@ use std::time::Duration;
 use browsers::Browsers;
 use clock::Now;
 use lab::figures::load;
-use lab::talk::Talk;
+use lab::talk::{Heard, Talk};
 use media::Codec;
 use media::bridge::BridgeId;
 use media::port::{PlayId, Playback, PortId, PortPlan, Remote};
@@ -39,6 +44,7 @@ use media::worker::{IpFamily, Lane, MediaPlane, PortCommand, TICK, Worker, Worke
 use rustix::event::Timespec;
 use rustix::thread::{ClockId, clock_nanosleep_absolute, gettid};
 use tandem::io::media::{MediaConfig, ThreadStats, WebConfig, Workers};
+use witness::{Stall, Witness};
 
 /// The system's heap, with what each thread has asked of it.
 struct Counting;
@@ -116,29 +122,40 @@ fn main() {
     };
     let (seconds, ports) = (number("SECONDS", 600), number("PORTS", 2_000));
     let seen = Arc::new(Seen::default());
-    let memory = in_memory(number("MEMORY", 10_000), seen.clone());
+    let in_memory_ports = number("MEMORY", 10_000);
+    let memory = in_memory(in_memory_ports, seen.clone());
     let mut talk = Talk::default();
-    let browsers = number("BROWSERS", 40);
+    let browsers = if ports > 0 { number("BROWSERS", 40) } else { 0 };
     let mut plane = on_sockets((ports, browsers), &mut talk);
     let browsers = Browsers::join(&mut plane, browsers, ports);
     let fifo = plane.stats().all(|(_, granted)| granted.fifo);
-    place(own_id(), "10");
-    let control = Control::start(plane);
+    place(own_id(), 0, "10");
+    let control = Control::start(plane, seen.clone());
     let done = Arc::new(AtomicBool::new(false));
     let browsers = browsers.talk(done.clone());
-    talk.run(Duration::from_secs(3));
+    if ports > 0 {
+        talk.run(Duration::from_secs(3));
+    }
 
     let media = thread_called("media-0");
-    let watched = [media, seen.id.load(Relaxed)];
+    let watched = match in_memory_ports {
+        0 => [media, media],
+        _ => [media, seen.id.load(Relaxed)],
+    };
     let before = watched.map(asked_by);
     let overruns = control.overruns();
     seen.anew.store(true, Relaxed);
+    let (witness, start) = (Witness::start(), now());
     let futexes = count_futexes(&watched, seconds);
     let (mut gap_ns, mut lost, mut sent, mut late_us) = (0, 0, 0, 0);
     let mut left = seconds;
     while left > 0 {
         let part = left.min(10);
-        let heard = talk.run(Duration::from_secs(part.into()));
+        let span = Duration::from_secs(part.into());
+        let heard = match ports {
+            0 => rest(span),
+            _ => talk.run(span),
+        };
         gap_ns = gap_ns.max(heard.gap_ns);
         (lost, sent) = (lost + heard.lost, sent + heard.sent);
         late_us = heard.late_us.into_iter().fold(late_us, u32::max);
@@ -147,13 +164,14 @@ fn main() {
     let allocations = [0, 1].map(|n| asked_by(watched[n]) - before[n]);
     let futex_calls = futexes.and_then(counted);
     let overruns = control.overruns() - overruns;
+    let (memory_overruns, memory_gap) = (seen.overruns.load(Relaxed), seen.gap_ns.load(Relaxed));
+    let (stalls, stolen) = witness.join();
     seen.stop.store(true, Relaxed);
     memory.join().unwrap();
     done.store(true, Relaxed);
     let (said, heard) = browsers.join().unwrap();
-    control.stop();
+    let moments = control.stop();
 
-    let memory_gap = seen.gap_ns.load(Relaxed);
     println!(
         "{ports} ports on sockets, {seconds} s: {sent} packets, {lost} lost, largest gap {:.1} ms (talkers late by \
          {:.1} ms at most), {overruns} overruns, {} allocations",
@@ -167,15 +185,24 @@ fn main() {
         seen.mixed.load(Relaxed),
         seen.played.load(Relaxed),
         memory_gap as f64 / 1e6,
-        seen.overruns.load(Relaxed),
+        memory_overruns,
         allocations[1],
     );
     println!("browsers: {said} packets sent, {heard} heard");
+    let worst = stalls.iter().map(Stall::length).max().unwrap_or_default();
+    println!(
+        "the machine stood still: {} times for 2 ms or more, {:.1} ms at most; its host says that it took {stolen:?}",
+        stalls.len(),
+        worst.as_secs_f64() * 1e3,
+    );
+    for (at, core) in moments.into_iter().filter(|it| it.0 >= start) {
+        tell_overrun(at, core, start, &stalls);
+    }
     let told = futex_calls.map_or("not counted: perf is missing".to_owned(), |n| n.to_string());
     println!("futex calls of both: {told}; FIFO: {fifo}; load {}", load());
-    let late = overruns + seen.overruns.load(Relaxed);
+    let late = overruns + memory_overruns;
     // Of the rooms nearly every member is told something in every frame.
-    let members = u64::from(3 * (number("MEMORY", 10_000) / 25));
+    let members = u64::from(3 * (in_memory_ports / 25));
     let mixes = seen.mixed.load(Relaxed) >= members * u64::from(seconds) * 49;
     let kept = allocations == [0, 0]
         && mixes
@@ -184,6 +211,26 @@ fn main() {
         && futex_calls.unwrap_or(0) == 0
         && (!fifo || (late == 0 && gap_ns.max(memory_gap) <= GAP_MAX_NS && lost == 0));
     std::process::exit(i32::from(!kept));
+}
+
+/// Nobody talks for so long.
+fn rest(span: Duration) -> Heard {
+    std::thread::sleep(span);
+    Heard::default()
+}
+
+/// An overrun, and what the machine did on that core at that time.
+fn tell_overrun(at: Now, core: usize, start: Now, stalls: &[Stall]) {
+    let near = |it: &&Stall| it.core == core && it.from <= at && at.since(it.until) <= POLL * 2;
+    let still = stalls.iter().filter(near).map(Stall::length).max();
+    println!(
+        "an overrun on core {core} after {:.2} s: {}",
+        at.since(start).as_secs_f64(),
+        still.map_or("the machine ran".to_owned(), |it| format!(
+            "the core stood still for {:.1} ms",
+            it.as_secs_f64() * 1e3
+        )),
+    );
 }
 
 /// Bridges of two between talkers' sockets, through one media thread.
@@ -220,35 +267,40 @@ fn on_sockets((ports, browsers): (u32, u32), talk: &mut Talk) -> Workers {
     workers
 }
 
-/// Control's part: takes what the media thread tells, and drops it.
+/// Control's part: takes what the media thread tells, and drops it; notes when a tick was late, and on which core.
 struct Control {
     stop: Arc<AtomicBool>,
     overruns: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Vec<(Now, usize)>>,
 }
 
 impl Control {
-    fn start(mut plane: Workers) -> Self {
+    fn start(mut plane: Workers, memory: Arc<Seen>) -> Self {
         let (stop, overruns) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
         );
         let (stopped, counted) = (stop.clone(), overruns.clone());
-        let thread = std::thread::spawn(move || {
+        let look = move || {
+            let (mut moments, mut known) = (Vec::new(), [0; 2]);
             while !stopped.load(Relaxed) {
                 while plane.poll_event().is_some() {}
-                let all: u64 = plane
+                let all = plane
                     .stats()
-                    .map(|(ThreadStats { overruns, .. }, _)| overruns)
-                    .sum();
-                counted.store(all, Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
+                    .map(|(ThreadStats { overruns, .. }, _)| overruns);
+                let fresh = [memory.overruns.load(Relaxed), all.sum()];
+                let late = |core: &usize| fresh[*core] > known[*core];
+                moments.extend((0..2).filter(late).map(|core| (now(), core)));
+                known = fresh;
+                counted.store(fresh[1], Relaxed);
+                std::thread::sleep(POLL);
             }
-        });
+            moments
+        };
         Self {
             stop,
             overruns,
-            thread,
+            thread: std::thread::spawn(look),
         }
     }
 
@@ -256,15 +308,18 @@ impl Control {
         self.overruns.load(Relaxed)
     }
 
-    fn stop(self) {
+    fn stop(self) -> Vec<(Now, usize)> {
         self.stop.store(true, Relaxed);
-        self.thread.join().unwrap();
+        self.thread.join().unwrap()
     }
 }
 
 /// A thread that ticks a worker without sockets, and feeds it itself.
 fn in_memory(ports: u32, seen: Arc<Seen>) -> JoinHandle<()> {
     let start = move || {
+        if ports == 0 {
+            return;
+        }
         let config = WorkerConfig {
             ports_max: ports as usize,
             ..WorkerConfig::default()
@@ -272,9 +327,10 @@ fn in_memory(ports: u32, seen: Arc<Seen>) -> JoinHandle<()> {
         let mut worker = Worker::new(config, now());
         let parts = Parts::of(ports);
         open(&mut worker, ports, &parts);
-        place(own_id(), "20");
+        place(own_id(), 0, "20");
         seen.id.store(own_id(), Relaxed);
         let mut last = vec![0_u64; ports as usize];
+        let mut fed = tick_of(now());
         while !seen.stop.load(Relaxed) {
             if seen.anew.swap(false, Relaxed) {
                 last.fill(0);
@@ -283,7 +339,7 @@ fn in_memory(ports: u32, seen: Arc<Seen>) -> JoinHandle<()> {
                     counter.store(0, Relaxed);
                 }
             }
-            turn(&mut worker, &parts, &mut last, &seen);
+            turn(&mut worker, &parts, (&mut fed, &mut last), &seen);
         }
     };
     Builder::new().name("memory-0".into()).spawn(start).unwrap()
@@ -336,8 +392,8 @@ fn open(worker: &mut Worker, ports: u32, parts: &Parts) {
     }
 }
 
-/// Sleeps until a tick is due, feeds a quarter of the ports, and makes the tick.
-fn turn(worker: &mut Worker, parts: &Parts, last: &mut [u64], seen: &Seen) {
+/// Sleeps until a tick is due, feeds a quarter of the ports for each tick since the last, and makes the tick.
+fn turn(worker: &mut Worker, parts: &Parts, (fed, last): (&mut u64, &mut [u64]), seen: &Seen) {
     let due = worker.next_tick();
     let at = Timespec {
         tv_sec: (due.as_nanos() / 1_000_000_000) as i64,
@@ -355,11 +411,16 @@ fn turn(worker: &mut Worker, parts: &Parts, last: &mut [u64], seen: &Seen) {
         }
         *place = now.as_nanos();
     };
-    let tick = due.as_nanos() / TICK.as_nanos() as u64;
     // PCMU of 500 Hz.
     let hum = |n: usize| [0xB0, 0x30][n / 8 % 2];
-    let (frame, mut packet) = ((tick / 4) as u32, std::array::from_fn::<u8, 1_500, _>(hum));
-    for n in ((tick % 4) as u32..parts.mixed).step_by(4) {
+    let mut packet = std::array::from_fn::<u8, 1_500, _>(hum);
+    let upto = tick_of(now);
+    let fresh = (*fed + 1..=upto).flat_map(|tick| {
+        let ports = ((tick % 4) as u32..parts.mixed).step_by(4);
+        ports.map(move |n| ((tick / 4) as u32, n))
+    });
+    *fed = upto;
+    for (frame, n) in fresh {
         let header = Header {
             marker: false,
             payload_type: 0,
@@ -389,6 +450,10 @@ fn turn(worker: &mut Worker, parts: &Parts, last: &mut [u64], seen: &Seen) {
     while worker.poll_event().is_some() {}
 }
 
+fn tick_of(now: Now) -> u64 {
+    now.as_nanos() / TICK.as_nanos() as u64
+}
+
 fn address(port: u32) -> SocketAddr {
     SocketAddr::from(([10, 0, (port >> 8) as u8, port as u8], 4_000))
 }
@@ -398,10 +463,10 @@ fn now() -> Now {
     Now::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
-/// Puts a thread on core 0, in the real-time class: the media thread takes the last core.
-fn place(id: i32, priority: &str) {
-    let id = id.to_string();
-    for (program, args) in [("taskset", ["-cp", "0"]), ("chrt", ["-fp", priority])] {
+/// Puts a thread on a core, in the real-time class. The media thread with sockets takes the last one.
+fn place(id: i32, core: usize, priority: &str) {
+    let (id, core) = (id.to_string(), core.to_string());
+    for (program, args) in [("taskset", ["-cp", &core]), ("chrt", ["-fp", priority])] {
         let mut command = Command::new(program);
         let _ = command.args(args).arg(&id).stdout(Stdio::null()).status();
     }
@@ -443,5 +508,7 @@ fn counted(child: Child) -> Option<u64> {
         .map(|counts| counts.iter().sum())
 }
 
+/// How often control looks.
+const POLL: Duration = Duration::from_millis(20);
 /// A frame, and half of one.
 const GAP_MAX_NS: u64 = 30_000_000;
