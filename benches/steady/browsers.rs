@@ -106,6 +106,7 @@ impl Browser {
         let fingerprint = identity.fingerprint().to_string();
         let told = WebPeer {
             ufrag: ufrag.clone(),
+            password: String::new(),
             fingerprint,
             renamed: None,
         };

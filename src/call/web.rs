@@ -67,6 +67,7 @@ impl Leg {
         });
         let peer = WebPeer {
             ufrag: theirs.ufrag.clone(),
+            password: theirs.password.clone(),
             fingerprint: theirs.fingerprint.clone(),
             renamed,
         };

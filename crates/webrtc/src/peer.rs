@@ -7,7 +7,7 @@ use dimpl::{Dtls, Output};
 
 use crate::dtls::{self, Identity, SrtpKeys};
 use crate::ice::Credentials;
-use crate::stun::{self, CONTROLLING, Message, PRIORITY, USE_CANDIDATE, USERNAME};
+use crate::stun::{self, CONTROLLING, Check, Message, PRIORITY, USE_CANDIDATE, USERNAME};
 use crate::{Fingerprint, Kind};
 
 /// The other end of a [`Session`](crate::Session).
@@ -21,6 +21,8 @@ pub struct Peer {
     met: Option<Vec<u8>>,
     keys: Option<SrtpKeys>,
     answers: u32,
+    /// Its own answers, not sent yet.
+    said: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Peer {
@@ -54,6 +56,7 @@ impl Peer {
             met: None,
             keys: None,
             answers: 0,
+            said: Vec::new(),
         })
     }
 
@@ -78,7 +81,10 @@ impl Peer {
     /// Takes what came from the server, apart from media.
     pub fn receive(&mut self, now: Now, datagram: &[u8]) {
         match datagram.first().map(|first| Kind::of(*first)) {
-            Some(Kind::Stun) => self.answers += 1,
+            Some(Kind::Stun) => match Check::parse(datagram) {
+                Ok(check) => self.answer(&check),
+                Err(_) => self.answers += 1,
+            },
             Some(Kind::Dtls) => {
                 let _ = self.dtls.handle_timeout(self.identity.instant(now));
                 let _ = self.dtls.handle_packet(datagram);
@@ -87,10 +93,21 @@ impl Peer {
         }
     }
 
-    /// What its handshake has to send by now.
+    /// It is asked whether it is there, by its own password.
+    fn answer(&mut self, check: &Check<'_>) {
+        let Credentials { ufrag, password } = &self.ours;
+        if check.ours == ufrag && check.theirs == self.theirs.ufrag && check.is_by(password) {
+            // Where it is asked from, nobody reads.
+            let from = ([0, 0, 0, 0], 0).into();
+            let answer = stun::success(check.transaction, from, password);
+            self.said.push(answer);
+        }
+    }
+
+    /// What it has to send by now: its answers, and its handshake.
     pub fn says(&mut self, now: Now) -> Vec<Vec<u8>> {
         let _ = self.dtls.handle_timeout(self.identity.instant(now));
-        let mut said = Vec::new();
+        let mut said = std::mem::take(&mut self.said);
         let mut buffer = vec![0; 4_096];
         loop {
             match self.dtls.poll_output(&mut buffer) {

@@ -10,7 +10,7 @@
 //!
 //! What comes from an address that is no path and is no proven check changes nothing, and is answered
 //! with nothing: so nobody can put his ClientHello before the peer's (CVE-2023-49786), nor have anything
-//! sent to where he likes.
+//! sent to where he likes. Only of whom authentic media is heard from elsewhere it is asked there, whether it is he.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,8 +24,8 @@ use crate::{Fingerprint, Kind};
 /// What the peer's SDP says of its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// Its name in checks.
-    pub ufrag: String,
+    /// Its name in checks, and what proves its answers to ours.
+    pub credentials: Credentials,
     /// Its certificate's print.
     pub fingerprint: Fingerprint,
 }
@@ -35,7 +35,7 @@ pub struct Terms {
 pub enum Output {
     /// Send a datagram.
     Transmit {
-        /// To where: always a path, or where a proven check came from.
+        /// To where: always a path, or where a proven check or authentic media came from.
         to: SocketAddr,
         /// The datagram.
         bytes: Vec<u8>,
@@ -99,10 +99,10 @@ impl Session {
     /// An end that is known by `ours`. `theirs` is in the peer's SDP: while it is still on the way, checks
     /// are answered, and nobody is trusted.
     pub fn new(now: Now, identity: &Identity, ours: Credentials, theirs: Option<Terms>) -> Self {
-        let (ufrag, print) = theirs.map(|it| (it.ufrag, it.fingerprint)).unzip();
+        let (theirs, print) = theirs.map(|it| (it.credentials, it.fingerprint)).unzip();
         Self {
             identity: identity.clone(),
-            ice: IceLite::new(now, ours, ufrag),
+            ice: IceLite::new(now, ours, theirs),
             handshake: Handshake::new(now, identity, print.clone()),
             due: print.as_ref().map(|_| (now + CONNECT, Why::NoCheck)),
             met: print,
@@ -122,7 +122,7 @@ impl Session {
             return;
         }
         let print = theirs.fingerprint;
-        self.ice.meet(theirs.ufrag);
+        self.ice.meet(theirs.credentials);
         let made = match self.met.replace(print.clone()) {
             Some(before) if before == print => return,
             Some(_) => {
@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// New names in checks, as a re-offer agreed on (ICE restart, RFC 8445 §9).
-    pub fn restart(&mut self, ours: Credentials, theirs: Option<String>) {
+    pub fn restart(&mut self, ours: Credentials, theirs: Option<Credentials>) {
         self.ice.restart(ours, theirs);
     }
 
@@ -174,14 +174,24 @@ impl Session {
         if checked.is_chosen {
             self.outputs.push_back(Output::Chosen(from));
         }
-        self.outputs.push_back(Output::Transmit {
-            to: from,
-            bytes: checked.reply,
-        });
+        let reply = checked
+            .reply
+            .map(|bytes| Output::Transmit { to: from, bytes });
+        self.outputs.extend(reply);
         if !self.is_connected && checked.is_new {
             self.is_connected = true;
             self.due = Some((now + SHAKE, Why::NoHandshake));
         }
+    }
+
+    /// Media that is authentically the peer's has come from an address that is no path: it is asked there.
+    pub fn heard(&mut self, now: Now, from: SocketAddr) {
+        if self.is_over || !self.is_secured {
+            return;
+        }
+        let asks = self.ice.ask(now, from);
+        let asks = asks.map(|bytes| Output::Transmit { to: from, bytes });
+        self.outputs.extend(asks);
     }
 
     /// What is due by now.

@@ -1,5 +1,5 @@
 //! STUN as connectivity checks use it (RFC 8489, RFC 8445 §7): a Binding request is read and
-//! authenticated, and answered. Nothing else is understood.
+//! authenticated, and answered; one of ours is written, and its answer read. Nothing else is understood.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,6 +27,53 @@ pub struct Check<'a> {
     integrity: usize,
 }
 
+/// A success that has been read, and not been proven yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer<'a> {
+    bytes: &'a [u8],
+    /// The request that it answers.
+    pub transaction: Transaction,
+    /// Where MESSAGE-INTEGRITY begins.
+    integrity: usize,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads a message of at most 65,555 bytes. It is proven by [`Answer::is_by`].
+    ///
+    /// # Errors
+    /// [`StunError`]: it answers nothing.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, StunError> {
+        let (kind, transaction) = head(bytes)?;
+        if kind != BINDING_SUCCESS {
+            return Err(StunError::Type(kind));
+        }
+        let mut integrity = 0;
+        each_attribute(bytes, |kind, value, at| {
+            match kind {
+                _ if integrity > 0 => {}
+                INTEGRITY if value.len() == 20 => integrity = at,
+                XOR_MAPPED => {}
+                must if must < 0x8000 => return Err(StunError::Unknown(must)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        match integrity {
+            0 => Err(StunError::Unproven),
+            _ => Ok(Self {
+                bytes,
+                transaction,
+                integrity,
+            }),
+        }
+    }
+
+    /// Whether whoever sent it knows `password`; in the same time whether or not.
+    pub fn is_by(&self, password: &str) -> bool {
+        is_proven(self.bytes, self.integrity, password)
+    }
+}
+
 /// Why a message is no check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StunError {
@@ -36,8 +83,8 @@ pub enum StunError {
     /// It has not the magic cookie.
     #[error("no magic cookie")]
     Cookie,
-    /// Not a Binding request.
-    #[error("type {0:#06x} is no Binding request")]
+    /// Not a Binding request, or not the success of one, whichever it was to be.
+    #[error("type {0:#06x} is not what is expected here")]
     Type(u16),
     /// An attribute goes beyond the message's end.
     #[error("attribute {0:#06x} ends beyond the message")]
@@ -78,21 +125,8 @@ impl<'a> Check<'a> {
             controls: false,
             integrity: 0,
         };
-        let mut at = HEADER;
-        for _ in 0..ATTRIBUTES_MAX {
-            if at == bytes.len() {
-                return check.finish();
-            }
-            let (kind, value, next) = attribute(bytes, at)?;
+        each_attribute(bytes, |kind, value, at| {
             match kind {
-                FINGERPRINT => {
-                    let right =
-                        value == (crc32fast::hash(upto(bytes, at)) ^ FINGERPRINT_XOR).to_be_bytes();
-                    match right && next == bytes.len() {
-                        true => {}
-                        false => return Err(StunError::Fingerprint),
-                    }
-                }
                 // What follows the proof is not proven (RFC 8489 §14.5).
                 _ if check.integrity > 0 => {}
                 USERNAME => (check.ours, check.theirs) = names(value).ok_or(StunError::Name)?,
@@ -103,9 +137,9 @@ impl<'a> Check<'a> {
                 must if must < 0x8000 => return Err(StunError::Unknown(must)),
                 _ => {}
             }
-            at = next;
-        }
-        Err(StunError::TooMany)
+            Ok(())
+        })?;
+        check.finish()
     }
 
     fn finish(self) -> Result<Self, StunError> {
@@ -118,24 +152,28 @@ impl<'a> Check<'a> {
 
     /// Whether whoever sent it knows `password` (RFC 8489 §14.5); in the same time whether or not.
     pub fn is_by(&self, password: &str) -> bool {
-        let Some(mut mac) = keyed(password) else {
-            return false;
-        };
-        // The length counts up to the proof's end.
-        let length = (self.integrity + INTEGRITY_LEN).saturating_sub(HEADER) as u16;
-        let (Some(kind), Some(rest), Some(claim)) = (
-            self.bytes.get(..2),
-            self.bytes.get(4..self.integrity),
-            self.bytes
-                .get(self.integrity + 4..self.integrity + INTEGRITY_LEN),
-        ) else {
-            return false;
-        };
-        mac.update(kind);
-        mac.update(&length.to_be_bytes());
-        mac.update(rest);
-        mac.verify_slice(claim).is_ok()
+        is_proven(self.bytes, self.integrity, password)
     }
+}
+
+/// Whether the proof that begins at `integrity` is by `password`.
+fn is_proven(bytes: &[u8], integrity: usize, password: &str) -> bool {
+    let Some(mut mac) = keyed(password) else {
+        return false;
+    };
+    // The length counts up to the proof's end.
+    let length = (integrity + INTEGRITY_LEN).saturating_sub(HEADER) as u16;
+    let (Some(kind), Some(rest), Some(claim)) = (
+        bytes.get(..2),
+        bytes.get(4..integrity),
+        bytes.get(integrity + 4..integrity + INTEGRITY_LEN),
+    ) else {
+        return false;
+    };
+    mac.update(kind);
+    mac.update(&length.to_be_bytes());
+    mac.update(rest);
+    mac.verify_slice(claim).is_ok()
 }
 
 /// For whom a datagram is, if it is a check: our name in it. Cheap; nothing is proven.
@@ -162,7 +200,7 @@ pub fn role_conflict(transaction: Transaction, password: &str) -> Vec<u8> {
 pub struct Message(Vec<u8>);
 
 impl Message {
-    /// A check, as a full end sends it: for tests and clients.
+    /// A check.
     pub fn request(transaction: Transaction) -> Self {
         Self::new(BINDING_REQUEST, transaction)
     }
@@ -220,6 +258,30 @@ fn head(bytes: &[u8]) -> Result<(u16, Transaction), StunError> {
         true => Ok((kind, transaction)),
         false => Err(fault),
     }
+}
+
+/// Shows every attribute: its kind, its value, and where it begins. A FINGERPRINT has to fit.
+fn each_attribute<'a>(
+    bytes: &'a [u8],
+    mut see: impl FnMut(u16, &'a [u8], usize) -> Result<(), StunError>,
+) -> Result<(), StunError> {
+    let mut at = HEADER;
+    for _ in 0..ATTRIBUTES_MAX {
+        if at == bytes.len() {
+            return Ok(());
+        }
+        let (kind, value, next) = attribute(bytes, at)?;
+        if kind == FINGERPRINT {
+            let print = (crc32fast::hash(upto(bytes, at)) ^ FINGERPRINT_XOR).to_be_bytes();
+            if value != print || next != bytes.len() {
+                return Err(StunError::Fingerprint);
+            }
+        } else {
+            see(kind, value, at)?;
+        }
+        at = next;
+    }
+    Err(StunError::TooMany)
 }
 
 /// The attribute at a place: its kind, its value, and where the next begins.

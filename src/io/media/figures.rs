@@ -62,6 +62,7 @@ pub(super) fn publish_web(counts: &Counts) {
         ("tandem_webrtc_checks_total", "taken", counts.taken),
         ("tandem_webrtc_checks_total", "strange", counts.strange),
         ("tandem_webrtc_checks_total", "forged", counts.forged),
+        ("tandem_webrtc_checks_total", "asked", counts.asked),
         ("tandem_webrtc_answers_total", "sent", counts.sent),
         ("tandem_webrtc_answers_total", "failed", counts.send_errors),
         ("tandem_webrtc_sessions_total", "secured", counts.secured),

@@ -24,7 +24,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::door::{Door, DoorStats};
+use super::door::{Admitted, Door, DoorStats};
 use super::range::PortSockets;
 
 /// What a media thread is asked.
@@ -248,11 +248,32 @@ impl MediaThread {
             };
             self.stats.received += 1;
             let packet = self.packet.get(..len).unwrap_or_default();
-            if let Some(port) = door.admit(from, packet) {
-                self.pass(now, (port, Lane::Rtp), from, len);
+            match door.admit(from, packet) {
+                Admitted::Port(port) => self.pass(now, (port, Lane::Rtp), from, len),
+                Admitted::Stray => self.receive_stray(now, from, len),
+                Admitted::No => {}
             }
         }
         true
+    }
+
+    /// Takes media from where no browser is known to be: if it is authentically of one that has been silent, that
+    /// one has moved.
+    fn receive_stray(&mut self, now: Now, from: SocketAddr, len: usize) {
+        let packet = self.packet.get(..len).unwrap_or_default();
+        let Some(port) = self.door.as_mut().and_then(|door| door.whose(packet)) else {
+            return;
+        };
+        let heard = self.worker.heard_at(port);
+        if heard.is_none_or(|at| now.since(at) < MOVED_AFTER) {
+            return;
+        }
+        self.pass(now, (port, Lane::Rtp), from, len);
+        if self.worker.heard_at(port) == Some(now)
+            && let Some(door) = &mut self.door
+        {
+            door.moved(from, port);
+        }
     }
 
     /// Gives a packet to its port, and passes on what is to be.
@@ -282,6 +303,9 @@ impl MediaThread {
             self.stats.overruns += 1;
         }
         self.stats.coalesced += u64::from(self.coalesces);
+        if let Some(door) = &mut self.door {
+            door.look_again();
+        }
         for _ in 0..ORDERS_PER_TICK {
             if !self.worker.takes_commands() {
                 break;
@@ -373,6 +397,9 @@ impl MediaThread {
     }
 
     fn detach(&mut self, port: PortId) {
+        if let Some(door) = &mut self.door {
+            door.forget(port);
+        }
         let Some(sockets) = self.sockets.get_mut(slot_of(port)).and_then(Option::take) else {
             return;
         };
@@ -443,6 +470,9 @@ const DOOR: u64 = u64::MAX - 16;
 
 /// Sockets taken from the poll set at once.
 const BATCH: usize = 256;
+
+/// Who has been silent for as long as three packets take, and is heard from elsewhere then, has moved.
+const MOVED_AFTER: Duration = Duration::from_millis(60);
 
 /// Packets taken at once from a socket that browsers share.
 const TOGETHER_MAX: usize = 64;

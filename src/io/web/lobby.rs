@@ -1,7 +1,8 @@
 //! Every browser's session: found by the name in a check or the address of a handshake, and looked after in time.
 //!
 //! A handshake is given to the one who has proven to be at that address; from anywhere else it is counted and
-//! forgotten (CVE-2023-49786). Two who say they are at one address: the later is believed.
+//! forgotten (CVE-2023-49786). Two who say they are at one address: the later is believed. The answer to a check
+//! of ours is given to the one who was asked there.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ pub(in crate::io) struct Counts {
     pub(in crate::io) strange: u64,
     /// Of them: checks whose proof or form is wrong.
     pub(in crate::io) forged: u64,
+    /// Browsers asked whether it is they who are heard from elsewhere.
+    pub(in crate::io) asked: u64,
     /// Datagrams sent.
     pub(in crate::io) sent: u64,
     /// Datagrams that the system refused to send.
@@ -39,6 +42,8 @@ pub(super) struct Lobby {
     seats: HashMap<Guest, Seat>,
     by_name: HashMap<String, Guest>,
     by_path: HashMap<(u8, SocketAddr), Guest>,
+    /// Who was asked where; one address each at most.
+    asked: HashMap<(u8, SocketAddr), Guest>,
     due: BTreeSet<(Now, Guest)>,
     outputs: VecDeque<(Guest, Output)>,
     pub(super) counts: Counts,
@@ -48,6 +53,8 @@ struct Seat {
     session: Session,
     /// What checks call us: the last, and those of before an ICE restart, which hold until one comes with the last.
     names: Vec<String>,
+    /// Where it was asked last.
+    asked: Option<SocketAddr>,
     due: Option<Now>,
 }
 
@@ -58,6 +65,7 @@ impl Lobby {
             seats: HashMap::new(),
             by_name: HashMap::new(),
             by_path: HashMap::new(),
+            asked: HashMap::new(),
             due: BTreeSet::new(),
             outputs: VecDeque::new(),
             counts: Counts::default(),
@@ -71,6 +79,7 @@ impl Lobby {
         let seat = Seat {
             session: Session::new(now, &self.identity, ours, None),
             names: vec![name],
+            asked: None,
             due: None,
         };
         self.seats.insert(guest, seat);
@@ -81,13 +90,20 @@ impl Lobby {
     pub(super) fn meet(&mut self, now: Now, guest: Guest, peer: WebPeer) {
         let unreadable = Fingerprint::of(b"");
         let fingerprint = peer.fingerprint.parse().unwrap_or(unreadable);
-        let ufrag = peer.ufrag;
+        let theirs = Credentials {
+            ufrag: peer.ufrag,
+            password: peer.password,
+        };
         let renamed = peer.renamed.and_then(|ours| self.rename(guest, ours));
         self.with(guest, |session| {
             if let Some(ours) = renamed {
-                session.restart(ours, Some(ufrag.clone()));
+                session.restart(ours, Some(theirs.clone()));
             }
-            session.meet(now, Terms { ufrag, fingerprint });
+            let terms = Terms {
+                credentials: theirs,
+                fingerprint,
+            };
+            session.meet(now, terms);
         });
     }
 
@@ -118,6 +134,9 @@ impl Lobby {
         for path in seat.session.paths() {
             part(&mut self.by_path, guest, path);
         }
+        if let Some(asked) = seat.asked {
+            part(&mut self.asked, guest, asked);
+        }
         if let Some(due) = seat.due {
             self.due.remove(&(due, guest));
         }
@@ -128,13 +147,32 @@ impl Lobby {
     pub(super) fn receive(&mut self, now: Now, worker: u8, from: SocketAddr, bytes: &[u8]) {
         self.counts.taken += 1;
         let guest = match bytes.first().map(|first| Kind::of(*first)) {
-            Some(Kind::Stun) => stun::addressee(bytes).and_then(|name| self.by_name.get(name)),
+            Some(Kind::Stun) => match stun::addressee(bytes) {
+                Some(name) => self.by_name.get(name),
+                None => self.asked.get(&(worker, from)),
+            },
             Some(Kind::Dtls) => self.by_path.get(&(worker, from)),
             _ => None,
         };
         match guest.copied().filter(|guest| guest.worker == worker) {
             Some(guest) => self.with(guest, |session| session.receive(now, from, bytes)),
             None => self.counts.strange += 1,
+        }
+    }
+
+    /// Media that is authentically a browser's came from where it is not known to be: it is asked there.
+    pub(super) fn heard(&mut self, now: Now, guest: Guest, from: SocketAddr) {
+        let before = self.outputs.len();
+        self.with(guest, |session| session.heard(now, from));
+        let Some(seat) = self.seats.get_mut(&guest) else {
+            return;
+        };
+        if self.outputs.len() > before {
+            if let Some(before) = seat.asked.replace(from) {
+                part(&mut self.asked, guest, before);
+            }
+            self.asked.insert((guest.worker, from), guest);
+            self.counts.asked += 1;
         }
     }
 

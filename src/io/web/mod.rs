@@ -41,10 +41,12 @@ pub(in crate::io) struct Guest {
     pub(in crate::io) port: PortId,
 }
 
-/// What came to a shared socket and is no media.
+/// What came to a shared socket and is no media, or is media of a port whose browser has moved.
 #[derive(Debug)]
 pub(in crate::io) struct Datagram {
     from: SocketAddr,
+    /// Whose it is, if it is media, and authentic.
+    heard: Option<PortId>,
     len: u16,
     bytes: [u8; DATAGRAM_MAX],
 }
@@ -58,8 +60,17 @@ impl Datagram {
         }
         Self {
             from,
+            heard: None,
             len: packet.len().min(DATAGRAM_MAX) as u16,
             bytes,
+        }
+    }
+
+    /// That something authentic of that port's browser has come from there.
+    pub(in crate::io) fn heard(from: SocketAddr, port: PortId) -> Self {
+        Self {
+            heard: Some(port),
+            ..Self::new(from, &[])
         }
     }
 

@@ -13,6 +13,8 @@ use super::{Guest, SystemClock, identity};
 
 const NOW: Now = Now::from_nanos(5_000_000_000);
 
+const THEIRS: &str = "theirs-is-long-enough-as-well";
+
 fn made() -> Identity {
     identity(SystemClock::reading(NOW)).unwrap()
 }
@@ -38,7 +40,7 @@ fn at(port: u16) -> SocketAddr {
 fn browser(identity: &Identity, n: u32) -> Peer {
     let own = Credentials {
         ufrag: "them".to_owned(),
-        password: String::new(),
+        password: THEIRS.to_owned(),
     };
     Peer::new(NOW, identity.clone(), own, ours(n)).unwrap()
 }
@@ -46,6 +48,7 @@ fn browser(identity: &Identity, n: u32) -> Peer {
 fn peer(identity: &Identity) -> WebPeer {
     WebPeer {
         ufrag: "them".to_owned(),
+        password: THEIRS.to_owned(),
         fingerprint: identity.fingerprint().to_string(),
         renamed: None,
     }
@@ -144,17 +147,11 @@ fn a_print_that_cannot_be_read_is_nobodys() {
     let (us, them) = (made(), made());
     let mut lobby = Lobby::new(us);
     lobby.wait_for(NOW, guest(0), ours(0));
-    let fingerprint = "sha-1 00:11".to_owned();
-    let ufrag = "them".to_owned();
-    lobby.meet(
-        NOW,
-        guest(0),
-        WebPeer {
-            ufrag,
-            fingerprint,
-            renamed: None,
-        },
-    );
+    let unreadable = WebPeer {
+        fingerprint: "sha-1 00:11".to_owned(),
+        ..peer(&them)
+    };
+    lobby.meet(NOW, guest(0), unreadable);
     let mut browser = browser(&them, 0);
     lobby.receive(NOW, 0, at(1), &browser.check(true));
     settle(NOW, &mut lobby, &mut browser, at(1));
@@ -224,7 +221,7 @@ fn after_a_restart_checks_find_their_way_by_the_new_name_and_until_then_by_the_o
     assert!(lobby.poll_output().is_some(), "the old name holds");
     let own = Credentials {
         ufrag: "anew".to_owned(),
-        password: String::new(),
+        password: THEIRS.to_owned(),
     };
     let mut new = Peer::new(NOW, them.clone(), own, ours(9)).unwrap();
     lobby.receive(NOW, 0, at(2), &new.check(true));
@@ -236,4 +233,36 @@ fn after_a_restart_checks_find_their_way_by_the_new_name_and_until_then_by_the_o
     lobby.leave(NOW, guest(0));
     lobby.receive(NOW, 0, at(2), &new.check(true));
     assert_eq!(lobby.counts.strange, 1);
+}
+
+#[test]
+fn one_who_has_moved_is_asked_where_he_is_heard_and_his_answer_finds_his_session() {
+    let (us, them) = (made(), made());
+    let mut lobby = Lobby::new(us);
+    let mut browsers = [browser(&them, 0), browser(&them, 1)];
+    for (n, browser) in (0..).zip(&mut browsers) {
+        lobby.wait_for(NOW, guest(n), ours(n));
+        lobby.meet(NOW, guest(n), peer(&them));
+        let mine = at(5_000 + n as u16);
+        lobby.receive(NOW, 0, mine, &browser.check(true));
+        settle(NOW, &mut lobby, browser, mine);
+        shake(&mut lobby, browser, mine);
+    }
+    let later = NOW + Duration::from_secs(1);
+    lobby.heard(later, guest(1), at(6_000));
+    assert!(settle(later, &mut lobby, &mut browsers[1], at(6_000)).is_empty());
+    let answer = browsers[1].says(later).remove(0);
+    // From where nobody was asked it finds nobody.
+    let strange = lobby.counts.strange;
+    lobby.receive(later, 0, at(6_001), &answer);
+    assert_eq!(lobby.counts.strange, strange + 1);
+    lobby.receive(later, 0, at(6_000), &answer);
+    let said = settle(later, &mut lobby, &mut browsers[1], at(6_000));
+    assert_eq!(said, ["1 at 6000", "1 to 6000"]);
+    assert_eq!(lobby.counts.asked, 1);
+    // Who is gone is not asked, and answers nobody.
+    lobby.leave(later, guest(1));
+    lobby.heard(later, guest(1), at(6_002));
+    lobby.receive(later, 0, at(6_000), &answer);
+    assert_eq!((lobby.counts.asked, lobby.counts.strange), (1, strange + 2));
 }

@@ -14,7 +14,7 @@ use webrtc_lite::session::Why;
 use webrtc_lite::{Identity, Output};
 
 use super::lobby::Lobby;
-use super::{Counts, Datagram, Order, Ring, Told};
+use super::{Counts, Datagram, Guest, Order, Ring, Told};
 use crate::io::bell::{Bell, Tell};
 use crate::io::clock::SystemClock;
 
@@ -131,8 +131,11 @@ impl WebThread {
             let Ok(datagram) = entrance.checks.pop() else {
                 return;
             };
-            let (from, bytes) = (datagram.from, datagram.bytes());
-            self.lobby.receive(now, worker as u8, from, bytes);
+            let (worker, from) = (worker as u8, datagram.from);
+            match datagram.heard {
+                Some(port) => self.lobby.heard(now, Guest { worker, port }, from),
+                None => self.lobby.receive(now, worker, from, datagram.bytes()),
+            }
             self.say();
         }
         self.again = true;

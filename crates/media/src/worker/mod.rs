@@ -224,6 +224,11 @@ impl Worker {
         self.port(self.index.get(port.0)?)?.source.locked()
     }
 
+    /// When something that is authentically of that port's peer came last, or when it was opened.
+    pub fn heard_at(&self, port: PortId) -> Option<Now> {
+        Some(self.port(self.index.get(port.0)?)?.care.heard_at)
+    }
+
     /// What the worker has done.
     pub fn stats(&self) -> WorkerStats {
         WorkerStats {

@@ -28,16 +28,29 @@ impl fmt::Debug for WebEnd {
     }
 }
 
-/// The browser's end, as its SDP says it. Its password is not needed: a lite end sends no checks.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The browser's end, as its SDP says it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebPeer {
     /// Its name in checks.
     pub ufrag: String,
+    /// What proves its answer, should it have to be asked where it is.
+    pub password: String,
     /// Its certificate's print: `sha-256 AA:BB…`.
     pub fingerprint: String,
     /// What its checks call us from now on, where an ICE restart gave us another name than the port was taken
     /// with (RFC 8839 §4.4.3).
     pub renamed: Option<WebRenamed>,
+}
+
+/// Never tells the password.
+impl fmt::Debug for WebPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebPeer")
+            .field("ufrag", &self.ufrag)
+            .field("fingerprint", &self.fingerprint)
+            .field("renamed", &self.renamed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A name of ours that came after the first.

@@ -30,16 +30,19 @@ fn at(host: u8) -> SocketAddr {
 
 /// A browser that calls us.
 fn client(identity: &Identity) -> Peer {
-    let theirs = Credentials {
-        ufrag: "them".to_owned(),
-        password: String::new(),
-    };
-    Peer::new(NOW, identity.clone(), theirs, ours()).unwrap()
+    Peer::new(NOW, identity.clone(), theirs("them"), ours()).unwrap()
+}
+
+fn theirs(ufrag: &str) -> Credentials {
+    Credentials {
+        ufrag: ufrag.to_owned(),
+        password: "theirs-is-long-enough-as-well".to_owned(),
+    }
 }
 
 fn terms(them: &Identity, ufrag: &str) -> Terms {
     Terms {
-        ufrag: ufrag.to_owned(),
+        credentials: theirs(ufrag),
         fingerprint: them.fingerprint().clone(),
     }
 }
@@ -317,4 +320,72 @@ fn once_there_are_keys_only_the_peer_itself_can_end_it() {
     }
     let said = settle(now, &mut session, &mut client);
     assert_eq!(names(&said), ["ended: the peer closed the connection"]);
+}
+
+/// What a session wants sent: where to, and what.
+fn sent(session: &mut Session) -> Vec<(SocketAddr, Vec<u8>)> {
+    std::iter::from_fn(|| session.poll_output())
+        .filter_map(|output| match output {
+            Output::Transmit { to, bytes } => Some((to, bytes)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn who_is_heard_from_elsewhere_is_asked_there_and_spoken_to_once_he_has_answered() {
+    let (us, them) = (identity(), identity());
+    let mut session = session(&us, &them);
+    let mut client = client(&them);
+    // Before there are keys nothing can have been authentic.
+    session.heard(NOW, at(2));
+    assert!(session.poll_output().is_none());
+    shake(&mut session, &mut client, at(1));
+    let later = NOW + Duration::from_secs(9);
+    session.heard(later, at(1));
+    assert!(session.poll_output().is_none(), "he is known to be there");
+    session.heard(later, at(2));
+    // His packets come faster than he is asked.
+    session.heard(later + Duration::from_millis(20), at(3));
+    let asked = sent(&mut session);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].0, at(2));
+    client.receive(later, &asked[0].1);
+    let answer = client.says(later).remove(0);
+    // From elsewhere, changed, and twice it is worth nothing.
+    let refused = session.refused().checks;
+    session.receive(later, at(3), &answer);
+    let mut forged = answer.clone();
+    forged[40] ^= 1;
+    session.receive(later, at(2), &forged);
+    assert!(session.poll_output().is_none());
+    session.receive(later, at(2), &answer);
+    let said = settle(later, &mut session, &mut client);
+    assert_eq!(names(&said), ["path 192.0.2.2", "chosen 192.0.2.2"]);
+    assert_eq!(session.deadline(), Some(later + CONSENT));
+    session.receive(later, at(2), &answer);
+    assert!(session.poll_output().is_none());
+    assert_eq!(session.refused().checks - refused, 3);
+}
+
+#[test]
+fn who_does_not_answer_is_asked_again_and_never_spoken_to() {
+    let (us, them) = (identity(), identity());
+    let mut session = session(&us, &them);
+    let mut client = client(&them);
+    shake(&mut session, &mut client, at(1));
+    let mut asked = Vec::new();
+    for n in 0..50 {
+        session.heard(NOW + n * Duration::from_millis(20), at(2));
+        asked.extend(sent(&mut session));
+    }
+    assert_eq!(asked.len(), 17, "each 60 ms");
+    assert!(session.paths().eq([at(1)]));
+    // An answer to the first is too late: the last is waited for.
+    for (n, answered) in [(0, false), (16, true)] {
+        client.receive(NOW, &asked[n].1);
+        let answer = client.says(NOW).remove(0);
+        session.receive(NOW, at(2), &answer);
+        assert_eq!(session.paths().count() == 2, answered);
+    }
 }

@@ -144,3 +144,46 @@ proptest::proptest! {
         let _ = Check::parse(&framed).map(|check| check.is_by(PASSWORD));
     }
 }
+
+/// RFC 5769 §2.2: the sample response.
+const ANSWER: [u8; 80] = [
+    0x01, 0x01, 0x00, 0x3c, 0x21, 0x12, 0xa4, 0x42, 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86,
+    0xfa, 0x87, 0xdf, 0xae, 0x80, 0x22, 0x00, 0x0b, 0x74, 0x65, 0x73, 0x74, 0x20, 0x76, 0x65, 0x63,
+    0x74, 0x6f, 0x72, 0x20, 0x00, 0x20, 0x00, 0x08, 0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43,
+    0x00, 0x08, 0x00, 0x14, 0x2b, 0x91, 0xf5, 0x99, 0xfd, 0x9e, 0x90, 0xc3, 0x8c, 0x74, 0x89, 0xf9,
+    0x2a, 0xf9, 0xba, 0x53, 0xf0, 0x6b, 0xe7, 0xd7, 0x80, 0x28, 0x00, 0x04, 0xc0, 0x7d, 0x4c, 0x96,
+];
+
+// covers: RFC 8489 §14.5
+#[test]
+fn the_sample_answer_is_read_and_proven_and_a_changed_bit_is_found() {
+    let answer = Answer::parse(&ANSWER).unwrap();
+    assert!(answer.is_by(PASSWORD) && !answer.is_by("") && answer.transaction[0] == 0xb7);
+    for bit in 0..(ANSWER.len() - 8) * 8 {
+        let mut bytes = ANSWER;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let passes = Answer::parse(&bytes).is_ok_and(|answer| answer.is_by(PASSWORD));
+        assert!(!passes, "bit {bit}");
+    }
+    for end in 0..ANSWER.len() {
+        assert!(Answer::parse(&ANSWER[..end]).is_err(), "{end} bytes");
+    }
+}
+
+#[test]
+fn neither_a_check_nor_an_error_nor_what_nobody_has_proven_is_an_answer() {
+    let error = role_conflict([7; 12], PASSWORD);
+    let unproven = {
+        let mut message = Message::new(BINDING_SUCCESS, [7; 12]);
+        message.push(XOR_MAPPED, &[0, 1, 0, 0, 0, 0, 0, 0]);
+        message.claims(0);
+        message.0
+    };
+    for (bytes, fault) in [
+        (&SAMPLE[..], StunError::Type(BINDING_REQUEST)),
+        (&error, StunError::Type(BINDING_ERROR)),
+        (&unproven, StunError::Unproven),
+    ] {
+        assert_eq!(Answer::parse(bytes), Err(fault));
+    }
+}

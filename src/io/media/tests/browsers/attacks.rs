@@ -7,13 +7,8 @@ use webrtc_lite::Credentials;
 use webrtc_lite::peer::Peer;
 
 use super::scene::{Scene, load, socket};
-use super::{SECOND, lost};
-use crate::io::media::DoorStats;
+use super::{SECOND, door, lost};
 use crate::io::web;
-
-fn door(scene: &Scene) -> DoorStats {
-    scene.workers.stats().next().unwrap().0.door
-}
 
 /// All kinds of what a stranger may send; in the names of a browser, whose password he does not know.
 struct Stranger {
@@ -119,7 +114,7 @@ fn sound_in_clear_is_not_heard_wherever_it_comes_from() {
     scene.browsers[0].voice.speaks = false;
     scene.talk(SECOND / 5);
     scene.forget();
-    // From its very address, without its keys; and from elsewhere, with them.
+    // From its very address, and from elsewhere: without its keys.
     let elsewhere = socket(94);
     let guards = scene.browsers[0].voice.talker.guards.take();
     let clear: Vec<Vec<u8>> = (0..50)
@@ -129,16 +124,16 @@ fn sound_in_clear_is_not_heard_wherever_it_comes_from() {
     let guarded: Vec<Vec<u8>> = (0..50)
         .map(|_| scene.browsers[0].voice.talker.packet())
         .collect();
-    for (clear, guarded) in clear.iter().zip(&guarded) {
+    for clear in &clear {
         let voice = &scene.browsers[0].voice;
         voice.socket.send_to(clear, voice.to).unwrap();
-        elsewhere.send_to(guarded, voice.to).unwrap();
+        elsewhere.send_to(clear, voice.to).unwrap();
         scene.talk(SECOND / 200);
     }
     assert!(scene.telephones[0].1.heard.is_empty());
     assert!(elsewhere.recv(&mut [0; 2_000]).is_err());
     scene.until("counted", |scene| door(scene).unrouted >= 50);
-    // The control: what was not heard from elsewhere is heard from where it has proven to be.
+    // The control: with them it is heard.
     for guarded in &guarded {
         let voice = &scene.browsers[0].voice;
         voice.socket.send_to(guarded, voice.to).unwrap();
@@ -164,5 +159,53 @@ fn whose_certificate_is_not_the_signalled_one_is_sent_away_and_hears_nothing() {
     scene.browser(440.0, 1);
     scene.meet(1);
     scene.until("heard", |scene| scene.browsers[1].voice.heard.len() > 3);
+    scene.close();
+}
+
+/// Who was overheard has the stream's name, and whole packets of it.
+#[test]
+fn what_was_said_before_or_is_made_up_moves_nobody() {
+    let mut scene = Scene::new(97);
+    scene.browser(440.0, 1);
+    scene.telephone(1_000.0, 1);
+    scene.meet(0);
+    scene.until_heard();
+    let voice = &mut scene.browsers[0].voice;
+    let to = voice.to;
+    let said: Vec<_> = (0..20).map(|_| voice.talker.packet()).collect();
+    for packet in &said {
+        voice.socket.send_to(packet, to).unwrap();
+    }
+    // The browser is silent, or it would not be looked for elsewhere.
+    voice.speaks = false;
+    scene.talk(SECOND / 4);
+    scene.forget();
+    let stranger = socket(98);
+    for packet in &said {
+        let mut forged = packet.clone();
+        // The number of the next, and its tag unknown.
+        forged[3] = forged[3].wrapping_add(40);
+        for packet in [packet, &forged] {
+            stranger.send_to(packet, to).unwrap();
+        }
+        scene.talk(SECOND / 50);
+    }
+    assert!(stranger.recv(&mut [0; 2_000]).is_err());
+    assert!(scene.telephones[0].1.heard.is_empty());
+    assert_eq!(
+        (door(&scene).moved, scene.workers.web_counts().asked),
+        (0, 0)
+    );
+    // The control: what is new and true does.
+    let voice = &mut scene.browsers[0].voice;
+    let packet = voice.talker.packet();
+    stranger.send_to(&packet, to).unwrap();
+    scene.until("counted", |scene| {
+        (door(scene).moved, scene.workers.web_counts().asked) == (1, 1)
+    });
+    scene.until("the question", |_| stranger.recv(&mut [0; 2_000]).is_ok());
+    // That is all that is sent there, until it is answered.
+    scene.talk(SECOND / 4);
+    assert!(stranger.recv(&mut [0; 2_000]).is_err());
     scene.close();
 }

@@ -132,11 +132,22 @@ impl Browser {
         let _ = self.voice.socket.send_to(&check, self.voice.to);
     }
 
+    /// It is seen elsewhere from now on, and does not know.
+    pub(super) fn is_moved(&mut self, host: u8) -> UdpSocket {
+        self.checks = false;
+        std::mem::replace(&mut self.voice.socket, socket(host))
+    }
+
     /// Its network becomes another: it goes on from there.
     pub(super) fn walks(&mut self, host: u8) -> UdpSocket {
         self.checked = None;
         std::mem::replace(&mut self.voice.socket, socket(host))
     }
+}
+
+/// What a page answers by.
+fn password(n: usize) -> String {
+    format!("what-page-{n}-proves-itself-by")
 }
 
 impl Scene {
@@ -186,7 +197,7 @@ impl Scene {
         let n = self.browsers.len();
         let own = Credentials {
             ufrag: format!("page{n}"),
-            password: String::new(),
+            password: password(n),
         };
         let theirs = Credentials {
             ufrag: end.ufrag.clone(),
@@ -216,12 +227,14 @@ impl Scene {
         let ufrag = format!("page{n}");
         let peer = WebPeer {
             ufrag,
+            password: password(n),
             fingerprint,
             renamed: None,
         };
         self.workers.meet(at.worker, at.port, peer).unwrap();
     }
 
+    /// A telephone in bridge `bridge`.
     pub(super) fn telephone(&mut self, hz: f32, bridge: u32) -> usize {
         let reserved = self.workers.reserve_beside(0, IpFamily::V4).unwrap();
         let voice = Voice::new(self.host, reserved.rtp, hz);
