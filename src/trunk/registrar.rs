@@ -4,16 +4,19 @@
 //! the store and for the centre are polled; [`Registrar::handle_timeout`] expires what is due. What it
 //! holds is bounded by the configured endpoints and their contacts.
 
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use clock::{Duration, Now};
-use sip::message::{Message, Name, NameAddr, Uri};
+use sip::message::{Message, Name, Uri};
 use sip::transport::Flow;
 use std::net::SocketAddr;
 
-use super::binding::{Binding, Device, OUTBOUND, Row, outrun, seconds, thousandths, user_agent};
+use super::binding::{Binding, Device, OUTBOUND, Row, outrun, user_agent};
 use super::contact::{Contact, Target, Way};
 use super::file::EndpointConfig;
+use wanted::{Wanted, failed, sequence};
 
 /// How long registrations last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +91,6 @@ pub struct Registrar {
     lost: BTreeMap<String, VecDeque<Binding>>,
     next_id: u64,
     changes: VecDeque<Change>,
-}
-
-/// What a REGISTER asks for one contact.
-struct Wanted<'a> {
-    uri: Uri<'a>,
-    device: Option<Device>,
-    expires: Duration,
-    q: u16,
 }
 
 impl Registrar {
@@ -357,7 +352,7 @@ impl Registrar {
         request: &Message,
         (flow, until): (Flow, Option<Now>),
     ) -> Result<bool, Reply> {
-        let wanted = self.wanted(request)?;
+        let wanted = self.config.wanted(request)?;
         if wanted.is_empty() {
             return Ok(false);
         }
@@ -426,54 +421,6 @@ impl Registrar {
             self.lost.remove(endpoint);
         }
         found
-    }
-
-    /// The contacts that a request names, each with its time; too short a time is a 423.
-    fn wanted<'a>(&self, request: &'a Message) -> Result<Vec<Wanted<'a>>, Reply> {
-        let header = request.expires().ok().flatten();
-        let mut wanted: Vec<Wanted<'a>> = Vec::new();
-        for contact in request.contacts() {
-            let Ok(contact) = contact else {
-                return Err(failed(
-                    400,
-                    "a Contact that cannot be read, or * beside others",
-                ));
-            };
-            if wanted.len() == CONTACTS_READ_MAX || contact.uri.as_str().len() > CONTACT_MAX {
-                return Err(failed(403, "too many or too long contacts"));
-            }
-            let expires = self.expires(&contact, header)?;
-            let q = contact
-                .params
-                .get("q")
-                .and_then(thousandths)
-                .unwrap_or(1_000);
-            wanted.push(Wanted {
-                device: Device::of(request, &contact),
-                uri: contact.uri,
-                expires,
-                q,
-            });
-        }
-        Ok(wanted)
-    }
-
-    /// The `expires` parameter, else the header, else our default; zero removes.
-    fn expires(&self, contact: &NameAddr<'_>, header: Option<u32>) -> Result<Duration, Reply> {
-        let parameter = contact.params.get("expires").and_then(seconds);
-        let Some(asked) = parameter.or(header) else {
-            return Ok(self.config.expires_default);
-        };
-        let asked = Duration::from_secs(asked.into());
-        if asked > Duration::ZERO && asked < self.config.expires_min {
-            let least = self.config.expires_min.as_secs().to_string();
-            return Err(Reply {
-                status: 423,
-                headers: vec![("Min-Expires".to_owned(), least)],
-                why: "asked for less than the shortest registration",
-            });
-        }
-        Ok(asked.min(self.config.expires_max))
     }
 
     fn contact_headers(&self, now: Now, endpoint: &str) -> Vec<(String, String)> {
@@ -582,26 +529,7 @@ impl Registrar {
     }
 }
 
-fn sequence(request: &Message) -> Result<(&str, u32), Reply> {
-    match (request.call_id(), request.cseq()) {
-        (Ok(call_id), Ok(cseq)) => Ok((call_id, cseq.number)),
-        _ => Err(failed(400, "Call-ID or CSeq cannot be read")),
-    }
-}
-
-const fn failed(status: u16, why: &'static str) -> Reply {
-    Reply {
-        status,
-        headers: Vec::new(),
-        why,
-    }
-}
-
 /// The binding was renewed by a later request of the same Call-ID (§10.3, seventh step).
 const OUT_OF_ORDER: Reply = failed(500, "CSeq is not higher than the binding's");
 /// Lost registrations of one endpoint that are remembered: two for each device that reconnects at its worst.
 const LOST_MAX: usize = 16;
-/// Contacts read from one request: more than any endpoint may have.
-const CONTACTS_READ_MAX: usize = 64;
-/// The longest contact URI that is kept, in bytes.
-const CONTACT_MAX: usize = 1_024;
