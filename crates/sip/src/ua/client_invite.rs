@@ -42,28 +42,12 @@ impl UserAgent {
             .credentials
             .map(|it| Arc::new(it.kept_to(invite.flow.remote.ip())));
         let id = self.sessions.insert(Session {
-            phase: Phase::Established,
             is_caller: true,
-            call_id,
-            local_tag,
             cseq: 1,
-            contact,
             credentials: credentials.clone(),
-            proofs: Vec::new(),
-            dialog: None,
-            forks: Vec::new(),
             reliable: invite.reliable,
-            said: None,
-            unacked: Vec::new(),
-            offer: Offer::None,
-            waiting: None,
-            session_timer: SessionTimer::Off,
-            timers,
-            min_se: timers.least,
             local_sdp: invite.offer,
-            peer_takes_update: false,
-            initial: None,
-            timer: None,
+            ..Session::new(Phase::Established, (call_id, local_tag), contact, timers)
         });
         let session = SessionId(id);
         let owner = ClientOwner::Invite(session);

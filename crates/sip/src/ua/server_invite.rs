@@ -2,7 +2,7 @@
 
 use super::client_invite::sdp_of;
 use super::draft::{SDP, supported};
-use super::event::{EndedBy, Ending, Event, Reliable, SessionId};
+use super::event::{EndedBy, Ending, Event, SessionId};
 use super::layer::ServerOwner;
 use super::reliable::{Said, Way};
 use super::reply::Reply;
@@ -49,34 +49,19 @@ impl UserAgent {
         };
         self.trying.push_back((tx, now));
         let contact = self.contact_for(request, &flow);
+        let phase = Phase::Ringing {
+            tx,
+            latest: None,
+            repeat_at: None,
+        };
+        let call_id = Arc::from(request.call_id().unwrap_or_default());
         let id = SessionId(self.sessions.insert(Session {
-            phase: Phase::Ringing {
-                tx,
-                latest: None,
-                repeat_at: None,
-            },
-            is_caller: false,
-            call_id: Arc::from(request.call_id().unwrap_or_default()),
-            local_tag: tag,
             // An arbitrary start (§12.1.1), low enough never to reach the end.
             cseq: (self.tokens.next() >> 40) as u32,
-            contact,
-            credentials: None,
-            proofs: Vec::new(),
             dialog: Some(dialog),
-            forks: Vec::new(),
-            reliable: Reliable::No,
             said: Said::of(request, self.tokens.next()),
-            unacked: Vec::new(),
-            offer: Offer::None,
-            waiting: None,
-            session_timer: SessionTimer::Off,
-            timers,
-            min_se: timers.least,
-            local_sdp: None,
             peer_takes_update: request.allows(Method::Update),
-            initial: None,
-            timer: None,
+            ..Session::new(phase, (call_id, tag), contact, timers)
         }));
         self.tags.insert(tag, id);
         if let Some(tx) = self.servers.get_mut(tx) {

@@ -153,6 +153,39 @@ pub(super) enum Fate {
 }
 
 impl Session {
+    /// A callee's, with its Call-ID and our tag, of which nothing else is known yet.
+    pub(super) fn new(
+        phase: Phase,
+        (call_id, local_tag): (Arc<str>, u64),
+        contact: String,
+        timers: TimerPolicy,
+    ) -> Self {
+        Self {
+            phase,
+            is_caller: false,
+            call_id,
+            local_tag,
+            cseq: 0,
+            contact,
+            credentials: None,
+            proofs: Vec::new(),
+            dialog: None,
+            forks: Vec::new(),
+            reliable: Reliable::No,
+            said: None,
+            unacked: Vec::new(),
+            offer: Offer::None,
+            waiting: None,
+            session_timer: SessionTimer::Off,
+            timers,
+            min_se: timers.least,
+            local_sdp: None,
+            peer_takes_update: false,
+            initial: None,
+            timer: None,
+        }
+    }
+
     /// What we want of the timer once the session is agreed to: who was taken is not asked again whether
     /// he knows timers, and one that runs goes on.
     pub(super) fn timers_now(&self) -> TimerPolicy {
