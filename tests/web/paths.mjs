@@ -13,8 +13,8 @@ import { CARRIER, IP, until } from "./server.mjs";
 import { both, figures, NAMES_OF_ADDRESSES, onStage, pause, said } from "./stage.mjs";
 
 const [MEDIA, PROXY, TURN] = [28_443, 28_543, 28_478];
-/** Chromium checks a path that works each 2.5 s, and none but a check tells of a new address; in ms, with some leave. */
-const NEXT_CHECK = 3_000;
+/** Chromium checks a path that works each 2.5 s; the server does not wait for that. In ms. */
+const MISSED_MAX = 300;
 const SECRET = "only the two of them know";
 
 /** Carries datagrams between browsers and the server's media port; towards the server from a port that it may change. */
@@ -98,7 +98,7 @@ const STEPS = {
     await close(page, caller);
   },
 
-  "the path is rebound in a call: sound is back with the browser's next check": async (world) => {
+  "the path is rebound in a call: nobody misses anything that could be heard": async (world) => {
     const proxy = await Proxy.open();
     const { page, caller } = await talk(world, { ice: { iceServers: [] }, port: PROXY });
     const gaps = [];
@@ -118,7 +118,7 @@ const STEPS = {
     await close(page, caller);
     proxy.close();
     figures.push(`  gaps at caller/page: ${gaps.map((it) => `${it.caller}/${it.page}`).join(", ")} ms`);
-    for (const it of gaps) assert.ok(Math.max(it.caller, it.page) <= NEXT_CHECK, `want at most ${NEXT_CHECK} ms`);
+    for (const it of gaps) assert.ok(Math.max(it.caller, it.page) <= MISSED_MAX, `want at most ${MISSED_MAX} ms`);
   },
 };
 
