@@ -9,10 +9,13 @@
 //! | [`fingerprint`] | a certificate's print, as SDP says it (RFC 8122) |
 //! | [`dtls`] | the handshake that makes keys (RFC 5764), through `dimpl` |
 //! | [`session`] | all of that for one peer |
+//! | [`fuzz`] | what a fuzzer does with the lite end |
 //! | `peer` | a browser's end, for tests and load (feature `peer`) |
 
 pub mod dtls;
 pub mod fingerprint;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod ice;
 #[cfg(any(test, feature = "peer"))]
 pub mod peer;
