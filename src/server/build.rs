@@ -20,7 +20,7 @@ use super::recording;
 use super::reload::Reloader;
 use super::seeing::{Seeing, Watch};
 use super::setup::{Ground, Seeds, setup};
-use super::shard::{self, Inputs, Shard};
+use super::shard::{self, Closings, Inputs, Shard};
 use super::sockets::{Sockets, bring_in, faces, media_config};
 use super::{Server, plans};
 
@@ -356,6 +356,7 @@ fn control_thread(
             net,
             edge,
             watch,
+            closings: Closings::default(),
         };
         shard.run(inputs)
     };

@@ -3,11 +3,13 @@
 //! One thread, and no runtime: it waits in a [`Bell`] for a message from the network, a command of the
 //! API, a word from the edge, the media workers' wake-up, and the shard's own deadline.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use clock::Now;
+use sip::transport::Flow;
 use tokio::sync::mpsc;
 
 use super::commands;
@@ -36,6 +38,9 @@ const PACE: Duration = Duration::from_millis(1);
 
 /// How long to sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(3_600);
+
+/// How long to leave the network alone when it has taken no more.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The media workers' key in the bell; the sockets' count from 0.
 const MEDIA: u32 = u32::MAX;
@@ -87,6 +92,39 @@ pub(super) struct Shard {
     pub(super) net: NetSender,
     pub(super) edge: Edge,
     pub(super) watch: Watch,
+    pub(super) closings: Closings,
+}
+
+/// Connections that are to be closed, while the network's queue is full: nobody asks for that again.
+#[derive(Debug, Default)]
+pub(super) struct Closings {
+    /// Never more than connections were open.
+    waiting: VecDeque<Flow>,
+}
+
+impl Closings {
+    /// Has one closed after those that wait.
+    fn add(&mut self, flow: Flow, close: impl FnMut(Flow) -> bool) {
+        self.waiting.push_back(flow);
+        self.drive(close);
+    }
+
+    /// Has all closed that the network takes.
+    fn drive(&mut self, mut close: impl FnMut(Flow) -> bool) {
+        while let Some(flow) = self.waiting.front()
+            && close(*flow)
+        {
+            self.waiting.pop_front();
+        }
+    }
+
+    /// The longest sleep before it is tried again.
+    fn patience(&self) -> Duration {
+        match self.waiting.is_empty() {
+            true => IDLE,
+            false => AGAIN,
+        }
+    }
 }
 
 impl Shard {
@@ -188,12 +226,13 @@ impl Shard {
         if self.control.has_waiting() {
             return Duration::ZERO;
         }
+        let patience = self.closings.patience();
         let Some(due) = self.control.deadline() else {
-            return IDLE;
+            return patience;
         };
         let grid = GRID.as_nanos() as u64;
         let due = Now::from_nanos(due.as_nanos().div_ceil(grid).saturating_mul(grid));
-        due.since(self.clock.now()).min(IDLE)
+        due.since(self.clock.now()).min(patience)
     }
 
     /// Serves the message whose turn it is; `false` if none waits. A trace sees what is served, not what a
@@ -220,6 +259,7 @@ impl Shard {
     }
 
     fn carry_out(&mut self) {
+        self.closings.drive(|flow| self.net.close(flow));
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
@@ -236,7 +276,7 @@ impl Shard {
                     self.edge.carry_out(Output::Event(event));
                 }
                 Output::Vouch { flow } => self.net.vouch(flow),
-                Output::Close { flow } => self.net.close(flow),
+                Output::Close { flow } => self.closings.add(flow, |flow| self.net.close(flow)),
                 output => self.edge.carry_out(output),
             }
         }
@@ -245,8 +285,36 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::{PACE, rest};
+    use super::{AGAIN, Closings, IDLE, PACE, rest};
+    use sip::transport::{Flow, ListenerId};
     use std::time::Duration;
+
+    #[test]
+    fn what_is_to_be_closed_waits_for_the_network_in_its_order() {
+        let flow = |port| Flow::udp(ListenerId(0), ([192, 0, 2, 1], port).into());
+        let mut closings = Closings::default();
+        let mut closed = Vec::new();
+        // The network takes one, then none, then all.
+        for (port, room) in [(1, 1), (2, 0), (3, 0)] {
+            let mut room = room;
+            closings.add(flow(port), |flow| {
+                let takes = room > 0;
+                room -= i32::from(takes);
+                closed.extend(takes.then_some(flow));
+                takes
+            });
+        }
+        assert_eq!(
+            (closed.as_slice(), closings.patience()),
+            (&[flow(1)][..], AGAIN)
+        );
+        closings.drive(|flow| {
+            closed.push(flow);
+            true
+        });
+        assert_eq!(closed, [flow(1), flow(2), flow(3)]);
+        assert_eq!(closings.patience(), IDLE);
+    }
 
     #[test]
     fn a_turn_after_a_pause_begins_at_once_and_one_that_follows_waits_for_company() {

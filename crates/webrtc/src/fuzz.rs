@@ -67,7 +67,11 @@ pub fn ice(data: &[u8]) {
             _ => now += Duration::from_millis(u64::from(what) * 4),
         }
         assert!(ice.paths().count() <= PATHS_MAX);
-        assert!(ice.paths().chain(ice.chosen()).all(|at| proven.contains(&at)));
+        assert!(
+            ice.paths()
+                .chain(ice.chosen())
+                .all(|at| proven.contains(&at))
+        );
     }
 }
 

@@ -283,12 +283,11 @@ impl NetSender {
         let _ = self.outputs.try_send(Order::Vouch(flow));
     }
 
-    /// Closes a connection once what was sent on it is out. Lost when the router is behind: then whoever is
-    /// on it stays, and is heard as a stranger is.
-    pub fn close(&self, flow: Flow) {
-        if self.outputs.try_send(Order::Close(flow)).is_err() {
-            NetCounts::add(&self.counts.output_full);
-        }
+    /// Closes a connection once what was sent on it is out; `false` when the router is behind, and the caller has
+    /// to ask again: until then whoever is on it stays, and is heard as a stranger is.
+    #[must_use]
+    pub fn close(&self, flow: Flow) -> bool {
+        self.outputs.try_send(Order::Close(flow)).is_ok()
     }
 }
 
