@@ -88,6 +88,11 @@ impl Chain {
         Voice { clean, out }
     }
 
+    /// By how many samples the echo has stepped so far ([`EchoCanceller::stepped`]).
+    pub fn stepped(&self) -> i64 {
+        self.echo.as_ref().map_or(0, EchoCanceller::stepped)
+    }
+
     /// What its canceller has found out, if it has one.
     pub fn findings(&self) -> Option<Findings> {
         self.echo.as_ref().map(EchoCanceller::findings)

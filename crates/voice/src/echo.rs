@@ -18,6 +18,7 @@ use sonora_aec3::config::EchoCanceller3Config;
 
 use crate::FRAME;
 use crate::guard::Guard;
+use crate::step::Steps;
 
 /// How late the output is against the near frames, in samples: 6 ms.
 pub const DELAY: usize = LATE + BLOCK;
@@ -31,7 +32,8 @@ pub struct EchoCanceller {
     block: Block,
     reference: Block,
     linear: Block,
-    guard: Option<Guard>,
+    guard: Option<(Guard, Steps)>,
+    stepped: i64,
 }
 
 impl EchoCanceller {
@@ -41,7 +43,7 @@ impl EchoCanceller {
         // Its own bounds (6 dB, and 1.8 above 4 kHz) are for a filter that does no better.
         settings.erle.max_l = ENHANCEMENT_MAX;
         settings.erle.max_h = ENHANCEMENT_MAX;
-        Self::made(&settings, Some(Guard::default()))
+        Self::made(&settings, Some(Default::default()))
     }
 
     /// AEC3 as it comes, without what keeps the near talker audible: for comparison.
@@ -49,7 +51,7 @@ impl EchoCanceller {
         Self::made(&EchoCanceller3Config::default(), None)
     }
 
-    fn made(settings: &EchoCanceller3Config, guard: Option<Guard>) -> Self {
+    fn made(settings: &EchoCanceller3Config, guard: Option<(Guard, Steps)>) -> Self {
         let mut out = Queue::default();
         out.push(&[0.0; LATE]);
         Self {
@@ -61,6 +63,7 @@ impl EchoCanceller {
             reference: Block::new(1, 1),
             linear: Block::new(1, 1),
             guard,
+            stepped: 0,
         }
     }
 
@@ -79,14 +82,21 @@ impl EchoCanceller {
             let linear = Some(&mut self.linear);
             self.processor
                 .process_capture(false, clipped, linear, &mut self.block);
-            if let Some(guard) = &mut self.guard {
+            if let Some((guard, steps)) = &mut self.guard {
                 let mut filtered = [0.0; BLOCK];
                 filtered.copy_from_slice(self.linear.view(0, 0));
                 guard.handle(&heard, &filtered, self.block.view_mut(0, 0));
+                let delay_ms = u32::try_from(self.processor.get_metrics().delay_ms).unwrap_or(0);
+                self.stepped += steps.handle(&heard, &filtered, delay_ms).unwrap_or(0);
             }
             self.out.push(self.block.view(0, 0));
         }
         self.out.pop(near);
+    }
+
+    /// By how many samples the echo has stepped so far: what was sent is to be given as much later from now on.
+    pub const fn stepped(&self) -> i64 {
+        self.stepped
     }
 
     /// What it has found out so far.

@@ -20,6 +20,7 @@ pub mod echo;
 mod filter;
 mod guard;
 pub mod reference;
+mod step;
 
 /// Samples per second of everything here.
 pub const RATE: u32 = 16_000;

@@ -103,7 +103,7 @@ impl Leg {
         self.account.frames += 1;
         let lag = self.lag;
         let done = catch_unwind(AssertUnwindSafe(|| {
-            let far = work.reference.follow(far, lag);
+            let far = work.reference.follow(far, lag + work.chain.stepped());
             let voice = work.chain.handle(near, &far);
             (voice.out, work.activity.handle(&voice.clean))
         }));

@@ -4,6 +4,7 @@ use rustix::time::{ClockId, clock_gettime};
 use voice::FRAME;
 use voice::activity::{Activity, Patience, Spurt};
 use voice::chain::{Chain, Wanted};
+use voice::reference::Reference;
 
 use crate::line::{Line, linear};
 use crate::room::{Room, noise};
@@ -94,24 +95,60 @@ impl Scene {
         }
     }
 
-    pub(crate) fn run(&self, heard: &Heard, mut chain: Chain, wanted: Wanted) -> Outcome {
+    /// The same, but from that second on the echo comes so much later.
+    pub(crate) fn hear_step(&self, talkers: &Talkers, second: f64, ms: f64) -> Heard {
+        let later = Self {
+            line: self.line,
+            room: Room {
+                delay_ms: self.room.delay_ms + ms,
+                ..self.room
+            },
+        };
+        let (mut heard, after) = (self.hear(talkers), later.hear(talkers));
+        let from = (second * 16_000.0) as usize;
+        for (to, by) in [(&mut heard.said, after.said), (&mut heard.echo, after.echo)] {
+            to.splice(from.., by[from..].iter().copied());
+        }
+        heard
+    }
+
+    /// What comes out; `follows`, if the reference follows the echo's steps.
+    pub(crate) fn echo_left(&self, heard: &Heard, mut chain: Chain, follows: bool) -> Vec<i16> {
+        let mut out = self.put_through(heard, &mut chain, follows, |_| ());
+        out.drain(..voice::echo::DELAY);
+        out
+    }
+
+    fn put_through(
+        &self,
+        heard: &Heard,
+        chain: &mut Chain,
+        follows: bool,
+        mut done: impl FnMut(usize),
+    ) -> Vec<i16> {
+        let mut reference = Reference::new();
         let mut out = Vec::with_capacity(heard.said.len());
+        let said = heard.said.chunks_exact(FRAME);
+        for (near, far) in said.zip(heard.sent.chunks_exact(FRAME)) {
+            let far = far.try_into().unwrap();
+            let stepped = if follows { chain.stepped() } else { 0 };
+            let far = reference.follow(far, stepped);
+            out.extend(chain.handle(near.try_into().unwrap(), &far).out);
+            done(out.len());
+        }
+        out
+    }
+
+    pub(crate) fn run(&self, heard: &Heard, mut chain: Chain, wanted: Wanted) -> Outcome {
         let mut spent = Vec::new();
         let mut began = thread_time();
-        for (near, far) in heard
-            .said
-            .chunks_exact(FRAME)
-            .zip(heard.sent.chunks_exact(FRAME))
-        {
-            let near = near.try_into().unwrap();
-            let far = far.try_into().unwrap();
-            out.extend(chain.handle(near, far).out);
-            if out.len() % (STRETCH * FRAME) == 0 {
+        let mut out = self.put_through(heard, &mut chain, true, |len| {
+            if len % (STRETCH * FRAME) == 0 {
                 let now = thread_time();
                 spent.push((now - began) * 1e6 / STRETCH as f64);
                 began = now;
             }
-        }
+        });
         let us = spent.iter().sum::<f64>() / spent.len() as f64;
         let us_least = spent.into_iter().fold(f64::MAX, f64::min);
         out.drain(..wanted.delay());
@@ -123,17 +160,19 @@ impl Scene {
     }
 }
 
-fn assess(heard: &Heard, out: &[i16]) -> Outcome {
-    let reduced = |spans: &[(f64, f64)]| {
+impl Heard {
+    /// By how much what comes out in those seconds is quieter than what went in.
+    pub(crate) fn lowered(&self, out: &[i16], spans: &[(f64, f64)]) -> f64 {
         let energy = |samples: &[i16]| -> f64 {
-            spans
-                .iter()
-                .map(|&span| energy(of(samples, span)))
-                .sum::<f64>()
-                .max(1.0)
+            let spans = spans.iter().map(|&span| energy(of(samples, span)));
+            spans.sum::<f64>().max(1.0)
         };
-        10.0 * (energy(&heard.said) / energy(out)).log10()
-    };
+        10.0 * (energy(&self.said) / energy(out)).log10()
+    }
+}
+
+fn assess(heard: &Heard, out: &[i16]) -> Outcome {
+    let reduced = |spans: &[(f64, f64)]| heard.lowered(out, spans);
     let both = (14.2, 21.8);
     let (mut frames, mut cut) = (0.0, 0.0);
     let (mut clean, mut kept) = (0.0, 0.0);

@@ -104,6 +104,38 @@ fn echo_goes_soon_and_stays_away_and_the_near_talker_is_heard() {
     }
 }
 
+/// A phone's playout leaves something out, or puts something in, and the echo is sooner or later from then on.
+#[test]
+fn an_echo_that_steps_is_gone_again_within_half_a_second() {
+    let talkers = Talkers::new(1);
+    let room = Room {
+        delay_ms: 120.0,
+        loss_db: 12.0,
+        decay_ms: 120.0,
+        skew_ppm: 0.0,
+        bends_at: None,
+    };
+    for line in [Line::Pcmu, Line::Opus] {
+        for ms in [-8.0, -2.0, 2.0, 5.0] {
+            let scene = Scene { line, room };
+            let heard = scene.hear_step(&talkers, 8.0, ms);
+            let [with, without] = [true, false].map(|follows| {
+                let out = scene.echo_left(&heard, Chain::new(ECHO), follows);
+                [(8.0, 8.5), (8.5, 9.0), (9.0, 13.0)].map(|span| heard.lowered(&out, &[span]))
+            });
+            println!(
+                "{line:?} {ms} ms: {with:.0?} dB in half a second, another, and later; {without:.0?} without"
+            );
+            assert!(
+                with[1] >= 25.0 && with[2] >= 30.0,
+                "{line:?} {ms} ms: {with:?}"
+            );
+            // The control: the filter alone takes a second and more.
+            assert!(without[1] < 20.0, "{line:?} {ms} ms: {without:?}");
+        }
+    }
+}
+
 #[test]
 fn what_it_costs_a_leg_is_told_and_gates_nothing() {
     let talkers = Talkers::new(2);
