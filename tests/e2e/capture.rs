@@ -41,8 +41,9 @@ impl Capture {
                 "-n",
                 "-U",
                 "--immediate-mode",
+                // A browser's INVITE is some 4 kB.
                 "-s",
-                "2000",
+                "9000",
                 "-B",
                 "16384",
             ])
@@ -111,7 +112,7 @@ impl Traffic {
                 break;
             };
             rest = next;
-            datagrams.extend(datagram(at, frame));
+            datagrams.extend(datagram(at, frame).map(unframed));
         }
         Ok(Self(datagrams))
     }
@@ -215,6 +216,34 @@ impl Sip {
             key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
+}
+
+/// Of a WebSocket's frame, the message in it (RFC 6455 §5.2); the first, if there are several. What is none stays.
+fn unframed(mut datagram: Datagram) -> Datagram {
+    if let Some(message) = message(&datagram.payload) {
+        datagram.payload = message;
+    }
+    datagram
+}
+
+fn message(frame: &[u8]) -> Option<Vec<u8>> {
+    let (&[0x81, second], rest) = frame.split_first_chunk()? else {
+        return None;
+    };
+    let (len, rest) = match second & 0x7f {
+        126 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            (u16::from_be_bytes(*len).into(), rest)
+        }
+        127 => return None,
+        short => (usize::from(short), rest),
+    };
+    let (mask, rest) = match second & 0x80 {
+        0 => ([0; 4], rest),
+        _ => rest.split_first_chunk().map(|(mask, rest)| (*mask, rest))?,
+    };
+    let text = rest.get(..len)?.iter().zip(mask.iter().cycle());
+    Some(text.map(|(byte, mask)| byte ^ mask).collect())
 }
 
 /// Ethernet, IP, and UDP or TCP around a payload.

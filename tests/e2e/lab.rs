@@ -11,11 +11,13 @@ use crate::capture::Capture;
 pub(crate) struct Lab {
     pub(crate) dir: PathBuf,
     block: [u8; 2],
+    /// Whether agents are at browsers in the place of SIP phones.
+    pub(crate) browsers: bool,
 }
 
 impl Lab {
     /// An empty folder and addresses that no other scenario has, nor another run on this machine.
-    pub(crate) fn new(name: &str, number: usize) -> Result<Self> {
+    pub(crate) fn new(name: &str, number: usize, browsers: bool) -> Result<Self> {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("e2e")
             .join(name);
@@ -28,6 +30,7 @@ impl Lab {
         Ok(Self {
             dir,
             block: [run, number],
+            browsers,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The end-to-end tests: real phones call a real server, and what each party hears is measured.
 //!
 //! ```text
-//!   SIPp (signalling) + Ear (its audio) ──▶ tandem ◀── baresip, linphone, or SIPp + Ear
+//!   SIPp (signalling) + Ear (its audio) ──▶ tandem ◀── baresip, linphone, SIPp + Ear, or Chromium
 //!                                             ▲
 //!                        tcpdump: every packet, with the kernel's time
 //! ```
@@ -21,8 +21,10 @@
     reason = "phones live in real time: it must be read, and it must pass"
 )]
 
+mod agent;
 mod baresip;
 mod capture;
+mod chromium;
 mod ear;
 mod kamailio;
 mod lab;
@@ -76,14 +78,20 @@ fn main() -> ExitCode {
         "espeak-ng",
         "ffmpeg",
     ];
-    if let Err(missing) = process::require(&programs) {
+    let browsers: &[&str] = match chosen.iter().any(|(_, it)| it.browsers) {
+        true => &["node", "chromium"],
+        false => &[],
+    };
+    if let Err(missing) = process::require(&programs).and(process::require(browsers)) {
         println!("{missing}");
         return ExitCode::FAILURE;
     }
     let mut failed = Vec::new();
     for (number, scenario) in &chosen {
         let begun = Instant::now();
-        let run = || Lab::new(scenario.name, *number).and_then(|lab| (scenario.run)(&lab));
+        let run = || {
+            Lab::new(scenario.name, *number, scenario.browsers).and_then(|lab| (scenario.run)(&lab))
+        };
         let result = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(anyhow::anyhow!("the scenario itself broke")));
         let secs = begun.elapsed().as_secs_f32();

@@ -44,6 +44,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) group: Group,
+    /// Whether its agents are at browsers, by WebRTC and SIP over WebSocket.
+    pub(crate) browsers: bool,
     pub(crate) run: fn(&Lab) -> Result<String>,
 }
 
@@ -56,7 +58,20 @@ const fn phones(
         name,
         what,
         group: Group::Phones,
+        browsers: false,
         run,
+    }
+}
+
+/// The same with browsers in the place of the agents' SIP phones.
+const fn browsers(
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Lab) -> Result<String>,
+) -> Scenario {
+    Scenario {
+        browsers: true,
+        ..phones(name, what, run)
     }
 }
 
@@ -65,12 +80,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "measures",
         what: "the measures find known faults",
         group: Group::Smoke,
+        browsers: false,
         run: measures::measures,
     },
     Scenario {
         name: "whole-path-udp",
         what: "greeting, key, music, agent over UDP, both voices, end, record and recording",
         group: Group::Smoke,
+        browsers: false,
         run: smoke::udp,
     },
     phones(
@@ -92,6 +109,96 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "whole-path-tls",
         "the same over TLS, the agent hangs up",
         phones::tls,
+    ),
+    browsers(
+        "browser-whole-path",
+        "the whole path with the agent in Chromium, over WS; the caller hangs up",
+        phones::udp_caller_ends,
+    ),
+    browsers(
+        "browser-agent-ends",
+        "the same, the agent hangs up",
+        phones::udp_agent_ends,
+    ),
+    browsers(
+        "browser-tls",
+        "the same over WSS, the agent hangs up",
+        phones::tls,
+    ),
+    browsers(
+        "browser-caller-ipv6",
+        "the caller comes over IPv6, the agent is in Chromium",
+        phones::ipv6,
+    ),
+    browsers(
+        "browser-late-offer",
+        "the caller's INVITE has no SDP, the agent is in Chromium",
+        phones::late_offer,
+    ),
+    browsers(
+        "browser-hold-resume",
+        "the agent in Chromium holds and resumes",
+        phones::hold,
+    ),
+    browsers(
+        "browser-key-to-agent",
+        "the caller's key reaches the agent in Chromium",
+        corners::key_to_agent,
+    ),
+    browsers(
+        "browser-caller-holds",
+        "the caller holds and resumes, the agent is in Chromium",
+        corners::caller_holds,
+    ),
+    browsers(
+        "browser-blind-transfer",
+        "an agent in Chromium hands the caller to another there",
+        phones::blind_transfer,
+    ),
+    browsers(
+        "browser-attended-transfer",
+        "an agent in Chromium asks another there and joins him with the caller",
+        transfers::attended,
+    ),
+    browsers(
+        "browser-caller-refers",
+        "the caller hands one agent in Chromium to another",
+        transfers::caller_refers,
+    ),
+    browsers(
+        "browser-transfer-refused",
+        "the caller hands an agent in Chromium to a phone that is busy",
+        transfers::target_refuses,
+    ),
+    browsers(
+        "browser-after-486",
+        "the first agent is busy, the next is in Chromium",
+        phones::busy,
+    ),
+    browsers(
+        "browser-after-ringing",
+        "the first agent does not answer, the next is in Chromium",
+        phones::no_answer,
+    ),
+    browsers(
+        "browser-forked",
+        "an agent with two browsers",
+        phones::forked,
+    ),
+    browsers(
+        "browser-drain",
+        "SIGTERM in a call with Chromium",
+        ops::drain,
+    ),
+    browsers(
+        "browser-crash",
+        "SIGKILL in a recorded call with Chromium",
+        ops::crash,
+    ),
+    browsers(
+        "browser-recording",
+        "paused and masked over the API, the agent is in Chromium",
+        recordings::paused_and_masked,
     ),
     phones(
         "sipvicious",
@@ -367,6 +474,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "recording-five-minutes",
         what: "five minutes are recorded to 20 ms",
         group: Group::Long,
+        browsers: false,
         run: recordings::five_minutes,
     },
     phones(
@@ -403,12 +511,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "reloads",
         what: "1,000 reloads under 200 calls, a tenth of them mistaken",
         group: Group::Load,
+        browsers: false,
         run: reloads::configuration,
     },
     Scenario {
         name: "load",
         what: "200 calls at 20 a second, and nothing left of them",
         group: Group::Load,
+        browsers: false,
         run: load::calls,
     },
 ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::chromium::SITE;
 use crate::lab::Lab;
 use crate::process::{Process, wait_for};
 
@@ -247,13 +248,23 @@ fn configuration(lab: &Lab, ip: IpAddr, http: SocketAddr, setup: &Setup) -> Stri
         Some(more) => (format!(", \"{more}\""), format!(", \"{}\"", more.ip())),
         None => Default::default(),
     };
+    // JsSIP knows MD5 alone.
+    let (origins, web, config) = match lab.browsers {
+        true => (
+            format!("origins = [\"{SITE}\"]\n"),
+            format!("[webrtc]\nbind = [\"{ip}\"]\n"),
+            setup
+                .config
+                .replace("password =", "digest = \"both\"\npassword ="),
+        ),
+        false => (String::new(), String::new(), setup.config.clone()),
+    };
     format!(
-        "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\nlisten_tls = \"{ip}:8443\"\n\
+        "api_key = \"{KEY}\"\n[http]\nlisten = \"{http}\"\nlisten_tls = \"{ip}:8443\"\n{origins}\
          [log]\nfilter = \"info,tandem=debug\"\n\
          [sip]\nudp = [\"{ip}:5060\"{listener}]\ntcp = [\"{ip}:5060\"]\ntls = [\"{ip}:5061\"]\n\
          [trunks.carrier]\naddresses = [\"{carrier}\"{source}]\nsend_to = [\"{carrier}:5060\"]\n\
-         {}",
-        setup.config
+         {config}{web}"
     )
 }
 

@@ -6,13 +6,18 @@ use anyhow::{Context, Result, ensure};
 use media::Digit;
 
 use super::phones::Talk;
+use super::recordings::keys_in;
 use super::smoke::{AGENT, CALLER, Caller, GAP_MS, music, sound_at_caller};
+use crate::agent::Agent;
 use crate::baresip::{Baresip, Over};
+use crate::capture::Traffic;
+use crate::chromium::Chromium;
 use crate::ear::{Ear, Press, Voice};
 use crate::lab::Lab;
 use crate::process::{pause, wait_for};
 use crate::server::{Server, Setup};
 use crate::sipp::Play;
+use crate::sound::{Sound, recognise};
 
 const START: Duration = Duration::from_secs(20);
 
@@ -25,8 +30,26 @@ pub(crate) fn key_to_agent(lab: &Lab) -> Result<String> {
     talk.caller.sipp.hang_up()?;
     talk.caller.sipp.succeed(Duration::from_secs(10))?;
     let traffic = talk.capture.finish()?;
+    let figures = match &talk.agent {
+        Agent::Phone(phone) => key_in_packets(&traffic, &talk.server, phone)?,
+        Agent::Browser(page) => key_in_sound(page)?,
+    };
+    talk.server.cdrs(1)?;
+    talk.server.stop()?;
+    Ok(figures)
+}
+
+/// A browser tells its page nothing of a key: it plays its tones.
+fn key_in_sound(page: &Chromium) -> Result<String> {
+    let heard = page.heard()?.into_iter().next();
+    let keys = keys_in(&heard.context("the page heard nothing")?.samples);
+    ensure!(keys == "5", "the page heard the keys {keys:?}, want one 5");
+    Ok("the page heard one 5".to_owned())
+}
+
+fn key_in_packets(traffic: &Traffic, server: &Server, phone: &Baresip) -> Result<String> {
     let (_, stream) = traffic
-        .streams_at(talk.server.ip, &talk.agent.rtp)
+        .streams_at(server.ip, &phone.rtp)
         .into_iter()
         .next()
         .context("the agent got no audio")?;
@@ -52,8 +75,6 @@ pub(crate) fn key_to_agent(lab: &Lab) -> Result<String> {
     );
     let ends = ends.count();
     ensure!(ends == 3, "its end is told {ends} times, want 3");
-    talk.server.cdrs(1)?;
-    talk.server.stop()?;
     Ok(format!("one press of {ms} ms in {} packets", events.len()))
 }
 
@@ -98,7 +119,7 @@ pub(crate) fn abandon(lab: &Lab) -> Result<String> {
 pub(crate) fn caller_holds(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &Setup::agents(&["alice"]))?;
-    let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let caller = Caller::call(lab, &server, "caller_hold")?;
     caller.choose_support(&server)?;
     caller.hears_tone(AGENT, 1.0, START)?;
@@ -116,14 +137,12 @@ pub(crate) fn caller_holds(lab: &Lab) -> Result<String> {
         found.map(|it| it.at).with_context(|| format!("no {cseq}"))
     };
     let (held, resumed) = (at("2 INVITE")?, at("3 INVITE")?);
-    let (_, stream) = traffic
-        .streams_at(server.ip, &agent.rtp)
-        .into_iter()
-        .next()
-        .context("the agent got no audio")?;
-    let sound = stream.sound();
+    let sound = agent.heard(&traffic, &server)?;
     // What the caller said last is still on its way.
-    let during = music(&sound, held + 0.1, resumed)?;
+    let during = match lab.browsers {
+        false => music(&sound, held + 0.1, resumed)?,
+        true => stretched_music(&sound.between(held + 0.5, resumed - 0.2))?,
+    };
     let after = sound.between(resumed, sound.ends());
     let voice = after.hears("the agent", CALLER as f32, GAP_MS)?;
     let late = (voice.first - resumed) * 1e3;
@@ -137,6 +156,29 @@ pub(crate) fn caller_holds(lab: &Lab) -> Result<String> {
     Ok(format!(
         "the agent hears music {during}, and the caller {late:.0} ms after the hold"
     ))
+}
+
+/// Chromium's playout makes sound shorter or longer, so that a whole piece is nowhere in our tune: most parts are.
+fn stretched_music(heard: &Sound) -> Result<String> {
+    heard.never_hears("the agent who waits", CALLER as f32)?;
+    let tune = tandem::prompt::compose::music();
+    let begins = (0..).map(|n| heard.begins + f64::from(n) * 0.25);
+    let begins = begins.take_while(|from| from + 2.0 <= heard.ends());
+    let worst = |from| {
+        Some(
+            recognise(&heard.between(from, from + 2.0), &tune)
+                .ok()?
+                .worst,
+        )
+    };
+    let likeness: Vec<f32> = begins.filter_map(worst).collect();
+    let found = likeness.iter().filter(|worst| **worst > 0.9).count();
+    ensure!(
+        found * 2 > likeness.len(),
+        "of {} parts of 2 s only {found} are our music: {likeness:.2?}",
+        likeness.len()
+    );
+    Ok(format!("in {found} of {} parts of 2 s", likeness.len()))
 }
 
 /// A transfer to nobody: the agent is told and has the caller back.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use super::smoke::{AGENT, CALLER, Caller};
-use crate::baresip::{Baresip, Over};
+use crate::agent::Agent;
+use crate::baresip::Over;
 use crate::lab::Lab;
 use crate::process::{pause, wait_for};
 use crate::server::{Server, Setup};
@@ -20,7 +21,7 @@ const START: Duration = Duration::from_secs(20);
 /// SIGTERM: the call goes on, a new one is refused, the process ends with the call.
 pub(crate) fn drain(lab: &Lab) -> Result<String> {
     let mut server = Server::start(lab, &Setup::agents(&["alice"]))?;
-    let _agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let _agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let caller = Caller::call(lab, &server, "caller")?;
     caller.choose_support(&server)?;
     caller.hears_tone(AGENT, 1.0, START)?;
@@ -53,7 +54,7 @@ pub(crate) fn drain(lab: &Lab) -> Result<String> {
 pub(crate) fn crash(lab: &Lab) -> Result<String> {
     let setup = Setup::agents(&["alice"]);
     let server = Server::start(lab, &setup)?;
-    let _agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let _agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let first = Caller::call(lab, &server, "caller")?;
     first.choose_support(&server)?;
     first.hears_tone(AGENT, 1.0, START)?;

@@ -9,7 +9,8 @@ use super::smoke::{
     AGENT, CALLER, Caller, GAP_MS, LATENCY_MS, PROMISED, check_cdr, check_recording, music,
     sound_at_caller, teardown_ms, whole_path,
 };
-use crate::baresip::{Baresip, Over};
+use crate::agent::Agent;
+use crate::baresip::Over;
 use crate::capture::Traffic;
 use crate::ear::{Ear, Press, Voice};
 use crate::lab::Lab;
@@ -47,12 +48,12 @@ pub(crate) fn udp_agent_ends(lab: &Lab) -> Result<String> {
     whole_path(lab, Over::Udp, true, PROMISED)
 }
 
-/// A call with an agent at baresip, up and talking.
+/// A call with an agent, up and talking.
 pub(crate) struct Talk {
     pub(crate) server: Server,
     pub(crate) capture: crate::capture::Capture,
     pub(crate) caller: Caller,
-    pub(crate) agent: Baresip,
+    pub(crate) agent: Agent,
 }
 
 impl Talk {
@@ -60,7 +61,7 @@ impl Talk {
     pub(crate) fn begin(lab: &Lab, setup: &Setup) -> Result<Self> {
         let capture = lab.capture(&lab.net())?;
         let server = Server::start(lab, setup)?;
-        let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+        let agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
         let caller = Caller::call(lab, &server, "caller")?;
         caller.choose_support(&server)?;
         caller.hears_tone(AGENT, 1.0, START)?;
@@ -125,7 +126,7 @@ pub(crate) fn ipv6(lab: &Lab) -> Result<String> {
     let mut setup = Setup::agents(&["alice"]);
     setup.more_udp = Some(here);
     let server = Server::start(lab, &setup)?;
-    let _agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let _agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let mut play = Play::new("caller", here.ip(), here);
     play.port = Some(crate::baresip::free_port()?);
     let caller = Caller::play(lab, play)?;
@@ -143,7 +144,7 @@ pub(crate) fn ipv6(lab: &Lab) -> Result<String> {
 pub(crate) fn late_offer(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &Setup::agents(&["alice"]))?;
-    let _agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let _agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let caller = Caller::call(lab, &server, "caller_late")?;
     caller.choose_support(&server)?;
     caller.hears_tone(AGENT, 2.0, START)?;
@@ -285,12 +286,8 @@ pub(crate) fn hold(lab: &Lab) -> Result<String> {
     let voice = after.hears("the caller after the hold", AGENT as f32, GAP_MS)?;
     let late = (voice.first - resumed.at) * 1e3;
     ensure!(late < LATENCY_MS, "the agent is back after {late:.0} ms");
-    let (_, stream) = traffic
-        .streams_at(talk.server.ip, &talk.agent.rtp)
-        .into_iter()
-        .next()
-        .context("the agent got no audio")?;
-    let heard = stream.sound().between(resumed.at, f64::INFINITY);
+    let heard = talk.agent.heard(&traffic, &talk.server)?;
+    let heard = heard.between(resumed.at, f64::INFINITY);
     let there = heard.hears("the agent after the hold", CALLER as f32, GAP_MS)?;
     talk.server.cdrs(1)?;
     talk.server.stop()?;
@@ -309,7 +306,7 @@ pub(crate) fn blind_transfer(lab: &Lab) -> Result<String> {
     let mut setup = Setup::agents(&["alice"]);
     setup.config += "[endpoints.bob]\npassword = \"secret-bob\"\n";
     let mut talk = Talk::begin(lab, &setup)?;
-    let mut second = Baresip::start(lab, &talk.server, "bob", Over::Udp, SECOND, true)?;
+    let mut second = Agent::start(lab, &talk.server, "bob", Over::Udp, SECOND, true)?;
     let server = talk.server.ip;
     talk.agent
         .command("transfer", &format!("sip:bob@{server}"))?;
@@ -341,12 +338,7 @@ pub(crate) fn blind_transfer(lab: &Lab) -> Result<String> {
     after
         .between(voice.first, after.ends())
         .never_hears("the caller", CALLER as f32)?;
-    let (_, stream) = traffic
-        .streams_at(server, &second.rtp)
-        .into_iter()
-        .next()
-        .context("the second agent got no audio")?;
-    let heard = stream.sound();
+    let heard = second.heard(&traffic, &talk.server)?;
     let there = heard.hears("the second agent", CALLER as f32, GAP_MS)?;
     heard.never_hears("the second agent", SECOND as f32)?;
     ensure!(cdr["hangup_cause"] == "normal", "the record: {cdr}");
@@ -393,7 +385,7 @@ fn moves_on(lab: &Lab, scenario: &str, status: &str) -> Result<String> {
     let mut play = Play::new(scenario, lab.ip(4), server.sip());
     play.keys = &keys;
     let first = play.start(lab)?;
-    let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let caller = Caller::call(lab, &server, "caller")?;
     caller.choose_support(&server)?;
     caller.hears_tone(AGENT, 1.0, START)?;
@@ -481,8 +473,8 @@ fn key(lab: &Lab, scenario: &str, press: fn(&Caller) -> Result<()>) -> Result<St
 pub(crate) fn forked(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &Setup::agents(&["alice"]))?;
-    let mut silent = Baresip::start(lab, &server, "alice", Over::Udp, SECOND, false)?;
-    let mut agent = Baresip::start(lab, &server, "alice", Over::Tcp, AGENT, false)?;
+    let mut silent = Agent::start(lab, &server, "alice", Over::Udp, SECOND, false)?;
+    let mut agent = Agent::start(lab, &server, "alice", Over::Tcp, AGENT, false)?;
     let caller = Caller::call(lab, &server, "caller")?;
     caller.choose_support(&server)?;
     silent.event("CALL_INCOMING", Duration::from_secs(10))?;

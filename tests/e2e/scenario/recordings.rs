@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::smoke::{AGENT, CALLER, Caller};
-use crate::baresip::{Baresip, Over};
+use crate::agent::Agent;
+use crate::baresip::Over;
 use crate::lab::Lab;
 use crate::process::{bounded, pause, wait_for};
 use crate::server::{Server, Setup, time};
@@ -28,8 +29,8 @@ fn recording(lines: &str) -> Setup {
 }
 
 /// A caller and an agent who hear each other.
-fn talk(lab: &Lab, server: &Server, secs: f64) -> Result<(Baresip, Caller)> {
-    let agent = Baresip::start(lab, server, "alice", Over::Udp, AGENT, true)?;
+fn talk(lab: &Lab, server: &Server, secs: f64) -> Result<(Agent, Caller)> {
+    let agent = Agent::start(lab, server, "alice", Over::Udp, AGENT, true)?;
     let caller = Caller::call(lab, server, "caller")?;
     caller.choose_support(server)?;
     caller.hears_tone(AGENT, secs, START)?;
@@ -370,7 +371,7 @@ pub(crate) fn paused_and_masked(lab: &Lab) -> Result<String> {
 }
 
 /// The keys whose tones are in the sound.
-fn keys_in(samples: &[i16]) -> String {
+pub(super) fn keys_in(samples: &[i16]) -> String {
     let mut detector = media::dsp::DtmfDetector::new();
     let frames = samples.as_chunks().0.iter();
     frames
@@ -387,7 +388,7 @@ pub(crate) fn consent(lab: &Lab) -> Result<String> {
         "  consent {\n    say \"We would like to record this call. Press 1 to agree.\"\n  }\n",
     );
     let server = Server::start(lab, &setup)?;
-    let _agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let _agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let mut counts = Vec::new();
     for key in ['1', '2'] {
         let caller = Caller::call(lab, &server, "caller")?;

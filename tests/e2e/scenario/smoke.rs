@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use media::Digit;
 use serde_json::Value;
 
-use crate::baresip::{Baresip, Over};
+use crate::agent::Agent;
+use crate::baresip::Over;
 use crate::capture::Traffic;
 use crate::ear::{Ear, Press, Voice};
 use crate::lab::Lab;
@@ -129,7 +130,7 @@ pub(crate) fn whole_path(
     let greeting = caller.choose_support(&server)?;
     let queued = caller.ear.first().sound().ends();
     pause(3_500);
-    let mut agent = Baresip::start(lab, &server, "alice", over, AGENT, true)?;
+    let mut agent = Agent::start(lab, &server, "alice", over, AGENT, true)?;
     caller.hears_tone(AGENT, 3.0, Duration::from_secs(20))?;
     let told = now();
     if agent_ends {
@@ -155,10 +156,10 @@ pub(crate) fn whole_path(
     // Music has that note too, so only what follows it is looked at.
     talk.between(heard.first, talk.ends())
         .never_hears("the caller", CALLER as f32)?;
-    let agent_side = at_agent(&traffic, &server, &agent)?;
+    let agent_side = agent.heard(&traffic, &server)?;
     let agent_heard = agent_side.hears("the agent", CALLER as f32, GAP_MS)?;
     agent_side.never_hears("the agent", AGENT as f32)?;
-    in_dump(&agent)?;
+    in_dump(&agent.played()?)?;
     let latency = [heard.first, agent_heard.first].map(|first| (first - bridged) * 1e3);
     ensure!(
         latency.iter().all(|&ms| ms < limits.latency_ms),
@@ -196,19 +197,10 @@ pub(crate) fn sound_at_caller(traffic: &Traffic, ear: &Ear) -> Result<Sound> {
     Ok(streams.remove(0).1.sound())
 }
 
-/// All that the server sent to the agent's phone in its first call.
-pub(crate) fn at_agent(traffic: &Traffic, server: &Server, agent: &Baresip) -> Result<Sound> {
-    let streams = traffic.streams_at(server.ip, &agent.rtp);
-    let (_, stream) = streams.first().context("the agent's phone got no audio")?;
-    Ok(stream.sound())
-}
-
 /// What the phone itself has decoded.
-pub(crate) fn in_dump(agent: &Baresip) -> Result<()> {
-    let heard = agent.heard()?;
-    let dump = heard.first().context("baresip has written no dump")?;
-    dump.hears("baresip's dump", CALLER as f32, 100)?;
-    dump.never_hears("baresip's dump", AGENT as f32)
+pub(crate) fn in_dump(dump: &Sound) -> Result<()> {
+    dump.hears("the phone's own dump", CALLER as f32, 100)?;
+    dump.never_hears("the phone's own dump", AGENT as f32)
 }
 
 /// The piece between the queue and the bridge is our tune, unbroken.

@@ -77,7 +77,7 @@ fn baresip(lab: &Lab, lines: &str, account: (Over, &str)) -> Result<String> {
     heard
         .between(bridged, heard.ends())
         .hears("the caller", AGENT as f32, 2_600)?;
-    in_dump(&agent)?;
+    in_dump(&agent.heard()?.into_iter().next().context("no dump")?)?;
     let streams = traffic.streams_at(server.ip, &agent.rtp);
     let (_, stream) = streams.first().context("the agent's phone got no audio")?;
     is_encrypted(&stream.sound())?;

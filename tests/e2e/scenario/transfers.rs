@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::smoke::{AGENT, CALLER, Caller, GAP_MS, sound_at_caller};
-use crate::baresip::{Baresip, Over};
+use crate::agent::Agent;
+use crate::baresip::Over;
 use crate::capture::Traffic;
 use crate::lab::Lab;
 use crate::linphone::Linphone;
@@ -38,13 +39,6 @@ fn told(traffic: &Traffic) -> Vec<String> {
     told
 }
 
-/// What a phone at these ports heard.
-fn heard_at(traffic: &Traffic, server: &Server, phone: &Baresip) -> Result<crate::sound::Sound> {
-    let streams = traffic.streams_at(server.ip, &phone.rtp);
-    let (_, stream) = streams.into_iter().next().context("a phone got no audio")?;
-    Ok(stream.sound())
-}
-
 /// A caller who has heard the agent, and hands him to that endpoint.
 fn refers(lab: &Lab, server: &Server, to: &str) -> Result<Caller> {
     let to = format!("sip:{to}@{}", server.ip);
@@ -62,8 +56,8 @@ fn refers(lab: &Lab, server: &Server, to: &str) -> Result<Caller> {
 pub(crate) fn caller_refers(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
     let server = Server::start(lab, &setup(&["alice"]))?;
-    let agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
-    let mut second = Baresip::start(lab, &server, "bob", Over::Udp, SECOND, true)?;
+    let agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let mut second = Agent::start(lab, &server, "bob", Over::Udp, SECOND, true)?;
     let caller = refers(lab, &server, "bob")?;
     // The caller's leg is over; its scenario ends with that BYE.
     caller.sipp.succeed(START)?;
@@ -79,8 +73,8 @@ pub(crate) fn caller_refers(lab: &Lab) -> Result<String> {
             && told.last().is_some_and(|it| it.starts_with("SIP/2.0 200")),
         "the caller was told {told:?}, want 100, then 200"
     );
-    let after = |phone| -> Result<_> {
-        let sound = heard_at(&traffic, &server, phone)?;
+    let after = |phone: &Agent| -> Result<_> {
+        let sound = phone.heard(&traffic, &server)?;
         Ok(sound.between(refer.at, sound.ends()))
     };
     let (at_agent, at_second) = (after(&agent)?, after(&second)?);
@@ -108,7 +102,7 @@ pub(crate) fn target_refuses(lab: &Lab) -> Result<String> {
         "[endpoints.carol]\npassword = \"secret-carol\"\ncontact = \"sip:carol@{phone}\"\n"
     );
     let server = Server::start(lab, &setup)?;
-    let mut agent = Baresip::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
+    let mut agent = Agent::start(lab, &server, "alice", Over::Udp, AGENT, true)?;
     let busy = [("@STATUS@", "486")];
     let mut play = Play::new("agent_refuse", lab.ip(4), server.sip());
     play.keys = &busy;
@@ -131,7 +125,7 @@ pub(crate) fn target_refuses(lab: &Lab) -> Result<String> {
     let sound = sound_at_caller(&traffic, &caller.ear)?;
     let at_caller = sound.between(refer.at + 1.0, sound.ends());
     let one = at_caller.hears("the caller", AGENT as f32, GAP_MS)?;
-    let sound = heard_at(&traffic, &server, &agent)?;
+    let sound = agent.heard(&traffic, &server)?;
     let at_agent = sound.between(refer.at + 1.0, sound.ends());
     let two = at_agent.hears("the agent", CALLER as f32, GAP_MS)?;
     let lasts = (one.last - one.first).min(two.last - two.first);
@@ -146,6 +140,44 @@ pub(crate) fn target_refuses(lab: &Lab) -> Result<String> {
     ))
 }
 
+/// An agent whose phone knows attended transfers, which baresip does not.
+enum Consults {
+    Phone(Linphone),
+    Browser(Agent),
+}
+
+impl Consults {
+    fn start(lab: &Lab, server: &Server) -> Result<Self> {
+        if lab.browsers {
+            let agent = Agent::start(lab, server, "alice", Over::Udp, AGENT, true)?;
+            return Ok(Self::Browser(agent));
+        }
+        Linphone::start(lab, server, "alice", AGENT).map(Self::Phone)
+    }
+
+    fn hold(&mut self) -> Result<()> {
+        match self {
+            Self::Phone(it) => it.command("pause"),
+            Self::Browser(it) => it.command("hold", ""),
+        }
+    }
+
+    fn dial(&mut self, to: &str) -> Result<()> {
+        match self {
+            Self::Phone(it) => it.command(&format!("call {to}")),
+            Self::Browser(it) => it.command("dial", to),
+        }
+    }
+
+    /// Joins the other sides of both calls.
+    fn join(&mut self) -> Result<()> {
+        match self {
+            Self::Phone(it) => it.command("transfer 1 --to-call 2"),
+            Self::Browser(it) => it.command("join", ""),
+        }
+    }
+}
+
 /// An agent asks a second phone, then joins the caller behind the trunk with it and is out.
 pub(crate) fn attended(lab: &Lab) -> Result<String> {
     let capture = lab.capture(&lab.net())?;
@@ -153,17 +185,17 @@ pub(crate) fn attended(lab: &Lab) -> Result<String> {
     setup.plan +=
         "\nentry endpoint=\"*\" flow=\"inside\"\nflow \"inside\" {\n  dial endpoint=\"{to}\"\n}\n";
     let server = Server::start(lab, &setup)?;
-    let mut agent = Linphone::start(lab, &server, "alice", AGENT)?;
-    let mut second = Baresip::start(lab, &server, "bob", Over::Udp, SECOND, true)?;
+    let mut agent = Consults::start(lab, &server)?;
+    let mut second = Agent::start(lab, &server, "bob", Over::Udp, SECOND, true)?;
     let caller = Caller::call(lab, &server, "caller")?;
     caller.choose_support(&server)?;
     caller.hears_tone(AGENT, 1.0, START)?;
-    agent.command("pause")?;
+    agent.hold()?;
     pause(1_500);
-    agent.command(&format!("call sip:bob@{}", server.ip))?;
+    agent.dial(&format!("sip:bob@{}", server.ip))?;
     second.event("CALL_ESTABLISHED", START)?;
     pause(2_000);
-    agent.command("transfer 1 --to-call 2")?;
+    agent.join()?;
     caller.hears_tone(SECOND, 2.0, START)?;
     let calls = || -> Option<usize> { Some(server.json("/v1/calls").ok()?.as_array()?.len()) };
     wait_for(START, "one call to be left", || {
@@ -189,7 +221,7 @@ pub(crate) fn attended(lab: &Lab) -> Result<String> {
     let sound = sound_at_caller(&traffic, &caller.ear)?;
     let at_caller = sound.between(refer.at, sound.ends());
     let one = at_caller.hears("the caller", SECOND as f32, GAP_MS)?;
-    let sound = heard_at(&traffic, &server, &second)?;
+    let sound = second.heard(&traffic, &server)?;
     let at_second = sound.between(refer.at, sound.ends());
     let two = at_second.hears("the second", CALLER as f32, GAP_MS)?;
     let handed = cdrs
