@@ -12,6 +12,8 @@ pub enum Cause {
     Normal,
     /// The caller gave up before an answer.
     Cancelled,
+    /// It rang here, and was answered elsewhere (RFC 3326 §3.1).
+    Elsewhere,
     /// The callee is busy.
     Busy,
     /// The callee did not answer.
@@ -35,9 +37,10 @@ pub enum Cause {
 }
 
 /// Cause, name, SIP status sent, Q.850 value.
-const TABLE: [(Cause, &str, u16, u16); 12] = [
+const TABLE: [(Cause, &str, u16, u16); 13] = [
     (Cause::Normal, "normal", 480, 16),
     (Cause::Cancelled, "cancelled", 487, 16),
+    (Cause::Elsewhere, "elsewhere", 487, 26),
     (Cause::Busy, "busy", 486, 17),
     (Cause::NoAnswer, "no-answer", 480, 19),
     (Cause::Rejected, "rejected", 603, 21),

@@ -335,7 +335,7 @@ impl Call {
         };
         for other in dialing.ringing.legs() {
             if *other != leg {
-                self.end_leg(*other, Cause::Cancelled);
+                self.end_leg(*other, Cause::Elsewhere);
             }
         }
         let agreed = self.legs.get(&leg).and_then(Leg::agreed);
@@ -401,8 +401,13 @@ impl Call {
         }
     }
 
-    /// Ends the dialling and every leg that still rings.
+    /// Ends the dialling and every leg that still rings: its time was up.
     pub(super) fn dial_ended(&mut self, result: DialResult) {
+        self.end_dialing(result, Cause::NoAnswer);
+    }
+
+    /// The same for a reason that those who ring are told.
+    pub(super) fn end_dialing(&mut self, result: DialResult, why: Cause) {
         let Some(dialing) = self.dialing.take() else {
             return;
         };
@@ -410,7 +415,7 @@ impl Call {
             self.part(self.caller);
         }
         for leg in dialing.ringing.legs() {
-            self.end_leg(*leg, Cause::Cancelled);
+            self.end_leg(*leg, why);
         }
         self.stop_purpose(self.caller, Purpose::Ringing);
         self.tell(Notice::DialEnded {

@@ -187,7 +187,7 @@ impl Call {
             return;
         }
         if self.dialing.is_some() {
-            self.dial_ended(DialResult::Cancelled);
+            self.end_dialing(DialResult::Cancelled, Cause::Cancelled);
         }
         if let Some((token, _)) = self.bridged_by.take() {
             self.tell(Notice::DialEnded {

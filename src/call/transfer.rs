@@ -204,7 +204,7 @@ impl Call {
         transfer.target = Some(leg);
         let ringing = std::mem::take(&mut transfer.ringing);
         for other in ringing.legs().iter().filter(|other| **other != leg) {
-            self.end_leg(*other, Cause::Cancelled);
+            self.end_leg(*other, Cause::Elsewhere);
         }
         self.transfer_step(now, Input::Answered, 200);
     }

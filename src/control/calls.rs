@@ -540,9 +540,33 @@ fn hung_up_by_flow(cdr: &Cdr, step: Option<String>) -> Option<Explanation> {
 
 /// How a cause is said in SIP: the status of a refusal, the Reason header of a BYE or CANCEL.
 fn ending(cause: Cause) -> Ending {
+    let reason = match cause {
+        Cause::Elsewhere => sip::ua::ELSEWHERE.to_owned(),
+        _ => sip::ua::q850(cause.q850(), cause.name()),
+    };
     Ending {
         status: cause.sip_status(),
-        reason: Some(sip::ua::q850(cause.q850(), cause.name())),
+        reason: Some(reason),
         headers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // covers: RFC 3326 §3.1
+    #[test]
+    fn whoever_rang_is_told_in_sip_why_he_rings_no_more() {
+        let reasons =
+            [Cause::Elsewhere, Cause::NoAnswer, Cause::Cancelled].map(|it| ending(it).reason);
+        assert_eq!(
+            reasons.map(Option::unwrap),
+            [
+                "SIP;cause=200;text=\"Call completed elsewhere\"",
+                "Q.850;cause=19;text=\"no-answer\"",
+                "Q.850;cause=16;text=\"cancelled\""
+            ]
+        );
     }
 }

@@ -2,14 +2,14 @@
 
 use super::*;
 
-// covers: S3-13
+// covers: S3-13, RFC 3326 §3.1
 #[test]
-fn the_first_of_several_contacts_wins_and_the_others_are_cancelled() {
+fn the_first_of_several_contacts_wins_and_the_others_are_told_that_it_was_another() {
     let mut rig = Rig::waiting();
     let token = rig.dial(&[20_002, 20_004, 20_006], Ringback::Keep);
     rig.answer_from(LegId(2));
-    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Cancelled)]);
-    assert_eq!(rig.said(LegId(3)), [SipCommand::End(Cause::Cancelled)]);
+    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Elsewhere)]);
+    assert_eq!(rig.said(LegId(3)), [SipCommand::End(Cause::Elsewhere)]);
     assert!(rig.told().contains(&Notice::Bridged(token)));
     assert_eq!(rig.bridged_ports(), [20_000, 20_004]);
     // A second answer that crossed our CANCEL changes nothing.
@@ -39,7 +39,15 @@ fn a_dialling_ends_with_its_last_refusal_and_tells_the_most_telling_one() {
 }
 
 #[test]
-fn ringing_ends_at_its_time_out_with_a_cancel() {
+fn a_caller_who_gives_up_is_not_told_of_as_one_who_rang_too_long() {
+    let mut rig = Rig::waiting();
+    rig.dial(&[20_002], Ringback::Keep);
+    rig.ended(LegId::CALLER, EndedBy::Peer);
+    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Cancelled)]);
+}
+
+#[test]
+fn ringing_ends_at_its_time_out_with_a_cancel_that_says_so() {
     let mut rig = Rig::waiting();
     let token = rig.dial(&[20_002], Ringback::Keep);
     let due = rig.call.deadline().unwrap();
@@ -47,7 +55,7 @@ fn ringing_ends_at_its_time_out_with_a_cancel() {
     rig.now = due;
     rig.call.handle_timeout(due);
     rig.drain();
-    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::Cancelled)]);
+    assert_eq!(rig.said(LegId(1)), [SipCommand::End(Cause::NoAnswer)]);
     let ended = Notice::DialEnded {
         token,
         result: DialResult::NoAnswer,

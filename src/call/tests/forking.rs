@@ -61,9 +61,9 @@ impl Rig {
         here
     }
 
-    fn cancelled(&self, leg: u32) -> bool {
+    fn lost_to_another(&self, leg: u32) -> bool {
         let said = self.said(LegId(leg));
-        said.contains(&SipCommand::End(Cause::Cancelled))
+        said.contains(&SipCommand::End(Cause::Elsewhere))
     }
 }
 
@@ -89,7 +89,7 @@ fn whoever_was_heard_and_did_not_answer_is_heard_no_more() {
     rig.dial(&[20_002, 20_004], Ringback::Tone);
     rig.early(1, 0, 5_002, 183);
     rig.answers(2, 0, Some(5_004));
-    assert!(rig.cancelled(1));
+    assert!(rig.lost_to_another(1));
     assert_eq!(rig.together(), [20_000, 20_004]);
 }
 

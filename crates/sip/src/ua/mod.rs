@@ -49,7 +49,7 @@ pub use event::{
 };
 #[doc(hidden)]
 pub use ops::{dialog_ops, transaction_ops};
-pub use reason::q850;
+pub use reason::{ELSEWHERE, q850};
 pub use rebuff::Load;
 pub use replaces::DialogName;
 

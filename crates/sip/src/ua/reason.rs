@@ -1,5 +1,8 @@
 //! The Reason header (RFC 3326): why a call ended, in the telephone network's words.
 
+/// What a phone that rang is told when another has answered, so that it counts no missed call (RFC 3326 §3.1).
+pub const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
 /// Writes a Reason value of the telephone network, such as `Q.850;cause=17;text="User busy"`.
 pub fn q850(cause: u16, text: &str) -> String {
     let text: String = text
