@@ -131,11 +131,24 @@ impl Desk {
         self.wait_for_context(name, id);
     }
 
-    /// A call is shown with what is known of it, and without if nothing is.
+    /// A call is shown with what is known of it, and without if nothing is; one that rings as soon as the phone is
+    /// registered not before the welcome, since with that a page begins anew.
     fn wait_for_context(&mut self, name: String, id: Option<CallId>) {
+        if self.is_entering() {
+            return;
+        }
         match id {
             Some(call) => self.ask(Ask::Context { name, call }),
             None => self.on_context(&name, None),
+        }
+    }
+
+    /// The page was welcomed: what has come meanwhile is shown.
+    pub(super) fn show_waiting(&mut self) {
+        let waiting = self.calls.iter().filter(|call| call.offer.is_some());
+        let waiting: Vec<_> = waiting.map(|it| (it.name.clone(), it.id)).collect();
+        for (name, id) in waiting {
+            self.wait_for_context(name, id);
         }
     }
 
@@ -228,8 +241,11 @@ impl Desk {
             By::Them => "caller",
         };
         let cause = cause(status, q850);
-        let told = json!({"call": name, "cause": cause, "by": by, "text": reason});
-        self.say("ended", told);
+        // What the page was not told of has not ended for it either.
+        if !self.is_entering() {
+            let told = json!({"call": name, "cause": cause, "by": by, "text": reason});
+            self.say("ended", told);
+        }
     }
 }
 

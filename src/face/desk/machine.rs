@@ -350,7 +350,7 @@ impl Desk {
 
     // Coming in.
 
-    fn is_entering(&self) -> bool {
+    pub(super) fn is_entering(&self) -> bool {
         !matches!(self.phase, Phase::In | Phase::Over)
     }
 
@@ -433,6 +433,7 @@ impl Desk {
                 "missed": missed,
             }),
         );
+        self.show_waiting();
     }
 
     /// Takes up what an earlier page has left: the server offers each call anew.

@@ -41,6 +41,37 @@ fn a_call_rings_with_what_is_known_of_it_is_answered_and_hung_up_by_either_side(
 }
 
 #[test]
+fn a_call_that_rings_as_soon_as_the_phone_is_registered_is_shown_after_the_welcome() {
+    let mut rig = Rig::fresh();
+    rig.ask(json!({"type": "login", "endpoint": "desk1", "password": "sesame"}));
+    rig.enter();
+    rig.registered(200);
+    let invites = [(); 2].map(|()| Invite {
+        reliable: Reliable::No,
+        ..call_to("desk1", &[("X-Tandem-Call", CALL)])
+    });
+    let [over, rings] = invites.map(|it| rig.far.invite(rig.now, it).unwrap());
+    rig.run();
+    rig.far.end(rig.now, over, Ending::default());
+    rig.run();
+    assert!(rig.told().is_empty(), "a page begins anew with its welcome");
+    rig.introduce();
+    let said = rig.told();
+    let kinds: Vec<&Value> = said.iter().map(|it| &it["type"]).collect();
+    assert_eq!(kinds, ["done", "welcome"]);
+    let asked = rig.asked();
+    let [Ask::Context { name, .. }] = asked.as_slice() else {
+        panic!("{asked:?}")
+    };
+    let (name, context) = (name.clone(), None);
+    rig.tell(Told::Context { name, context });
+    assert_eq!(rig.one()["type"], "ring");
+    rig.far.end(rig.now, rings, Ending::default());
+    rig.run();
+    assert_eq!(rig.one()["type"], "ended");
+}
+
+#[test]
 fn a_call_that_is_taken_elsewhere_or_given_up_stops_ringing_and_says_why() {
     let elsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
     let table = [
