@@ -124,7 +124,7 @@ export class Mock {
     const { agent, password } = JSON.parse(body);
     const known = agent === "anna" && password === "secret-anna";
     response.writeHead(known ? 200 : 401, { "content-type": "application/json" });
-    const refusal = { error: { id: "unauthorized", message: "name or password is wrong" } };
+    const refusal = { error: { id: "login-refused", message: "name or password is wrong" } };
     response.end(JSON.stringify(known ? { token: "token-anna", expires_at: "2030-01-01T00:00:00Z" } : refusal));
   }
 }

@@ -1,6 +1,7 @@
 // What is heard: the far end of each call says a tone and listens for the agent's microphone.
 
 import assert from "node:assert/strict";
+import { pause } from "./stage.mjs";
 
 export const SOUND = {
   "AD-06: answers by the button; 440 Hz one way, 1 kHz the other": async (world) => {
@@ -125,5 +126,29 @@ export const SOUND = {
     await world.mock.next("renegotiate");
     await world.farHears("c1", 1_000);
     assert.notEqual(await name(), before);
+  },
+
+  "AD-16: networks change while new names are agreed: the next ones wait for these, and sound is back": async (world) => {
+    await world.logIn();
+    await world.talk();
+    await world.farHears("c1", 1_000);
+    let [under, most, asked] = [0, 0, 0];
+    world.mock.answers.renegotiate = async ({ call, sdp }) => {
+      asked += 1;
+      under += 1;
+      most = Math.max(most, under);
+      await pause(300);
+      const answer = await world.far.evaluate(([call, sdp]) => far.take(call, sdp), [call, sdp]);
+      under -= 1;
+      return { sdp: answer };
+    };
+    await world.page.evaluate(() => dispatchEvent(new Event("online")));
+    await world.until("the first offer", () => asked === 1);
+    await world.page.evaluate(() => dispatchEvent(new Event("online")));
+    await world.until("the second", () => asked === 2);
+    assert.equal(most, 1, "offers at once");
+    await world.until("the second's answer", () => under === 0);
+    await world.farHears("c1", 1_000);
+    await world.agentHears(440);
   },
 };

@@ -477,7 +477,7 @@ export const STEPS = {
 
   "AD-16: an old resume token leads to the log-in, and says why": async (world) => {
     await world.logIn();
-    world.mock.answers.login = { refuse: "unauthorized" };
+    world.mock.answers.login = { refuse: "desk-login" };
     await world.page.reload();
     await world.page.getByLabel("Password").waitFor();
   },

@@ -8,6 +8,10 @@ interface Line {
   /** This call's copy of the microphone, so that mute is the call's own. */
   track: MediaStreamTrack | null;
   player: HTMLAudioElement;
+  /** New names for ICE are being agreed. */
+  renewing: boolean;
+  /** The network has changed since these were made. */
+  outdated: boolean;
 }
 
 export class Phone {
@@ -86,7 +90,7 @@ export class Phone {
       bundlePolicy: "max-bundle",
     });
     const player = this.sound.player();
-    const line: Line = { connection, track: null, player };
+    const line: Line = { connection, track: null, player, renewing: false, outdated: false };
     this.#lines.set(call, line);
     this.sound.use(true);
     connection.ontrack = ({ streams, track }) => {
@@ -95,7 +99,7 @@ export class Phone {
     };
     connection.onconnectionstatechange = () => {
       if (this.#lines.get(call) !== line) return;
-      if (connection.connectionState === "disconnected") this.#restart(call, RESTART_AFTER_MS);
+      if (connection.connectionState === "disconnected") this.#restart(call, RESTART_AFTER_MS, true);
       if (connection.connectionState === "failed") this.#restart(call, 0);
     };
     try {
@@ -129,26 +133,37 @@ export class Phone {
     return connection.localDescription?.sdp ?? "";
   }
 
-  /** New names for ICE, after a while in which the old way may come back by itself. */
-  #restart(call: string, after: number): void {
+  /** New names for ICE, at once or after a while; only a way that is `lost` may come back by itself meanwhile. */
+  #restart(call: string, after: number, lost = false): void {
     clearTimeout(this.#restarting.get(call));
-    const timer = setTimeout(async () => {
+    const timer = setTimeout(() => {
       this.#restarting.delete(call);
-      const connection = this.#lines.get(call)?.connection;
-      if (!connection || !this.renegotiate || connection.signalingState !== "stable") return;
-      if (after > 0 && connection.connectionState === "connected") return;
-      try {
-        await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
-        const answer = await this.renegotiate(call, await this.#described(connection));
-        if (!answer) throw new Error("no answer");
-        await connection.setRemoteDescription({ type: "answer", sdp: answer });
-      } catch {
-        // Does nothing where the offer was not made.
-        await connection.setLocalDescription({ type: "rollback" }).catch(() => {});
-        if (this.#lines.get(call)?.connection === connection) this.#restart(call, RESTART_AGAIN_MS);
-      }
+      const line = this.#lines.get(call);
+      if (line && !(lost && line.connection.connectionState === "connected")) void this.#renew(call, line);
     }, after);
     this.#restarting.set(call, timer);
+  }
+
+  /** One offer at a time: the server's answer is to the names that it was given, not to newer ones. */
+  async #renew(call: string, line: Line): Promise<void> {
+    line.outdated = line.renewing;
+    if (line.renewing) return;
+    const { connection } = line;
+    if (!this.renegotiate || connection.signalingState !== "stable") return;
+    line.renewing = true;
+    let after = 0;
+    try {
+      await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
+      const answer = await this.renegotiate(call, await this.#described(connection));
+      if (!answer) throw new Error("no answer");
+      await connection.setRemoteDescription({ type: "answer", sdp: answer });
+    } catch {
+      // Does nothing where the offer was not made.
+      await connection.setLocalDescription({ type: "rollback" }).catch(() => {});
+      after = RESTART_AGAIN_MS;
+    }
+    line.renewing = false;
+    if ((after > 0 || line.outdated) && this.#lines.get(call) === line) this.#restart(call, after);
   }
 
   /** Another microphone or speaker was chosen: each call that stands goes on with it. */
