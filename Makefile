@@ -61,6 +61,7 @@ test: rust speech phones audio
 e2e: rust speech phones audio
 	$(CARGO) test --test e2e -- all
 
+# As root: what SIPp hears is captured.
 e2e-web: rust browser desk check-desk
 	npm ci --prefix tests/web --no-audit --no-fund
 	$(CARGO) build --bin tandem
@@ -194,6 +195,8 @@ phones:
 
 browser:
 	$(call need,chromium,chromium)
+	$(call need,sipp,sip-tester)
+	$(call need,tcpdump,tcpdump)
 	$(call need,turnserver,coturn)
 	$(call need,node,nodejs)
 	$(call need,npm,npm)

@@ -1,6 +1,7 @@
 // Calls of a browser's phone, by sound at both ends.
 
 import assert from "node:assert/strict";
+import { Callee, NUMBER, OTHER } from "./callee.mjs";
 import { Caller } from "./caller.mjs";
 import { CARRIER, until } from "./server.mjs";
 import { figures, hear, heard, pause, said, within } from "./stage.mjs";
@@ -40,6 +41,20 @@ export const STEPS = {
     caller.close();
   },
 
+  "presses keys that reach the caller": async (world) => {
+    const { page } = world;
+    const caller = await talk(world, { keys: true });
+    await page.evaluate(() => phone.press("5"));
+    await until("the key at the caller", 3_000, () => caller.keys === "5");
+    if (await page.evaluate(() => Boolean(phone.pressInSound))) {
+      await page.evaluate(() => phone.pressInSound("#"));
+      await until("the key in sound at the caller", 3_000, () => caller.keys === "5#");
+    }
+    await hear(page, caller);
+    assert.equal(await caller.bye(), 200);
+    caller.close();
+  },
+
   "presses a key for a menu": async ({ page }) => {
     await page.evaluate(() => { phone.fresh(); phone.call("601", 1_000); });
     await said(page, "confirmed");
@@ -70,6 +85,63 @@ export const STEPS = {
     await page.evaluate(hangUp);
     await ended(page);
   },
+
+  "another network: new names for ICE in the call, and sound goes on": async (world) => {
+    const { page } = world;
+    const caller = await talk(world);
+    await hear(page, caller);
+    const name = () => page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(phone.connection().localDescription.sdp)[1]);
+    const before = await name();
+    await page.evaluate(() => phone.anew());
+    await hear(page, caller);
+    assert.notEqual(await name(), before);
+    assert.equal(await caller.bye(), 200);
+    caller.close();
+  },
+
+  "is rung with another, who answers first: it stops ringing": async ({ server, page }) => {
+    await page.evaluate(() => phone.fresh());
+    const callee = await Callee.open(CARRIER, OTHER);
+    const caller = await Caller.open(CARRIER, server.sip);
+    const invited = caller.invite("702");
+    await Promise.all([said(page, "incoming"), callee.rung()]);
+    const asked = callee.wall();
+    callee.answer();
+    assert.equal(await invited, 200);
+    const over = await ended(page);
+    within(500, over - asked, "from the other's answer to the page's end");
+    await Promise.all([caller.hears(OTHER), callee.hears(440)]);
+    await leave(caller, callee);
+  },
+
+  "calls, hears what comes before the answer, and is answered": async ({ page }) => {
+    await page.evaluate(() => phone.fresh());
+    const callee = await Callee.open(CARRIER, OTHER);
+    await page.evaluate((to) => { phone.call(to, 1_000); }, NUMBER);
+    assert.equal(await callee.rung(), NUMBER);
+    callee.sounds();
+    await until("where it comes from", 5_000, () => page.evaluate(() => phone.connection()?.remoteDescription));
+    await page.evaluate((hz) => phone.listen(hz), OTHER);
+    await heard(page);
+    assert.ok(!(await page.evaluate(() => phone.events.includes("confirmed"))), "it is not answered yet");
+    callee.answer();
+    await said(page, "confirmed");
+    await hear(page, callee);
+    await page.evaluate(hangUp);
+    await callee.hungUp();
+    callee.close();
+  },
+
+  "calls, and takes it back before the answer": async ({ page }) => {
+    await page.evaluate(() => phone.fresh());
+    const callee = await Callee.open(CARRIER, OTHER);
+    await page.evaluate((to) => { phone.call(to, 1_000); }, NUMBER);
+    await callee.rung();
+    const asked = await page.evaluate(hangUp);
+    within(500, (await callee.takenBack()) - asked, "from the page's button to the callee's CANCEL");
+    await ended(page);
+    callee.close();
+  },
 };
 
 /** What one client can do and the others cannot. */
@@ -79,9 +151,7 @@ export const OWN = {
       const caller = await talk(world);
       await hear(world.page, caller);
       const from = Math.floor(caller.heard.length / 160);
-      await world.page.reload();
-      await world.page.waitForFunction(() => globalThis.phone);
-      await world.page.evaluate((to) => phone.register(to, "anna", "secret-anna"), world.server.url);
+      await reload(world);
       await said(world.page, "confirmed");
       await world.page.evaluate(() => phone.listen(440));
       await hear(world.page, caller, { limit: 8_000 });
@@ -93,6 +163,12 @@ export const OWN = {
     },
   },
 };
+
+async function reload({ page, server }) {
+  await page.reload();
+  await page.waitForFunction(() => globalThis.phone);
+  await page.evaluate((to) => phone.register(to, "anna", "secret-anna"), server.url);
+}
 
 /** As a phone with a headset's switch it goes on sending: packets at the caller, a second. */
 async function goesOn(caller) {
@@ -111,7 +187,7 @@ const hangUp = () => {
 };
 
 /** A call from the carrier that the page has answered. */
-async function talk({ server, page }, options) {
+export async function talk({ server, page }, options) {
   await page.evaluate(() => phone.fresh());
   const caller = await Caller.open(CARRIER, server.sip, 440, options);
   const invited = caller.invite("700");
@@ -127,4 +203,11 @@ async function talk({ server, page }, options) {
 async function ended(page) {
   await until("the page's end", 3_000, () => page.evaluate(() => phone.standing() === 0));
   return page.evaluate(() => phone.over);
+}
+
+/** The first hangs up, which ends it for the second. */
+export async function leave(first, second) {
+  assert.equal(await first.bye(), 200);
+  await second.hungUp();
+  for (const line of [first, second]) line.close();
 }

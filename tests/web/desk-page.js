@@ -18,7 +18,12 @@ const test = {
   opened: [],
   sinks: [],
   notified: [],
+  sockets: [],
   violations: [],
+  /** As a network that goes away. */
+  cut() {
+    this.sockets.at(-1).close();
+  },
   /** Listens to the newest connection. */
   async listen(hz) {
     this.ear = new Ear(hz);
@@ -36,6 +41,14 @@ globalThis.RTCPeerConnection = class extends Connection {
   constructor(...args) {
     super(...args);
     test.connections.push(this);
+  }
+};
+
+const Socket = globalThis.WebSocket;
+globalThis.WebSocket = class extends Socket {
+  constructor(...args) {
+    super(...args);
+    test.sockets.push(this);
   }
 };
 

@@ -7,103 +7,14 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import path from "node:path";
 import { Caller } from "./caller.mjs";
 import { CARRIER, until } from "./server.mjs";
+import { Agent, ANNA, BEN, consult, end, talk } from "./desk-agent.mjs";
+import { STEPS as ENTRY } from "./desk-entry.mjs";
+import { STEPS as OWN } from "./desk-own.mjs";
+import { STEPS as RINGS } from "./desk-rings.mjs";
+import { STEPS as TAPE } from "./desk-tape.mjs";
 import { binary, hear, onStage, pause, within, words } from "./stage.mjs";
-
-const ANNA = 1_000;
-const BEN = 2_000;
-
-/** One agent at his desk, in a browser's context of his own. */
-class Agent {
-  static async open(world, name, hz) {
-    const agent = new Agent();
-    const { log, folder } = world.stage;
-    agent.context = await world.browser.newContext({ bypassCSP: true, locale: "en-GB" });
-    await agent.context.addInitScript(`globalThis.tone = ${hz};`);
-    await agent.context.addInitScript({ path: path.join(folder, "desk-page.bundle.js") });
-    agent.page = await agent.context.newPage();
-    agent.page.setDefaultTimeout(8_000);
-    agent.page.on("pageerror", (error) => log(`${name}: ${error}`));
-    agent.page.on("websocket", (socket) => {
-      socket.on("framereceived", ({ payload }) => log(`${name} < ${String(payload).slice(0, 300)}`));
-      socket.on("framesent", ({ payload }) => log(`${name} > ${String(payload).slice(0, 300)}`));
-    });
-    await agent.page.goto(`${world.server.home}/desk/`);
-    await agent.page.getByLabel("Name").fill(name);
-    await agent.page.getByLabel("Password").fill(`secret-${name}`);
-    await agent.press("Log in");
-    await agent.see("status", "Available");
-    return agent;
-  }
-
-  press(name, within = this.page) {
-    return within.getByRole("button", { name, exact: true }).click();
-  }
-
-  part(name, text) {
-    return this.page.locator(`[data-test="${name}"]`, text ? { hasText: text } : {}).first();
-  }
-
-  async see(name, text) {
-    await this.part(name, text).waitFor();
-  }
-
-  async answer() {
-    await this.see("ring");
-    await this.press("Answer");
-    await this.see("call", "Talking");
-  }
-
-  /** When a button was pressed, by the wall clock. */
-  async pressAt(name) {
-    const button = this.page.getByRole("button", { name, exact: true });
-    return button.evaluate((it) => {
-      const at = performance.timeOrigin + performance.now();
-      it.click();
-      return at;
-    });
-  }
-
-  /** Hears that tone, among others or alone. */
-  async hears(hz) {
-    await this.page.evaluate((hz) => test.listen(hz), hz);
-    await until(`${hz} Hz at the desk`, 8_000, () =>
-      this.page.evaluate(() => {
-        const { share, rms, parts } = test.ear.latest(0.5);
-        return parts >= 25 && rms * Math.sqrt(Math.max(share, 0)) > 0.2;
-      }));
-  }
-
-  /** Writes its last call up and is available again. */
-  async rest() {
-    await this.part("call").waitFor({ state: "detached" });
-    while ((await this.part("wrap-up").count()) > 0) await this.press("Done", this.part("wrap-up"));
-    await this.press("Available");
-    await this.see("status", "Available");
-  }
-}
-
-/** A caller who has gone through the menu and talks to Anna. */
-async function talk({ server, anna }) {
-  const caller = await Caller.open(CARRIER, server.sip, 440, { keys: true });
-  assert.equal(await caller.invite("700"), 200);
-  await pause(300);
-  caller.press("1");
-  await anna.answer();
-  await caller.hears(ANNA);
-  return caller;
-}
-
-/** Anna asks Ben, and he answers. */
-async function consult({ anna, ben }) {
-  await anna.press("Transfer");
-  await anna.page.getByLabel("Transfer to").fill("ben");
-  await anna.press("Consult first");
-  await ben.answer();
-  await ben.hears(ANNA);
-}
 
 const STEPS = {
   "AD-05, AD-06: rings with its context, picked up by the button; 440 Hz one way, 1 kHz the other": async (world) => {
@@ -209,22 +120,6 @@ const STEPS = {
     for (const agent of [anna, ben]) await agent.rest();
   },
 
-  "AD-06: records, pauses, resumes, stops": async (world) => {
-    const { anna } = world;
-    const caller = await talk(world);
-    await anna.press("Record");
-    await anna.see("call", "Recording");
-    await pause(1_000);
-    await anna.press("Pause recording");
-    await anna.see("call", "Recording paused");
-    await pause(1_000);
-    await anna.press("Resume recording");
-    await pause(1_000);
-    await anna.press("Stop recording");
-    await anna.part("call").getByRole("button", { name: "Record", exact: true }).waitFor();
-    await end(world, caller);
-  },
-
   "AD-02: asked for in a call, a break comes after it": async (world) => {
     const { anna } = world;
     const caller = await talk(world);
@@ -307,13 +202,6 @@ const STEPS = {
   },
 };
 
-async function end({ anna }, caller) {
-  assert.equal(caller.ended, null, "the caller was dropped");
-  assert.equal(await caller.bye(), 200);
-  caller.close();
-  await anna.rest();
-}
-
 /** The agent's password as the configuration keeps it. */
 function hashed(password) {
   const made = spawnSync(binary, ["hash-password"], { input: `${password}\n`, encoding: "utf8" });
@@ -327,20 +215,33 @@ break_reasons = ["lunch"]
 dispositions = ["sold", "later"]
 [endpoints.ben]
 password = "secret-ben"
+[endpoints.cleo]
+password = "secret-cleo"
 [agents.anna]
 ${hashed("secret-anna")}
 [agents.ben]
 ${hashed("secret-ben")}
+[agents.cleo]
+${hashed("secret-cleo")}
 `;
 
 const PLAN = `dialplan version=1
 
 entry did="600" flow="tone"
+entry did="601" flow="keys"
 entry did="700" flow="menu"
+entry did="701" flow="straight"
+entry did="702" flow="either"
+entry did="703" flow="help"
+entry pattern="+4930*" flow="out"
 entry pattern="*" flow="agent"
 
 queue "sales" ring-timeout="20s" wrap-up="30s" max-wait="5m" {
   agents "anna"
+}
+
+queue "help" ring-timeout="5s" max-wait="5m" {
+  agents "anna" "ben"
 }
 
 menu "menu" {
@@ -354,8 +255,34 @@ menu "menu" {
   }
 }
 
+menu "keys" {
+  gather timeout="10s"
+  on "5" {
+    goto "tone"
+  }
+  on timeout max=2 {
+    hangup
+  }
+}
+
+flow "straight" {
+  queue "sales"
+}
+
+flow "help" {
+  queue "help"
+}
+
+flow "either" {
+  dial "anna" "ben" timeout="20s"
+}
+
 flow "agent" {
   dial "ben" timeout="20s"
+}
+
+flow "out" {
+  transfer "{to}" trunk="carrier"
 }
 
 flow "tone" {
@@ -372,7 +299,7 @@ await onStage("the desk with the server", "e2e-desk-real", async (stage) => {
   const anna = await Agent.open({ stage, browser, server }, "anna", ANNA);
   const ben = await Agent.open({ stage, browser, server }, "ben", BEN);
   const wanted = ([name]) => words.length === 0 || words.some((it) => name.includes(it));
-  const steps = Object.fromEntries(Object.entries(STEPS).filter(wanted));
+  const steps = Object.fromEntries(Object.entries({ ...ENTRY, ...STEPS, ...RINGS, ...OWN, ...TAPE }).filter(wanted));
   const failed = (name) => stage.picture(anna.page, name);
-  await stage.steps({ server, anna, ben }, steps, { title: "desk with the server", failed });
+  await stage.steps({ stage, browser, server, anna, ben }, steps, { title: "desk with the server", failed });
 });

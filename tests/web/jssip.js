@@ -90,7 +90,7 @@ class JssipPhone extends Phone {
   }
 
   connection() {
-    return this.session.connection;
+    return this.session?.connection;
   }
 
   #refer(to, options) {
@@ -102,7 +102,6 @@ class JssipPhone extends Phone {
 
   #follow(session, event) {
     this.began(session, event);
-    session.on("progress", () => this.events.push("progress"));
     session.on("confirmed", () => this.events.push("confirmed"));
     session.on("ended", ({ cause }) => this.ended(session, `ended ${cause}`));
     session.on("failed", ({ cause }) => this.ended(session, `failed ${cause}`));

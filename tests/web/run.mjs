@@ -10,6 +10,7 @@ import { OWN, STEPS as CALLS } from "./calls.mjs";
 import { Caller } from "./caller.mjs";
 import { BERTA, CARRIER } from "./server.mjs";
 import { onStage, said, within, words } from "./stage.mjs";
+import { STEPS as TRANSFERS } from "./transfers.mjs";
 
 const CLIENTS = ["jssip", "sipjs", "telnyx"];
 
@@ -74,7 +75,7 @@ await onStage("browsers' phones", "e2e-web", async (stage) => {
     const context = await browser.newContext();
     const page = await stage.page(context, client);
     await page.evaluate((to) => phone.register(to, "anna", "secret-anna"), server.url);
-    const steps = { ...STEPS, ...CALLS, ...OWN[client] };
+    const steps = { ...STEPS, ...CALLS, ...TRANSFERS, ...OWN[client] };
     await stage.steps({ stage, server, context, page, client }, steps, { title: client });
     await page.evaluate(() => phone.unregister()).catch(() => {});
     await context.close();

@@ -75,6 +75,13 @@ class Server {
     return response.json();
   }
 
+  async bytes(what) {
+    const headers = { authorization: `Bearer ${KEY}` };
+    const response = await fetch(`http://${IP}:${HTTP}${what}`, { headers });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+    return Buffer.from(await response.arrayBuffer());
+  }
+
   /** An agent's token for his password. */
   async logIn(agent, password) {
     const body = JSON.stringify({ agent, password });
@@ -161,10 +168,20 @@ const PLAN = `dialplan version=1
 
 entry did="600" flow="tone"
 entry did="601" flow="menu"
+entry did="702" flow="either"
+entry pattern="+4930*" flow="out"
 entry pattern="*" flow="anna"
 
 flow "anna" {
   dial "anna" timeout="20s"
+}
+
+flow "either" {
+  dial "anna" "+4930711" trunk="carrier" timeout="20s"
+}
+
+flow "out" {
+  transfer "{to}" trunk="carrier"
 }
 
 menu "menu" {

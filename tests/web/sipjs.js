@@ -48,7 +48,7 @@ class SipjsPhone extends Phone {
     this.hz = hz;
     const session = new Inviter(this.ua, UserAgent.makeURI(`sip:${user}@127.0.0.1`), { earlyMedia: true });
     this.#follow(session, "outgoing");
-    await session.invite({ requestDelegate: { onProgress: () => this.events.push("progress") } });
+    await session.invite();
   }
 
   async hangUp() {
@@ -107,7 +107,7 @@ class SipjsPhone extends Phone {
   }
 
   connection() {
-    return this.session.sessionDescriptionHandler.peerConnection;
+    return this.session.sessionDescriptionHandler?.peerConnection;
   }
 
   #refer(to) {

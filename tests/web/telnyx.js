@@ -78,7 +78,7 @@ class TelnyxPhone extends Phone {
   }
 
   connection() {
-    return this.session.peer.instance;
+    return this.session.peer?.instance;
   }
 
   #changed(call) {
@@ -92,8 +92,7 @@ class TelnyxPhone extends Phone {
     else if (this.states.get(id) === state) return;
     const was = this.states.get(id);
     this.states.set(id, state);
-    if (state === "ringing") this.events.push(call.direction === "inbound" ? "incoming" : "progress");
-    if (state === "early") this.events.push("progress");
+    if (state === "ringing" && call.direction === "inbound") this.events.push("incoming");
     if (state === "active") this.#active(call);
     if (over && !OVER.includes(was)) this.ended(call, `ended ${call.cause}`);
   }
