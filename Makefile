@@ -15,6 +15,7 @@
 #   make bench-load  load by the card: docs/load.md                   SECONDS=20 RATE=1000
 #   make bench-media relayed calls beside other servers, conferences: docs/media-load.md   CALLS=450 SECONDS=8
 #   make steady  the media plane's law, twice ten minutes                SECONDS=600 PORTS=2000 MEMORY=10000
+#   make autobahn  Autobahn's WebSocket suite, where there is a Python 2.7
 #   make spray   a third address sprays all media ports while calls talk  CALLS=200 SECONDS=10
 #   make fuzz    mutated and coverage-guided inputs against every parser   FUZZ_SECONDS=30 each, at least
 #   make ffi     libopus as we call it, under valgrind
@@ -23,7 +24,7 @@
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test desk check-desk e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
+.PHONY: help run check tidy bless test autobahn desk check-desk e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -135,6 +136,9 @@ spray: rust
 flood: rust
 	$(CARGO) build --release -p tandem --bin tandem -p load --bin flood
 	nice target/release/flood $(FLOOD_SECONDS) benches/results/flood.json $(FLOOD_RATE)
+
+autobahn: rust
+	tests/autobahn/run.sh
 
 strace: rust
 	$(call need,strace,strace)

@@ -8,8 +8,10 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::io::websocket;
 
 /// A WebSocket whose handshake was taken. What it does not send on is its user's to bound.
 #[derive(Debug)]
@@ -32,10 +34,8 @@ pub(super) enum Farewell {
     Done,
     /// What he sent is no text.
     NoText,
-    /// It is longer than [`MESSAGE_MAX`].
-    TooLong,
-    /// It is no WebSocket's.
-    Broken,
+    /// It breaks the protocol, as the code says.
+    Breach(CloseCode),
     /// He has been silent, or has not read.
     Silent,
 }
@@ -46,8 +46,7 @@ impl From<Farewell> for CloseCode {
             Farewell::Away => Self::Away,
             Farewell::Done => Self::Normal,
             Farewell::NoText => Self::Unsupported,
-            Farewell::TooLong => Self::Size,
-            Farewell::Broken => Self::Protocol,
+            Farewell::Breach(code) => code,
             Farewell::Silent => Self::Policy,
         }
     }
@@ -58,13 +57,8 @@ impl Socket {
     pub(super) async fn open(stream: OnUpgrade) -> Result<Self, Gone> {
         let upgraded = timeout(OPEN_PATIENCE, stream).await.map_err(|_| Gone)?;
         let io = TokioIo::new(upgraded.map_err(|_| Gone)?);
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(WRITE_BUFFER_MAX)
-            .max_frame_size(Some(MESSAGE_MAX))
-            .max_message_size(Some(MESSAGE_MAX));
-        let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let stream =
+            WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket::config())).await;
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
@@ -74,8 +68,17 @@ impl Socket {
         })
     }
 
-    /// The next message; pings and their answers are seen to meanwhile. May be dropped and asked again.
+    /// The next message, which is text; pings and their answers are seen to meanwhile. May be dropped and asked
+    /// again.
     pub(super) async fn next(&mut self) -> Result<Utf8Bytes, Option<Farewell>> {
+        match self.receive().await? {
+            Message::Text(text) => Ok(text),
+            _ => Err(Some(Farewell::NoText)),
+        }
+    }
+
+    /// The next message, text or binary.
+    async fn receive(&mut self) -> Result<Message, Option<Farewell>> {
         loop {
             let next = tokio::select! {
                 next = self.stream.next() => next,
@@ -89,15 +92,11 @@ impl Socket {
             };
             self.heard = Instant::now();
             match next {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Binary(_))) => return Err(Some(Farewell::NoText)),
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
                 // A ping is answered by the next read, as is a close.
                 Some(Ok(_)) => {}
-                Some(Err(Error::Capacity(_))) => return Err(Some(Farewell::TooLong)),
-                Some(Err(Error::Protocol(_) | Error::Utf8(_))) => {
-                    return Err(Some(Farewell::Broken));
-                }
-                Some(Err(_)) | None => return Err(None),
+                Some(Err(error)) => return Err(websocket::breach(&error).map(Farewell::Breach)),
+                None => return Err(None),
             }
         }
     }
@@ -135,12 +134,6 @@ impl Socket {
     }
 }
 
-/// The largest message, in bytes, whole or in fragments.
-pub(super) const MESSAGE_MAX: usize = 64 << 10;
-/// Held by each connection; most messages fit.
-const READ_BUFFER: usize = 4 << 10;
-/// What is sent is written at once: no more lies here than one message and a pong.
-const WRITE_BUFFER_MAX: usize = 256 << 10;
 /// From the answer to the handshake to the socket.
 const OPEN_PATIENCE: Duration = Duration::from_secs(4);
 /// How long one write may take.
@@ -151,3 +144,6 @@ const PINGS_LOST: u32 = 3;
 /// How long our last word waits to be read, and how much of theirs is thrown away meanwhile.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_READS: usize = 64;
+
+#[cfg(test)]
+mod tests;

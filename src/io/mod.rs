@@ -14,3 +14,4 @@ pub mod privilege;
 pub mod record;
 pub mod voice;
 mod web;
+pub mod websocket;

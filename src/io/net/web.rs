@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The law: the bounds are those of every connection ([`super::Limits`]). A message is at most
-//! [`MESSAGE_MAX`] bytes however it is cut into frames; a breach of the protocol closes the connection with
+//! [`MESSAGE_MAX`](websocket::MESSAGE_MAX) bytes however it is cut into frames; a breach of the protocol closes the connection with
 //! the code that names it.
 
 use std::io;
@@ -26,15 +26,15 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::pipe::{self, Pipe};
 use super::router::{ACCEPTS_MAX, Accepted};
 use super::stream::{Connection, Origin, Peer, Why};
 use super::{NetCounts, NetInput, Shared};
+use crate::io::websocket::{self, READ_BUFFER};
 
 /// Where connections come in that began as HTTP.
 #[derive(Clone, Debug)]
@@ -132,12 +132,7 @@ async fn converse<S>(shared: &Shared, connection: &mut Connection, stream: S, ea
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_MAX)
-        .max_frame_size(Some(MESSAGE_MAX))
-        .max_message_size(Some(MESSAGE_MAX));
+    let config = websocket::config();
     let early = early.into();
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config));
     let (mut sink, mut messages) = socket.await.split();
@@ -244,14 +239,11 @@ fn patience(shared: &Shared, peer: &Peer<'_>, heard: Instant, latest: Instant) -
     }
 }
 
-/// What a peer is told who broke the protocol (RFC 6455 §7.4.1).
+/// What a peer is told who broke the protocol.
 fn breach(error: &Error) -> Ended {
-    match error {
-        Error::Capacity(_) => (Why::Unframeable, Some(CloseCode::Size)),
-        Error::Utf8(_) => (Why::Unframeable, Some(CloseCode::Invalid)),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (Why::PeerClosed, None),
-        Error::Protocol(_) => (Why::Unframeable, Some(CloseCode::Protocol)),
-        _ => (Why::PeerClosed, None),
+    match websocket::breach(error) {
+        None => (Why::PeerClosed, None),
+        code => (Why::Unframeable, code),
     }
 }
 
@@ -295,12 +287,6 @@ fn as_message(bytes: Bytes) -> Message {
 
 type Socket<S> = WebSocketStream<S>;
 
-/// The largest message, in bytes, whole or in fragments.
-const MESSAGE_MAX: usize = 64 << 10;
-/// Held by each connection; most messages fit.
-const READ_BUFFER: usize = 4 << 10;
-/// What is sent is written at once, so no more lies here than one message and a pong.
-const WRITE_BUFFER_MAX: usize = 256 << 10;
 /// Keep-alives of RFC 5626 §4.4.1, as some libraries send them here too.
 const PING: &[u8] = b"\r\n\r\n";
 const PONG: &str = "\r\n";

@@ -6,19 +6,12 @@
     reason = "a test's tasks end with its runtime"
 )]
 
-use std::convert::Infallible;
-
 use futures_util::{SinkExt, StreamExt};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use super::*;
-use crate::io::net::WebDoor;
-
-mod conformance;
+use crate::io::websocket::conformance::{self, Echo};
 
 type Page = WebSocketStream<TcpStream>;
 
@@ -34,16 +27,22 @@ impl Front {
     }
 
     async fn open_with(limits: &Limits, tls: Option<TlsConfig>) -> Self {
+        Self::open_at(SocketAddr::new(V4, 0), limits, tls).await
+    }
+
+    async fn open_at(at: SocketAddr, limits: &Limits, tls: Option<TlsConfig>) -> Self {
         let (net, inputs) = Net::start(&[], None, limits).unwrap();
         let bell = Bell::new().unwrap();
         inputs.watch(&bell).unwrap();
-        let listener = TcpListener::bind(SocketAddr::new(V4, 0)).await.unwrap();
+        let listener = TcpListener::bind(at).await.unwrap();
         let at = listener.local_addr().unwrap();
-        tokio::spawn(serve(
-            listener,
-            net.door(),
-            tls.map(|it| it.server().into()),
-        ));
+        let door = net.door();
+        let take = move |remote, stream| {
+            let door = door.clone();
+            async move { door.enter(LISTENER, Transport::Ws, remote, stream).await }
+        };
+        let tls = tls.map(|it| it.server().into());
+        tokio::spawn(conformance::serve(listener, tls, take));
         let transport = Transport::Ws;
         let side = Side {
             net,
@@ -65,15 +64,7 @@ impl Front {
 
     /// The same before anything knows of frames: the bytes are the test's own.
     async fn raw(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.at).await.unwrap();
-        let head = "GET /sip HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
-                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(stream.read_u8().await.unwrap());
-        }
-        stream
+        conformance::open(self.at).await
     }
 
     /// Sends back whatever comes, for so long as somebody else does something.
@@ -91,51 +82,6 @@ impl Front {
                 }
             }
         }
-    }
-}
-
-async fn serve(listener: TcpListener, door: WebDoor, tls: Option<TlsAcceptor>) {
-    loop {
-        let Ok((stream, remote)) = listener.accept().await else {
-            return;
-        };
-        let (door, tls) = (door.clone(), tls.clone());
-        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            let door = door.clone();
-            async move {
-                let key = request
-                    .headers()
-                    .get("sec-websocket-key")
-                    .unwrap()
-                    .as_bytes();
-                let key = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
-                let upgrade = hyper::upgrade::on(&mut request);
-                door.enter(LISTENER, Transport::Ws, remote, upgrade).await;
-                let response = hyper::Response::builder()
-                    .status(101)
-                    .header("upgrade", "websocket")
-                    .header("connection", "upgrade")
-                    .header("sec-websocket-accept", key)
-                    .body(String::new());
-                Ok::<_, Infallible>(response.unwrap())
-            }
-        });
-        tokio::spawn(async move {
-            let http = hyper::server::conn::http1::Builder::new();
-            match tls {
-                None => {
-                    let served = http.serve_connection(TokioIo::new(stream), service);
-                    let _ = served.with_upgrades().await;
-                }
-                Some(tls) => {
-                    let Ok(stream) = tls.accept(stream).await else {
-                        return;
-                    };
-                    let served = http.serve_connection(TokioIo::new(stream), service);
-                    let _ = served.with_upgrades().await;
-                }
-            }
-        });
     }
 }
 
@@ -410,4 +356,31 @@ async fn a_stop_says_goodbye_with_what_was_queued() {
     assert_eq!(next(&mut page).await, Message::text("last word"));
     assert_eq!(closed(&mut page).await, 1001);
     timeout(SOON, stopped).await.unwrap().unwrap();
+}
+
+// covers: RFC 6455 §5.2, RFC 6455 §5.4, RFC 6455 §5.5, RFC 6455 §7.4.1, RFC 6455 §8.1
+#[tokio::test]
+async fn autobahns_cases_1_to_7_and_10_pass() {
+    let limits = Limits {
+        strangers_max: 4_096,
+        ..Limits::default()
+    };
+    let mut front = Front::open(&limits).await;
+    let cases = conformance::cases(Echo::Sip);
+    assert!(cases.len() > 390, "{}", cases.len());
+    for case in cases {
+        let stream = front.raw().await;
+        front.echo_beside(case.run(stream)).await;
+    }
+}
+
+/// For `make autobahn`: sends back what comes to TANDEM_ECHO, until it is killed.
+#[tokio::test]
+#[ignore = "it serves the suite: make autobahn"]
+async fn sends_back_to_autobahn() {
+    let Ok(at) = std::env::var("TANDEM_ECHO") else {
+        return;
+    };
+    let mut front = Front::open_at(at.parse().unwrap(), &Limits::default(), None).await;
+    front.echo_beside(std::future::pending::<()>()).await;
 }
