@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use clock::{Duration, Now};
 use sip::message::{Message, Name, Uri};
-use sip::transport::Flow;
+use sip::transport::{ConnectionId, Flow};
 use std::net::SocketAddr;
 
 use super::binding::{Binding, Device, OUTBOUND, Row, outrun, user_agent};
@@ -86,6 +86,8 @@ pub struct Registrar {
     bindings: BTreeMap<String, Vec<Binding>>,
     statics: BTreeMap<String, Contact>,
     by_expiry: BTreeSet<(Now, u64, String)>,
+    /// Who is on a connection: one that is lost may be one of thousands.
+    by_connection: BTreeSet<(ConnectionId, String)>,
     /// Registrations whose connection was lost, until they would have expired: calls may still be of it. At
     /// most [`LOST_MAX`] an endpoint.
     lost: BTreeMap<String, VecDeque<Binding>>,
@@ -101,6 +103,7 @@ impl Registrar {
             bindings: BTreeMap::new(),
             statics: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
+            by_connection: BTreeSet::new(),
             lost: BTreeMap::new(),
             next_id: 0,
             changes: VecDeque::new(),
@@ -289,11 +292,9 @@ impl Registrar {
             return;
         };
         let on_it = |binding: &Binding| binding.flow.connection == Some(lost);
-        let hit = self
-            .bindings
-            .iter()
-            .filter(|(_, bindings)| bindings.iter().any(on_it));
-        let endpoints: Vec<String> = hit.map(|(endpoint, _)| endpoint.clone()).collect();
+        let from = self.by_connection.range((lost, String::new())..);
+        let hit = from.take_while(|(connection, _)| *connection == lost);
+        let endpoints: Vec<String> = hit.map(|(_, endpoint)| endpoint.clone()).collect();
         for endpoint in endpoints {
             let bindings = self.bindings.get(&endpoint).into_iter().flatten();
             let gone: Vec<Binding> = bindings.filter(|it| on_it(it)).cloned().collect();
@@ -497,10 +498,17 @@ impl Registrar {
         for old in self.bindings.remove(endpoint).unwrap_or_default() {
             self.by_expiry
                 .remove(&(old.expires_at, old.id, endpoint.to_owned()));
+            if let Some(connection) = old.flow.connection {
+                self.by_connection
+                    .remove(&(connection, endpoint.to_owned()));
+            }
         }
         for new in &bindings {
             self.by_expiry
                 .insert((new.expires_at, new.id, endpoint.to_owned()));
+            if let Some(connection) = new.flow.connection {
+                self.by_connection.insert((connection, endpoint.to_owned()));
+            }
         }
         if !bindings.is_empty() {
             self.bindings.insert(endpoint.to_owned(), bindings);

@@ -95,7 +95,7 @@ impl fmt::Display for Transport {
 pub struct ListenerId(pub u16);
 
 /// One accepted or opened connection, numbered by whoever holds the socket; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
 /// Whom the peer of a TLS connection has proven to be, or has to prove before anything is sent to it
