@@ -1,9 +1,10 @@
 //! The HTTP connections: how many at once, how long one may dawdle, and how they end.
 //!
-//! The law: what a client can make us hold is bounded. A connection waits while [`CONNECTIONS_MAX`] are open, and
-//! the oldest that has never asked for anything is closed for it, so that a crowd of idle ones keeps nobody out;
-//! one that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client does not read is cut off by the system. One that becomes
-//! a WebSocket ([`super::phones`]) leaves here, and its bounds are those of SIP's connections.
+//! The law: what a client can make us hold is bounded. A connection waits while [`Bounds::connections_max`] are
+//! open, and the oldest that has never asked for anything is closed for it, so that a crowd of idle ones keeps
+//! nobody out; one that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
+//! does not read is cut off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its
+//! bounds are those of SIP's connections.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,9 +23,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at once: scrapers, dashboards and scripts, each of which keeps one or two.
-pub const CONNECTIONS_MAX: usize = 512;
-
 /// From the opening of a connection, or the last response, to the end of the next request's head.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -37,22 +35,14 @@ pub struct Peer {
     pub secure: bool,
 }
 
-/// The bounds of [`serve`]; a test has others.
+/// The bounds of [`serve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at once.
+    /// Connections at once: scrapers and scripts, which keep one or two each, and browsers until they have opened
+    /// their WebSocket. After a failure of their line those of a whole office come together.
     pub connections_max: usize,
-    /// How long a request head may take.
+    /// How long a request head may take: [`HEAD_PATIENCE`], but in a test.
     pub head_patience: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections_max: CONNECTIONS_MAX,
-            head_patience: HEAD_PATIENCE,
-        }
-    }
 }
 
 /// Serves until `stop`, then lets each connection finish the request it is at.

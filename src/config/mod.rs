@@ -13,6 +13,7 @@ mod access;
 mod acme;
 mod dns;
 mod error;
+mod limits;
 mod listen;
 mod origin;
 mod place;
@@ -31,6 +32,7 @@ pub use access::{Access, SECRET_MIN};
 pub use acme::Acme;
 pub use dns::Dns;
 pub use error::ConfigError;
+pub use limits::Limits;
 pub use listen::{Clients, Listener, Rtp, Sip, TlsFiles, Transport, Trust};
 pub use origin::Origins;
 pub use recording::{Recording, RecordingFormat};
@@ -174,20 +176,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Bounds on the whole server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Calls at once; one more is refused with 503.
-    pub calls: u32,
-    /// How often one call may be transferred; one more is refused with 603.
-    pub transfers: u32,
-    /// How often one call may come back to us by a forwarding at a carrier; once more is refused with
-    /// 482. 0 to 70.
-    pub returns: u8,
-    /// How long a draining server waits for its calls before it ends them.
-    pub drain: Duration,
 }
 
 /// The speech engine.
@@ -487,22 +475,6 @@ impl Log {
         let format = log.one_of("format", &words)?.unwrap_or(LogFormat::Text);
         log.finish()?;
         Ok(Self { filter, format })
-    }
-}
-
-impl Limits {
-    fn read(mut limits: Section) -> Result<Self, ConfigError> {
-        let calls = limits.integer("calls", 1..=100_000)?;
-        let transfers = limits.integer("transfers", 0..=100)?;
-        let returns = limits.integer("returns", 0..=70)?;
-        let drain = limits.duration("drain", Duration::ZERO..=Duration::from_secs(86_400))?;
-        limits.finish()?;
-        Ok(Self {
-            calls: calls.and_then(|n| u32::try_from(n).ok()).unwrap_or(1_000),
-            transfers: transfers.and_then(|n| u32::try_from(n).ok()).unwrap_or(8),
-            returns: returns.and_then(|n| u8::try_from(n).ok()).unwrap_or(2),
-            drain: drain.unwrap_or(MINUTES_5),
-        })
     }
 }
 

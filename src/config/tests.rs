@@ -325,6 +325,35 @@ fn tokens_and_relays_are_read_and_their_mistakes_are_told() {
 }
 
 #[test]
+fn an_office_of_thousands_is_let_in_as_the_limits_say_and_their_mistakes_are_told() {
+    let text = "[limits]\nconnections = 12000\nconnections_per_address = 10000\nstrangers = 5000";
+    let limits = load(text, &[]).unwrap().limits;
+    let read = (
+        limits.connections,
+        limits.connections_per_address,
+        limits.strangers,
+    );
+    assert_eq!((read, limits.calls), ((12_000, 10_000, 5_000), 1_000));
+    for (line, told) in [
+        (
+            "connections = 100000",
+            "limits.connections: want a whole number from 16 to 60000",
+        ),
+        (
+            "strangers = 0",
+            "limits.strangers: want a whole number from 16",
+        ),
+        (
+            "connections_per_adress = 9",
+            "limits.connections_per_adress: no such key; did you mean connections_per_address?",
+        ),
+    ] {
+        let why = load(&format!("[limits]\n{line}"), &[]).unwrap_err();
+        assert!(why.to_string().starts_with(told), "{line}: {why}");
+    }
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let config = load("api_key = \"0123456789abcdef\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
@@ -352,7 +381,7 @@ fn the_example_shows_every_default_as_it_is() {
         .filter(|l| l.contains(" = ") && !l.starts_with('#'));
     assert_eq!(
         keys.count(),
-        42,
+        45,
         "a default is missing from the example, or from this test"
     );
 }

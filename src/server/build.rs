@@ -54,7 +54,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
     let seeds = Seeds::draw()?;
     let mut media = media_config(&config, seeds.media);
     media.worker.ntp_at_zero = clock.ntp_at_zero();
-    limits::claim_files(&media);
+    limits::claim_files(&media, config.limits.connections);
     limits::compare_ports(config.limits.calls, &media);
     let workers = Workers::start(&media, clock.now())?;
     let wake = workers.wake().try_clone_to_owned()?;
@@ -161,7 +161,10 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         phones: Some(phones),
         ..api
     };
-    let bounds = api::Bounds::default();
+    let bounds = api::Bounds {
+        connections_max: usize::try_from(config.limits.strangers).unwrap_or(usize::MAX),
+        head_patience: api::HEAD_PATIENCE,
+    };
     let router = api.router();
     let https = sockets
         .https

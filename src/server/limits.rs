@@ -5,11 +5,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::io::media::MediaConfig;
 
 /// Takes as many open files as the system lets the process have, and says so when that is too few for
-/// every port of the media plane: a port has two sockets.
-pub(super) fn claim_files(media: &MediaConfig) {
+/// every port of the media plane, which has two sockets, and for every connection.
+pub(super) fn claim_files(media: &MediaConfig, connections: u32) {
     let ports = usize::from(media.workers).saturating_mul(media.worker.ports_max);
     let wanted = u64::try_from(ports.saturating_mul(2)).unwrap_or(u64::MAX);
-    let wanted = wanted.saturating_add(FILES_BESIDE);
+    let wanted = wanted.saturating_add(u64::from(connections) + FILES_BESIDE);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
@@ -24,8 +24,9 @@ pub(super) fn claim_files(media: &MediaConfig) {
             wanted,
             allowed,
             ports,
-            "fewer open files are permitted than all media ports want: calls beyond will be refused \
-             (media-no-socket); raise LimitNOFILE or lower limits.calls"
+            connections,
+            "fewer open files are permitted than all media ports and connections want: calls beyond will be \
+             refused (media-no-socket); raise LimitNOFILE or lower limits.calls or limits.connections"
         );
     }
 }
@@ -51,7 +52,7 @@ fn calls_with_ports(media: &MediaConfig) -> usize {
     slots.min(numbers / 2) / 2
 }
 
-/// Listeners, connections, the database, files of prompts and recordings.
+/// Listeners, connections of HTTP, the database, files of prompts and recordings.
 const FILES_BESIDE: u64 = 2_048;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Sockets {
     /// Binds them all; an address in use is at the root of the error.
     pub(super) async fn open(config: &Config, known: &Configured) -> anyhow::Result<Self> {
         let tls = tls_of(config, known)?;
-        let (net, packets) = Net::start(&listeners(config), tls.clone(), &Limits::default())?;
+        let (net, packets) = Net::start(&listeners(config), tls.clone(), &limits(config))?;
         let http = listen("http.listen", config.http.listen).await?;
         let https = match (config.http.listen_tls, &tls) {
             (Some(address), Some(tls)) => {
@@ -116,6 +116,17 @@ pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, faces: Faces, at: 
 async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener.with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+/// What peers may make the transports keep.
+fn limits(config: &Config) -> Limits {
+    let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    Limits {
+        connections_max: size(config.limits.connections),
+        connections_per_ip_max: size(config.limits.connections_per_address),
+        strangers_max: size(config.limits.strangers),
+        ..Limits::default()
+    }
 }
 
 fn listeners(config: &Config) -> Vec<ListenerConfig> {
