@@ -58,7 +58,7 @@ pub use explain::{ExplainJson, ExplainedJson, RefusalJson, RefusedRequestJson, S
 pub use key::{Key, KeyFound};
 pub use login::Logins;
 pub use phones::{Phones, Spoken, Upgrade};
-pub use serve::{Bounds, HEAD_PATIENCE, Peer, serve, serve_tls};
+pub use serve::{Bounds, Peer, serve, serve_tls};
 pub use traces::{TraceQuery, Traces};
 pub use v2::credential_of;
 pub use wire::{

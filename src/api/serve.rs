@@ -1,8 +1,9 @@
 //! The HTTP connections: how many at once, how long one may dawdle, and how they end.
 //!
-//! The law: what a client can make us hold is bounded. A connection waits while [`Bounds::connections_max`] are
-//! open, and the oldest that has never asked for anything is closed for it, so that a crowd of idle ones keeps
-//! nobody out; one that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
+//! The law: what a client can make us hold is bounded. While [`Bounds::connections_max`] are open the next waits in
+//! the system's queue, and of those that have never asked for anything the oldest is closed for it, once it has had
+//! [`Bounds::grace`]: a crowd of idle ones keeps nobody out, and a crowd that means it, as when an office's line has
+//! failed, is served one after the other instead of all too late. One that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
 //! does not read is cut off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its
 //! bounds are those of SIP's connections.
 
@@ -19,12 +20,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// From the opening of a connection, or the last response, to the end of the next request's head.
-pub const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Who is on a connection, as its handlers may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +41,22 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Connections at once: scrapers and scripts, which keep one or two each, and browsers until they have opened
-    /// their WebSocket. After a failure of their line those of a whole office come together.
+    /// their WebSocket.
     pub connections_max: usize,
-    /// How long a request head may take: [`HEAD_PATIENCE`], but in a test.
+    /// How long a request head may take.
     pub head_patience: Duration,
+    /// How long a connection has to ask for something while others wait.
+    pub grace: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections_max: 512,
+            head_patience: HEAD_PATIENCE,
+            grace: Duration::from_secs(1),
+        }
+    }
 }
 
 /// Serves until `stop`, then lets each connection finish the request it is at.
@@ -74,12 +88,7 @@ async fn accept(
     loop {
         let next = async {
             let accepted = listener.accept().await;
-            if room.available_permits() == 0 {
-                seats.make_room();
-            }
-            // Never closed, so never refused.
-            let permit = Arc::clone(&room).acquire_owned().await.ok();
-            (permit, accepted)
+            (seats.place(&room, bounds.grace).await, accepted)
         };
         let (permit, accepted) = tokio::select! {
             next = next => next,
@@ -127,12 +136,19 @@ async fn accept(
 }
 
 /// A connection as whoever accepts sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seat {
+    since: Instant,
     /// A whole request head has come on it.
     asked: AtomicBool,
     /// It has to go.
     leave: CancellationToken,
+}
+
+impl Seat {
+    fn is_silent(&self) -> bool {
+        !self.asked.load(Ordering::Relaxed) && !self.leave.is_cancelled()
+    }
 }
 
 /// The open connections, oldest first, among some that have ended.
@@ -144,18 +160,37 @@ impl Seats {
         if self.0.len() > 2 * connections_max {
             self.0.retain(|seat| seat.strong_count() > 0);
         }
-        let seat = Arc::new(Seat::default());
+        let seat = Arc::new(Seat {
+            since: Instant::now(),
+            asked: AtomicBool::new(false),
+            leave: CancellationToken::new(),
+        });
         self.0.push_back(Arc::downgrade(&seat));
         seat
     }
 
-    /// Has the oldest go that has never asked for anything, if there is one.
-    fn make_room(&self) {
-        let mut open = self.0.iter().filter_map(Weak::upgrade);
-        let silent =
-            |seat: &Arc<Seat>| !seat.asked.load(Ordering::Relaxed) && !seat.leave.is_cancelled();
-        if let Some(seat) = open.find(silent) {
-            seat.leave.cancel();
+    /// Waits for a place: the next that is given back, or that of the oldest who has never asked for anything.
+    async fn place(&self, room: &Arc<Semaphore>, grace: Duration) -> Option<OwnedSemaphorePermit> {
+        let mut freed = std::pin::pin!(Arc::clone(room).acquire_owned());
+        loop {
+            let mut open = self.0.iter().filter_map(Weak::upgrade);
+            let oldest = open.find(|seat| seat.is_silent());
+            // What keeps the one that waits has no hold on the other's place.
+            let oldest = oldest.map(|seat| (seat.since + grace, Arc::downgrade(&seat)));
+            let Some((due, oldest)) = oldest else {
+                // Never closed, so never refused.
+                return freed.await.ok();
+            };
+            tokio::select! {
+                biased;
+                freed = freed.as_mut() => return freed.ok(),
+                () = sleep_until(due) => {
+                    if let Some(seat) = oldest.upgrade().filter(|seat| seat.is_silent()) {
+                        seat.leave.cancel();
+                        return freed.await.ok();
+                    }
+                }
+            }
         }
     }
 }
@@ -211,13 +246,19 @@ mod tests {
     }
 
     async fn world(connections_max: usize, head_patience: Duration) -> World {
+        let grace = Duration::from_millis(5);
+        world_with(Bounds {
+            connections_max,
+            head_patience,
+            grace,
+        })
+        .await
+    }
+
+    async fn world_with(bounds: Bounds) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", axum::routing::get(async || "ok"));
-        let bounds = Bounds {
-            connections_max,
-            head_patience,
-        };
         let (stop, served) = (CancellationToken::new(), TaskTracker::new());
         served.spawn(serve(listener, router, bounds, stop.clone()));
         World {
@@ -286,6 +327,26 @@ mod tests {
         assert!(soon.unwrap().ends_with("ok"));
         good.write_all(REQUEST).await.unwrap();
         assert!(answer(&mut good).await.ends_with("ok"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_means_it_is_served_one_after_the_other_and_nobody_is_closed() {
+        let bounds = Bounds {
+            connections_max: 4,
+            ..Bounds::default()
+        };
+        let world = world_with(bounds).await;
+        let mut crowd = Vec::new();
+        for _ in 0..60 {
+            crowd.push(TcpStream::connect(world.address).await.unwrap());
+        }
+        for stream in &mut crowd {
+            // Slower to ask than the next are to come.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            assert!(answer(stream).await.ends_with("ok"));
+        }
     }
 
     #[tokio::test]

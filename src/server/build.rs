@@ -161,10 +161,7 @@ pub(super) async fn start(config: Arc<Config>) -> anyhow::Result<Server> {
         phones: Some(phones),
         ..api
     };
-    let bounds = api::Bounds {
-        connections_max: usize::try_from(config.limits.strangers).unwrap_or(usize::MAX),
-        head_patience: api::HEAD_PATIENCE,
-    };
+    let bounds = api::Bounds::default();
     let router = api.router();
     let https = sockets
         .https
