@@ -3,6 +3,7 @@
 //! A handshake is judged here; the connection itself goes to the SIP transports, or to the face that speaks
 //! its language, and is bounded there. Who is on it shows there too.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -18,7 +19,7 @@ use hyper::upgrade::OnUpgrade;
 use sha1::{Digest, Sha1};
 use tokio::sync::mpsc;
 
-use super::serve::Peer;
+use super::serve::{Peer, Turn};
 use super::{Api, ApiError, pages};
 use crate::config::Origins;
 use crate::explain::{Explanation, printable};
@@ -62,6 +63,8 @@ pub struct Upgrade {
     pub peer: Peer,
     /// The connection, once the 101 has been sent.
     pub stream: OnUpgrade,
+    /// His turn to come in: to be dropped as soon as he is known, or gone.
+    pub turn: Option<mpsc::Sender<Infallible>>,
 }
 
 /// The way from HTTP to the SIP transports.
@@ -192,6 +195,7 @@ pub(super) async fn enter(
         spoken,
         peer,
         stream,
+        turn: request.extensions_mut().remove::<Turn>().map(|it| it.0),
     };
     if phones.door.try_send(upgrade).is_err() {
         return ApiError::Unavailable { what: "SIP" }.into_response();

@@ -5,9 +5,11 @@
 //! [`Bounds::grace`]: a crowd of idle ones keeps nobody out, and a crowd that means it, as when an office's line has
 //! failed, is served one after the other instead of all too late. One that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
 //! does not read is cut off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its
-//! bounds are those of SIP's connections.
+//! bounds are those of SIP's connections; but it keeps its place until its peer is known, for [`Bounds::grace`] at
+//! most: of a crowd nobody begins before there is time for him.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,8 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,6 +38,10 @@ pub struct Peer {
     /// Whether it is HTTPS.
     pub secure: bool,
 }
+
+/// What keeps a connection's place for whoever goes on elsewhere; a request has it.
+#[derive(Clone, Debug)]
+pub(super) struct Turn(pub(super) mpsc::Sender<Infallible>);
 
 /// The bounds of [`serve`].
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +118,7 @@ async fn accept(
                             return connection(stream, (peer, &seat), router, bounds, stop).await;
                         };
                         let patience = bounds.head_patience;
-                        let shaken = tokio::time::timeout(patience, tls.accept(stream));
+                        let shaken = timeout(patience, tls.accept(stream));
                         if let Ok(Ok(stream)) = shaken.await {
                             connection(stream, (peer, &seat), router, bounds, stop).await;
                         }
@@ -202,27 +208,33 @@ async fn connection(
     bounds: Bounds,
     stop: CancellationToken,
 ) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|mut request: hyper::Request<_>| {
-        seat.asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(peer);
-        router.call(request)
-    });
-    let mut served = std::pin::pin!(
-        hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(bounds.head_patience)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    // A connection that breaks is its client's affair.
-    tokio::select! {
-        _ = served.as_mut() => {}
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            let _ = served.await;
+    let (turn, mut left) = mpsc::channel(1);
+    {
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: hyper::Request<_>| {
+            seat.asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Turn(turn.clone()));
+            router.call(request)
+        });
+        let mut served = std::pin::pin!(
+            hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(bounds.head_patience)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+        );
+        // A connection that breaks is its client's affair.
+        tokio::select! {
+            _ = served.as_mut() => {}
+            () = stop.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                let _ = served.await;
+            }
         }
     }
+    // Whoever has gone on has his place until he is known, and so long at most.
+    let _ = timeout(bounds.grace, left.recv()).await;
 }
 
 /// How long what we sent may lie unread.
@@ -256,9 +268,13 @@ mod tests {
     }
 
     async fn world_with(bounds: Bounds) -> World {
+        let router = Router::new().route("/", axum::routing::get(async || "ok"));
+        world_of(router, bounds).await
+    }
+
+    async fn world_of(router: Router, bounds: Bounds) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", axum::routing::get(async || "ok"));
         let (stop, served) = (CancellationToken::new(), TaskTracker::new());
         served.spawn(serve(listener, router, bounds, stop.clone()));
         World {
@@ -301,7 +317,7 @@ mod tests {
         assert!(answer(&mut first).await.ends_with("ok"));
         let mut second = TcpStream::connect(world.address).await.unwrap();
         second.write_all(REQUEST).await.unwrap();
-        let early = tokio::time::timeout(Duration::from_millis(100), answer(&mut second)).await;
+        let early = timeout(Duration::from_millis(100), answer(&mut second)).await;
         assert!(early.is_err(), "{early:?}");
         drop(first);
         assert!(answer(&mut second).await.ends_with("ok"));
@@ -323,7 +339,7 @@ mod tests {
         }
         let mut new = TcpStream::connect(world.address).await.unwrap();
         new.write_all(REQUEST).await.unwrap();
-        let soon = tokio::time::timeout(Duration::from_secs(1), answer(&mut new)).await;
+        let soon = timeout(Duration::from_secs(1), answer(&mut new)).await;
         assert!(soon.unwrap().ends_with("ok"));
         good.write_all(REQUEST).await.unwrap();
         assert!(answer(&mut good).await.ends_with("ok"));
@@ -346,6 +362,44 @@ mod tests {
             let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
             stream.write_all(request).await.unwrap();
             assert!(answer(stream).await.ends_with("ok"));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_on_keeps_his_place_until_he_is_known_and_not_for_long() {
+        for (known, grace, soon) in [
+            (true, 60_000, true),
+            (false, 60_000, false),
+            (false, 200, true),
+        ] {
+            let kept = Arc::new(parking_lot::Mutex::new(None));
+            let (keeps, first) = (kept.clone(), Arc::new(AtomicBool::new(true)));
+            let go_on = move |request: axum::extract::Request| {
+                let turn = request.extensions().get::<Turn>().cloned();
+                if first.swap(false, Ordering::Relaxed) {
+                    *keeps.lock() = turn;
+                }
+                std::future::ready("ok")
+            };
+            let bounds = Bounds {
+                connections_max: 1,
+                grace: Duration::from_millis(grace),
+                ..Bounds::default()
+            };
+            let go_on = axum::routing::get(go_on);
+            let world = world_of(Router::new().route("/", go_on), bounds).await;
+            let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            let mut one = TcpStream::connect(world.address).await.unwrap();
+            one.write_all(request).await.unwrap();
+            assert!(answer(&mut one).await.ends_with("ok"));
+            let mut next = TcpStream::connect(world.address).await.unwrap();
+            next.write_all(request).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if known {
+                kept.lock().take();
+            }
+            let served = timeout(Duration::from_secs(1), answer(&mut next)).await;
+            assert_eq!(served.is_ok(), soon, "known: {known}, grace: {grace} ms");
         }
     }
 

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
-use sip::transport::{ListenerId, Transport};
-use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +14,7 @@ use super::task::run;
 use super::verto::{Settings, Verto};
 use crate::access::Access;
 use crate::io::clock::SystemClock;
-use crate::io::net::WebDoor;
+use crate::io::net::{Arrival, WebDoor};
 
 /// What every face is made with.
 #[derive(Clone, Debug)]
@@ -41,13 +39,9 @@ pub struct Faces {
 
 impl Faces {
     /// Speaks the desk's protocol with whoever is on that connection, until either side ends.
-    pub async fn desk(
-        &self,
-        (listener, transport): (ListenerId, Transport),
-        remote: SocketAddr,
-        stream: OnUpgrade,
-    ) {
-        let pipe = self.door.pipe(listener, transport, remote).await;
+    pub async fn desk(&self, arrival: Arrival, stream: OnUpgrade) {
+        let transport = arrival.transport;
+        let pipe = self.door.pipe(arrival).await;
         let caller = desk::Caller {
             transport,
             host: self.host.clone(),
@@ -62,17 +56,13 @@ impl Faces {
     }
 
     /// Speaks Verto with whoever is on that connection, until either side ends.
-    pub async fn verto(
-        &self,
-        (listener, transport): (ListenerId, Transport),
-        remote: SocketAddr,
-        stream: OnUpgrade,
-    ) {
+    pub async fn verto(&self, arrival: Arrival, stream: OnUpgrade) {
+        let transport = arrival.transport;
         let Some(random) = random() else {
             tracing::error!("the system has no randomness: a client is turned away");
             return;
         };
-        let pipe = self.door.pipe(listener, transport, remote).await;
+        let pipe = self.door.pipe(arrival).await;
         let verto = Verto::new(Settings {
             transport,
             host: self.host.clone(),

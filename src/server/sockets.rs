@@ -17,7 +17,7 @@ use crate::face::Faces;
 use crate::io::acme::{Acme, AcmeFiles};
 use crate::io::media::{MediaAddress, MediaConfig, WebConfig};
 use crate::io::net::tls::{ClientTrust, KeyPairFiles, TlsConfig, TlsFiles, Trust};
-use crate::io::net::{Inbox, Limits, ListenerConfig, Net, certs};
+use crate::io::net::{Arrival, Inbox, Limits, ListenerConfig, Net, certs};
 
 /// Every listening socket of the server but the media ports.
 pub(super) struct Sockets {
@@ -99,16 +99,22 @@ pub(super) async fn bring_in(mut upgrades: Receiver<Upgrade>, faces: Faces, at: 
             spoken,
             peer,
             stream,
+            turn,
         } = upgrade;
         let mut listeners = at.iter();
         let Some(it) = listeners.find(|it| it.transport.is_secure() == peer.secure) else {
             continue;
         };
-        let (id, transport, remote) = (it.id, it.transport, peer.remote);
+        let arrival = Arrival {
+            listener: it.id,
+            transport: it.transport,
+            remote: peer.remote,
+            turn,
+        };
         match spoken {
-            Spoken::Sip => faces.door.enter(id, transport, remote, stream).await,
-            Spoken::Desk => faces.desk((id, transport), remote, stream).await,
-            Spoken::Verto => faces.verto((id, transport), remote, stream).await,
+            Spoken::Sip => faces.door.enter(arrival, stream).await,
+            Spoken::Desk => faces.desk(arrival, stream).await,
+            Spoken::Verto => faces.verto(arrival, stream).await,
         }
     }
 }

@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 pub use gate::GatePolicy;
 pub use inbox::Inbox;
 pub use pipe::Pipe;
-pub use web::WebDoor;
+pub use web::{Arrival, Turn, WebDoor};
 
 /// One address that SIP is spoken at.
 #[derive(Clone, Debug, PartialEq, Eq)]

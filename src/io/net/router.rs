@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::strangers::{Strangers, owner};
 use super::stream::{self, Connection, Origin};
-use super::{Bound, NetCounts, NetInput, Order, Shared, Sockets, udp};
+use super::{Bound, NetCounts, NetInput, Order, Shared, Sockets, Turn, udp};
 
 /// Serves until the transports stop, then sends what is queued and waits for every connection to close.
 pub(super) async fn run(
@@ -67,6 +67,7 @@ pub(super) struct Accepted {
     pub(super) transport: Transport,
     pub(super) remote: SocketAddr,
     pub(super) origin: Origin,
+    pub(super) turn: Option<Turn>,
 }
 
 async fn accept(
@@ -88,6 +89,7 @@ async fn accept(
                     transport,
                     remote,
                     origin: Origin::Accepted(stream),
+                    turn: None,
                 };
                 if accepts.send(accepted).await.is_err() {
                     return;
@@ -110,6 +112,8 @@ struct Entry {
     evict: CancellationToken,
     /// Control has sent on it without naming it, so it must hear of its end under both flows.
     unnamed: bool,
+    /// Until control knows him: his turn to come in.
+    turn: Option<Turn>,
 }
 
 /// Where a message goes, and to whom: a connection on which one name was proven is nobody else's
@@ -171,8 +175,9 @@ impl Router {
         let Some(ConnectionId(id)) = flow.connection else {
             return;
         };
-        if let Some(entry) = self.connections.get(&id) {
+        if let Some(entry) = self.connections.get_mut(&id) {
             entry.vouched.store(true, Ordering::Relaxed);
+            entry.turn = None;
             let (listener, ip) = (entry.flow.listener.0, entry.flow.remote.ip());
             self.strangers.remove(listener, ip, id);
         }
@@ -237,6 +242,7 @@ impl Router {
             transport,
             remote,
             origin,
+            turn,
         } = accepted;
         if !self.has_room(listener, remote.ip()) {
             // Dropping it closes it.
@@ -250,7 +256,10 @@ impl Router {
             connection: None,
             peer: None,
         };
-        self.start(flow, origin);
+        let id = self.start(flow, origin);
+        if let Some(entry) = self.connections.get_mut(&id) {
+            entry.turn = turn;
+        }
     }
 
     /// Whether one more connection with `ip` fits. At a cap a stranger's has to go first, so that nobody
@@ -322,6 +331,7 @@ impl Router {
                 vouched,
                 evict,
                 unnamed: false,
+                turn: None,
             },
         );
         self.count_connections();

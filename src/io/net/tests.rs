@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::io::bell::Bell;
 
 use super::tls::{KeyPairFiles, SYSTEM_BUNDLES, TlsConfig, TlsFiles, Trust};
-use super::{Inbox, Limits, ListenerConfig, Net, NetError, NetInput, certs};
+use super::{Arrival, Inbox, Limits, ListenerConfig, Net, NetError, NetInput, certs};
 
 mod peers;
 mod pipe;
@@ -29,6 +29,16 @@ fn message(text: &str) -> Bytes {
         "MESSAGE sip:a@b SIP/2.0\r\nContent-Length: {}\r\n\r\n{text}",
         text.len()
     ))
+}
+
+/// Somebody who comes in by HTTP.
+fn arrival(remote: SocketAddr) -> Arrival {
+    Arrival {
+        listener: LISTENER,
+        transport: Transport::Ws,
+        remote,
+        turn: None,
+    }
 }
 
 struct Side {

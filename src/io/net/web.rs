@@ -10,6 +10,7 @@
 //! [`MESSAGE_MAX`](websocket::MESSAGE_MAX) bytes however it is cut into frames; a breach of the protocol closes the connection with
 //! the code that names it.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -52,46 +53,54 @@ impl WebDoor {
         (door, (accepts, inner))
     }
 
-    /// Takes a connection to the HTTP listener that flows know as `listener`, whose handshake was taken;
-    /// waits while the router is behind.
-    pub async fn enter(
-        &self,
-        listener: ListenerId,
-        transport: Transport,
-        remote: SocketAddr,
-        stream: OnUpgrade,
-    ) {
-        let accepted = Accepted {
-            listener,
-            transport,
-            remote,
-            origin: Origin::Upgraded(stream),
-        };
-        // Stopped: the connection is dropped, and so closed.
-        let _ = self.accepts.send(accepted).await;
+    /// Takes a connection whose handshake was taken; waits while the router is behind.
+    pub async fn enter(&self, arrival: Arrival, stream: OnUpgrade) {
+        self.bring(arrival, Origin::Upgraded(stream)).await;
     }
 
     /// Opens a connection whose other end is a program of ours, which speaks for whoever is on a WebSocket
     /// of another kind: it has his address, and the bounds and counts of any other. Waits while the router
     /// is behind.
-    pub async fn pipe(
-        &self,
-        listener: ListenerId,
-        transport: Transport,
-        remote: SocketAddr,
-    ) -> Pipe {
+    pub async fn pipe(&self, arrival: Arrival) -> Pipe {
         let (pipe, inner) = pipe::pair();
+        self.bring(arrival, Origin::Pipe(inner)).await;
+        pipe
+    }
+
+    async fn bring(&self, arrival: Arrival, origin: Origin) {
+        let Arrival {
+            listener,
+            transport,
+            remote,
+            turn,
+        } = arrival;
         let accepted = Accepted {
             listener,
             transport,
             remote,
-            origin: Origin::Pipe(inner),
+            origin,
+            turn,
         };
-        // Stopped: the pipe is found to have ended.
+        // Stopped: the connection is dropped, and so closed; a pipe is found to have ended.
         let _ = self.accepts.send(accepted).await;
-        pipe
     }
 }
+
+/// Whoever comes in by an HTTP listener, which flows know as `listener`.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Where.
+    pub listener: ListenerId,
+    /// Over TLS or not.
+    pub transport: Transport,
+    /// From where.
+    pub remote: SocketAddr,
+    /// Dropped as soon as he is known, or gone: then the next may come.
+    pub turn: Option<Turn>,
+}
+
+/// Held by whoever is on his way in: so many are at once.
+pub type Turn = mpsc::Sender<Infallible>;
 
 /// What was HTTP, and what has come on it already.
 pub(super) enum Web {

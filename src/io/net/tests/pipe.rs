@@ -5,7 +5,7 @@ use crate::io::net::{Pipe, WebDoor};
 
 async fn pipe_from(door: &WebDoor, last: u8) -> Pipe {
     let remote = SocketAddr::from(([127, 0, 0, last], 40_000));
-    door.pipe(LISTENER, Transport::Ws, remote).await
+    door.pipe(arrival(remote)).await
 }
 
 /// Transports with nothing but pipes.

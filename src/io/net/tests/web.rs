@@ -39,7 +39,7 @@ impl Front {
         let door = net.door();
         let take = move |remote, stream| {
             let door = door.clone();
-            async move { door.enter(LISTENER, Transport::Ws, remote, stream).await }
+            async move { door.enter(arrival(remote), stream).await }
         };
         let tls = tls.map(|it| it.server().into());
         tokio::spawn(conformance::serve(listener, tls, take));
