@@ -108,7 +108,7 @@ bench-load: rust
 	$(call need,taskset,util-linux)
 	$(CARGO) build --release --bin tandem
 	$(CARGO) build --release -p load
-	@failed=; for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000 workers=1" overload junk; do \
+	@failed=; for mode in setup b2bua ramp memory hold "hold rtp=1 calls=1000 workers=1" overload junk desks; do \
 	 echo "load $$mode seconds=$(SECONDS) rate=$(RATE)"; \
 	 SECONDS=$(SECONDS) RATE=$(RATE) TANDEM_BENCH_RECORD=1 timeout 600 target/release/load $$mode \
 	  || failed="$$failed; $$mode (status $$?)"; done; \

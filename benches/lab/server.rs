@@ -207,5 +207,18 @@ pub fn take_place() -> bool {
     run("taskset", &["-acp", "1", &own]) && run("chrt", &["-R", "-f", "-p", "20", &own])
 }
 
+/// Lets this process, and the server that it starts, have as many files open as the system allows, `wanted`
+/// at least: ten thousand connections need as many at either end.
+pub fn allow_files(wanted: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    assert!(
+        maximum.is_none_or(|it| it >= wanted),
+        "want {wanted} open files or more, have {maximum:?} (ulimit -Hn)"
+    );
+    let current = maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
+}
+
 /// The key of Tandem's API.
 pub const KEY: &str = "load-0123456789-load";

@@ -19,6 +19,7 @@ mod good;
 mod prison;
 mod slow;
 mod torrents;
+mod trust;
 mod watch;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use torrents::{Counts, Pace};
 const MEMORY_MAX: u64 = 256 << 20;
 const RESIDENT_MAX: u64 = 200 << 20;
 const SLOW: usize = 10_000;
+/// Open at either end.
+const FILES: u64 = 12_000;
 const UNACKED: u64 = 100_000;
 /// How calls come, each over another transport than the one before.
 struct Calls {
@@ -64,7 +67,7 @@ fn main() {
         .and_then(|it| it.parse().ok())
         .unwrap_or(10_000.0);
     let seconds = seconds.clamp(5, 3_600);
-    prison::allow_files();
+    lab::server::allow_files(FILES);
     let mut prison = Prison::start(MEMORY_MAX);
     // A busy minute: what a full house makes once and keeps, such as the buffers of its ports, is not
     // left behind by a flood.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::prison::server;
-use crate::torrents;
+use crate::{torrents, trust};
 
 /// One of three ways, each with a line of its own for what it carries.
 enum Line {
@@ -41,7 +41,7 @@ impl Line {
                 .ok()?;
             return Some(Self::Stream(Box::new(tcp), at));
         }
-        let mut stream = torrents::secure(&torrents::tls(), tcp).ok()?;
+        let mut stream = torrents::secure(&trust::tls(), tcp).ok()?;
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).ok()?;
         }

@@ -13,6 +13,7 @@
 //! | `memory` | resident memory a held call |
 //! | `overload` | goodput at several times that rate, refusals, audio, and the way back |
 //! | `junk` | goodput while a core sends what nobody asked for |
+//! | `desks` | resident memory an agent's page, and how thousands come back at once |
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,11 +23,14 @@
 )]
 
 mod caller;
+mod desks;
 mod echo;
 mod hearing;
 mod modes;
 mod noise;
+mod pages;
 mod target;
+mod trust;
 
 use lab::args::Args;
 
@@ -46,8 +50,11 @@ fn main() {
         "memory" => modes::memory(&args),
         "overload" => modes::overload(&args),
         "junk" => modes::junk(&args),
+        "desks" => desks::desks(&args),
         _ => {
-            println!("want setup, b2bua, ramp, hold, memory, overload or junk; have {mode:?}");
+            println!(
+                "want setup, b2bua, ramp, hold, memory, overload, junk or desks; have {mode:?}"
+            );
             std::process::exit(2);
         }
     }

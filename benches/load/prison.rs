@@ -12,7 +12,6 @@ pub(crate) struct Prison {
     pub(crate) folder: PathBuf,
 }
 
-const FILES: u64 = 12_000;
 const HTTP: &str = "127.0.30.1:8080";
 pub(crate) const KEY: &str = "flood-0123456789abcdef";
 
@@ -140,19 +139,6 @@ impl Prison {
             .and_then(|mut it| it.body_mut().read_to_string().ok());
         text.unwrap_or_default()
     }
-}
-
-/// Lets this process, and the server that it starts, have as many files open as the system allows:
-/// ten thousand connections need as many at either end.
-pub(crate) fn allow_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    assert!(
-        maximum.is_none_or(|it| it >= FILES),
-        "want {FILES} open files or more, have {maximum:?} (ulimit -Hn)"
-    );
-    let current = maximum;
-    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
 }
 
 impl Drop for Prison {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use rustls::{ClientConfig, ClientConnection};
 
 use crate::prison::server;
-use crate::torrents::{self, Pace};
+use crate::torrents::Pace;
+use crate::trust;
 
 /// What became of them.
 #[derive(Default)]
@@ -74,7 +75,7 @@ struct Held {
 
 /// Keeps `most` of them being tried until the pace ends.
 pub(crate) fn run(pace: &Pace, tally: &Tally, most: usize) {
-    let config = torrents::tls();
+    let config = trust::tls();
     let mut places: Vec<Place> = (0..most).map(place).collect();
     // A place has its turn once a second; the turns are spread over it.
     let turn = places.len().div_ceil(TURNS).max(1);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::prison::server;
+use crate::trust::tls;
 
 /// What was sent and heard, over all threads.
 #[derive(Default)]
@@ -178,17 +179,6 @@ fn connect(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
 trait Way: Read + Write {}
 impl<T: Read + Write> Way for T {}
 
-/// Whoever believes any certificate: the server's is a development one.
-pub(crate) fn tls() -> Arc<rustls::ClientConfig> {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(ring);
-    let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = config
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody));
-    Arc::new(config.with_no_client_auth())
-}
-
 pub(crate) fn secure(
     config: &Arc<rustls::ClientConfig>,
     tcp: TcpStream,
@@ -262,44 +252,5 @@ fn ends(way: &mut Box<dyn Way>, buffer: &mut [u8]) -> bool {
                 return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
             }
         }
-    }
-}
-
-#[derive(Debug)]
-struct Anybody;
-
-impl rustls::client::danger::ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &rustls::pki_types::CertificateDer<'_>,
-        _intermediates: &[rustls::pki_types::CertificateDer<'_>],
-        _server_name: &rustls::pki_types::ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &rustls::pki_types::CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &rustls::pki_types::CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        let ring = rustls::crypto::ring::default_provider();
-        ring.signature_verification_algorithms.supported_schemes()
     }
 }
