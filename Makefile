@@ -7,7 +7,8 @@
 #   make test    everything that runs in minutes, with a short part against real phones
 #   make e2e     the whole part against real phones
 #   make e2e-web web-latency JsSIP, SIP.js, @telnyx/webrtc and the agent's desk in a headless Chromium
-#   make web-latency  mouth to ear through the server, beside Chromium to Chromium
+#   make web-latency  mouth to ear through the server, to browsers and to SIP, beside Chromium to Chromium
+#   make web-echo     an agent on a loudspeaker, and who listens to a leg
 #   make desk    the agent's desk, to be built into the server; its size
 #   make check-desk  the desk's types, style and stores
 #   make sim     the simulated world over random seeds          SEEDS=20000
@@ -24,7 +25,7 @@
 #   make strace  the system calls of a media thread while 200 ports relay
 
 .DEFAULT_GOAL := help
-.PHONY: help run check tidy bless test autobahn desk check-desk e2e e2e-web sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
+.PHONY: help run check tidy bless test autobahn desk check-desk e2e e2e-web web-latency web-echo sim bench bench-load bench-media steady spray flood strace fuzz ffi deb fmt clean rust speech phones browser audio deny
 
 CARGO ?= cargo
 SEEDS ?= 20000
@@ -59,7 +60,8 @@ test: rust speech phones audio
 	$(CARGO) test --workspace
 	$(CARGO) test --test e2e -- smoke
 
-e2e: rust speech phones audio
+e2e: rust speech phones audio browser
+	npm ci --prefix tests/web --no-audit --no-fund
 	$(CARGO) test --test e2e -- all
 
 # As root: what SIPp hears is captured.
@@ -77,6 +79,12 @@ web-latency: rust browser
 	npm ci --prefix tests/web --no-audit --no-fund
 	$(CARGO) build --release --bin tandem
 	node tests/web/latency.mjs target/release/tandem 15
+
+# Quiet, please: whenever Chromium's playout steps, so does the echo.
+web-echo: rust browser speech
+	npm ci --prefix tests/web --no-audit --no-fund
+	$(CARGO) build --bin tandem
+	node tests/web/echo.mjs target/debug/tandem
 
 desk: web/node_modules/.package-lock.json
 	npm run --prefix web --silent build

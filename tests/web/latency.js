@@ -164,4 +164,29 @@ async function through(url, [caller, callee, number], seconds) {
   return { found, codec };
 }
 
-globalThis.latency = { direct, through };
+let line;
+
+/** Registers a phone that answers its first call with bursts. */
+async function waits(url, user) {
+  await ready;
+  const from = mouth();
+  const ua = await phone(url, user);
+  const rung = new Promise((resolve) => ua.once("newRTCSession", ({ session }) => resolve(session)));
+  line = { from, ua, rung };
+}
+
+/** The way to a caller who says at once what he hears, and the way back. */
+async function returned(seconds) {
+  const { from, ua, rung } = line;
+  const session = await rung;
+  const up = new Promise((resolve) => session.once("confirmed", resolve));
+  session.answer({ mediaStream: from.stream, pcConfig });
+  await up;
+  const found = await measure(from, await ear(session.connection), seconds);
+  session.terminate();
+  await pause(0.5);
+  ua.stop();
+  return found;
+}
+
+globalThis.latency = { direct, through, waits, returned };

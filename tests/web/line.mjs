@@ -25,7 +25,10 @@ export class Line extends Hearing {
   /** `hz` is what it says; with `keys` it offers telephone-event (RFC 4733) too. */
   constructor(name, ip, { hz = 440, keys = false } = {}) {
     super();
-    Object.assign(this, { name, ip, hz, offersKeys: keys });
+    Object.assign(this, { name, ip, offersKeys: keys });
+    const step = (2 * Math.PI * hz) / 8_000;
+    /** What it says: the sample of that number. */
+    this.voice = (n) => 0.5 * Math.sin(step * n);
   }
 
   async bind(port = 0) {
@@ -138,7 +141,13 @@ export class Line extends Hearing {
     this.peer = { host, port };
   }
 
-  /** 20 ms of the tone every 20 ms, by the clock and not by the timer's count. */
+  /** Says these samples (8 kHz, from -1 to 1) from now on, and then nothing. */
+  say(samples) {
+    let begun;
+    this.voice = (n) => samples[n - (begun ??= n)] ?? 0;
+  }
+
+  /** 20 ms of what it says every 20 ms, by the clock and not by the timer's count. */
   talk() {
     if (this.talking) return;
     const header = Buffer.alloc(12);
@@ -146,7 +155,6 @@ export class Line extends Hearing {
     header.writeUInt32BE(0x5eed5eed, 8);
     const began = performance.now();
     let sent = 0;
-    const step = (2 * Math.PI * this.hz) / 8_000;
     this.talking = setInterval(() => {
       for (; sent * 20 <= performance.now() - began; sent += 1) {
         header[1] = sent === 0 ? 0x80 : 0;
@@ -158,7 +166,7 @@ export class Line extends Hearing {
           continue;
         }
         const samples = Array.from({ length: SAMPLES }, (_, n) =>
-          encode(0.5 * Math.sin(step * (sent * SAMPLES + n))));
+          encode(this.voice(sent * SAMPLES + n)));
         const packet = Buffer.concat([header, Buffer.from(samples)]);
         this.rtp.send(packet, this.peer.port, this.peer.host);
       }
