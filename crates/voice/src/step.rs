@@ -54,11 +54,10 @@ impl Steps {
         }
         self.rests = LOOKS;
         let found = self.look();
-        let again = if found == self.found.0 {
-            self.found.1
-        } else {
-            0
-        };
+        let same = found
+            .zip(self.found.0)
+            .is_some_and(|(a, b)| a.abs_diff(b) <= 1);
+        let again = if same { self.found.1 } else { 0 };
         self.found = (found, again + 1);
         let step = found.filter(|_| again + 1 >= SURE)?;
         // What was sent is given later from now on, and comes back after its delay; all that is kept is of before.
@@ -129,8 +128,8 @@ fn power(samples: &[f32]) -> f32 {
     dot(samples, samples)
 }
 
-/// Playout steps by a period of a voice at most at one time: 10 ms.
-const REACH: usize = 160;
+/// Playout steps by a period of a voice at one time: 12 ms at most.
+const REACH: usize = 192;
 /// 64 ms are compared.
 const WINDOW: usize = 1_024;
 const SPAN: usize = WINDOW + 2 * REACH;
@@ -148,6 +147,6 @@ const FITS: f32 = 0.5;
 const CLEAR: f32 = 0.35;
 /// and at no other, but for those so many samples around, so nearly as much.
 const NEAR: usize = 12;
-const RIVAL: f32 = 0.7;
+const RIVAL: f32 = 0.8;
 /// So often in a row.
 const SURE: u16 = 3;
