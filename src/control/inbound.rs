@@ -355,7 +355,7 @@ impl Control {
             local.order = order;
         }
         local.web = web.map(|end| self.web_local(end));
-        // A muted page that may send comfort noise sends nothing at all, and some carriers end silent calls.
+        // A muted page that may send comfort noise sends ten packets a second instead of fifty.
         local.comfort_noise &= local.web.is_none();
         LegMedia {
             local,
