@@ -54,6 +54,10 @@ fn listen(socket: &UdpSocket, stop: &AtomicBool) -> Heard {
         let mut command = std::process::Command::new(program);
         let _ = command.args(args).arg(&tid).stdout(Stdio::null()).status();
     }
+    // What came meanwhile, as far as there was room for it, is not what is listened to.
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv_from(&mut [0; 2_048]).is_ok() {}
+    socket.set_nonblocking(false).unwrap();
     let timeout = Some(Duration::from_millis(100));
     socket.set_read_timeout(timeout).unwrap();
     let mut last: HashMap<SocketAddr, (Instant, u16)> = HashMap::new();

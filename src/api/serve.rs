@@ -1,11 +1,11 @@
 //! The HTTP connections: how many at once, how long one may dawdle, and how they end.
 //!
 //! The law: what a client can make us hold is bounded. While [`Bounds::connections_max`] are open the next waits in
-//! the system's queue, and of those that have never asked for anything the oldest is closed for it, once it has had
-//! [`Bounds::grace`]: a crowd of idle ones keeps nobody out, and a crowd that means it, as when an office's line has
+//! the system's queue, and of those that have never asked for anything the first is closed for it that has had
+//! [`Bounds::grace`], four times that if it has begun to: a crowd of idle ones keeps nobody out, and a crowd that means it, as when an office's line has
 //! failed, is served one after the other instead of all too late. One that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
 //! does not read is cut off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its
-//! bounds are those of SIP's connections; but it keeps its place until its peer is known, for [`Bounds::grace`] at
+//! bounds are those of SIP's connections; but it keeps its place until its peer is known, for as long at
 //! most: of a crowd nobody begins before there is time for him.
 
 use std::collections::VecDeque;
@@ -51,7 +51,7 @@ pub struct Bounds {
     pub connections_max: usize,
     /// How long a request head may take.
     pub head_patience: Duration,
-    /// How long a connection has to ask for something while others wait.
+    /// How long a connection has to say something while others wait, and a quarter of the time to ask for it.
     pub grace: Duration,
 }
 
@@ -114,6 +114,12 @@ async fn accept(
                     let peer = Peer { remote, secure };
                     let leave = seat.leave.clone();
                     let served = async {
+                        let mut byte = [0];
+                        let first = stream.peek(&mut byte);
+                        if !matches!(timeout(bounds.head_patience, first).await, Ok(Ok(1))) {
+                            return;
+                        }
+                        seat.spoke.store(true, Ordering::Relaxed);
                         let Some(tls) = tls else {
                             return connection(stream, (peer, &seat), router, bounds, stop).await;
                         };
@@ -145,7 +151,9 @@ async fn accept(
 #[derive(Debug)]
 struct Seat {
     since: Instant,
-    /// A whole request head has come on it.
+    /// Something has come on it.
+    spoke: AtomicBool,
+    /// A whole request head has.
     asked: AtomicBool,
     /// It has to go.
     leave: CancellationToken,
@@ -154,6 +162,16 @@ struct Seat {
 impl Seat {
     fn is_silent(&self) -> bool {
         !self.asked.load(Ordering::Relaxed) && !self.leave.is_cancelled()
+    }
+
+    /// When it may be closed for another: later if it is perhaps we who are slow.
+    fn due(&self, grace: Duration) -> Instant {
+        let patience = if self.spoke.load(Ordering::Relaxed) {
+            SPOKEN_GRACE
+        } else {
+            1
+        };
+        self.since + grace * patience
     }
 }
 
@@ -168,6 +186,7 @@ impl Seats {
         }
         let seat = Arc::new(Seat {
             since: Instant::now(),
+            spoke: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             leave: CancellationToken::new(),
         });
@@ -175,15 +194,16 @@ impl Seats {
         seat
     }
 
-    /// Waits for a place: the next that is given back, or that of the oldest who has never asked for anything.
+    /// Waits for a place: the next that is given back, or that of the one who has never asked for anything and has
+    /// had his time first.
     async fn place(&self, room: &Arc<Semaphore>, grace: Duration) -> Option<OwnedSemaphorePermit> {
         let mut freed = std::pin::pin!(Arc::clone(room).acquire_owned());
         loop {
-            let mut open = self.0.iter().filter_map(Weak::upgrade);
-            let oldest = open.find(|seat| seat.is_silent());
+            let open = self.0.iter().filter_map(Weak::upgrade);
+            let silent = open.filter(|seat| seat.is_silent());
             // What keeps the one that waits has no hold on the other's place.
-            let oldest = oldest.map(|seat| (seat.since + grace, Arc::downgrade(&seat)));
-            let Some((due, oldest)) = oldest else {
+            let due = silent.map(|seat| (seat.due(grace), Arc::downgrade(&seat)));
+            let Some((due, oldest)) = due.min_by_key(|(due, _)| *due) else {
                 // Never closed, so never refused.
                 return freed.await.ok();
             };
@@ -191,7 +211,8 @@ impl Seats {
                 biased;
                 freed = freed.as_mut() => return freed.ok(),
                 () = sleep_until(due) => {
-                    if let Some(seat) = oldest.upgrade().filter(|seat| seat.is_silent()) {
+                    let still = |seat: &Arc<Seat>| seat.is_silent() && seat.due(grace) <= due;
+                    if let Some(seat) = oldest.upgrade().filter(still) {
                         seat.leave.cancel();
                         return freed.await.ok();
                     }
@@ -234,11 +255,14 @@ async fn connection(
         }
     }
     // Whoever has gone on has his place until he is known, and so long at most.
-    let _ = timeout(bounds.grace, left.recv()).await;
+    let _ = timeout(bounds.grace * SPOKEN_GRACE, left.recv()).await;
 }
 
 /// How long what we sent may lie unread.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many times the grace has whoever has begun to say something: the rest may wait for us.
+const SPOKEN_GRACE: u32 = 4;
 
 /// How long nothing is accepted after a failure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
