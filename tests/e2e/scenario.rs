@@ -146,11 +146,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         corners::key_to_agent,
     ),
     browsers(
-        "browser-caller-holds",
-        "the caller holds and resumes, the agent is in Chromium",
-        corners::caller_holds,
-    ),
-    browsers(
         "browser-blind-transfer",
         "an agent in Chromium hands the caller to another there",
         phones::blind_transfer,

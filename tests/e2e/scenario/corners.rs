@@ -17,7 +17,6 @@ use crate::lab::Lab;
 use crate::process::{pause, wait_for};
 use crate::server::{Server, Setup};
 use crate::sipp::Play;
-use crate::sound::{Sound, recognise};
 
 const START: Duration = Duration::from_secs(20);
 
@@ -139,10 +138,7 @@ pub(crate) fn caller_holds(lab: &Lab) -> Result<String> {
     let (held, resumed) = (at("2 INVITE")?, at("3 INVITE")?);
     let sound = agent.heard(&traffic, &server)?;
     // What the caller said last is still on its way.
-    let during = match lab.browsers {
-        false => music(&sound, held + 0.1, resumed)?,
-        true => stretched_music(&sound.between(held + 0.5, resumed - 0.2))?,
-    };
+    let during = music(&sound, held + 0.1, resumed)?;
     let after = sound.between(resumed, sound.ends());
     let voice = after.hears("the agent", CALLER as f32, GAP_MS)?;
     let late = (voice.first - resumed) * 1e3;
@@ -156,28 +152,6 @@ pub(crate) fn caller_holds(lab: &Lab) -> Result<String> {
     Ok(format!(
         "the agent hears music {during}, and the caller {late:.0} ms after the hold"
     ))
-}
-
-/// Chromium's playout makes sound shorter or longer, so that a whole piece is nowhere in our tune: most parts are.
-fn stretched_music(heard: &Sound) -> Result<String> {
-    let tune = tandem::prompt::compose::music();
-    let begins = (0..).map(|n| heard.begins + f64::from(n) * 0.25);
-    let begins = begins.take_while(|from| from + 2.0 <= heard.ends());
-    let worst = |from| {
-        Some(
-            recognise(&heard.between(from, from + 2.0), &tune)
-                .ok()?
-                .worst,
-        )
-    };
-    let likeness: Vec<f32> = begins.filter_map(worst).collect();
-    let found = likeness.iter().filter(|worst| **worst > 0.9).count();
-    ensure!(
-        found * 2 > likeness.len(),
-        "of {} parts of 2 s only {found} are our music: {likeness:.2?}",
-        likeness.len()
-    );
-    Ok(format!("in {found} of {} parts of 2 s", likeness.len()))
 }
 
 /// A transfer to nobody: the agent is told and has the caller back.
