@@ -2,11 +2,12 @@
 //!
 //! The law: what a client can make us hold is bounded. While [`Bounds::connections_max`] are open the next waits in
 //! the system's queue, and of those that have never asked for anything the first is closed for it that has had
-//! [`Bounds::grace`], four times that if it has begun to: a crowd of idle ones keeps nobody out, and a crowd that means it, as when an office's line has
-//! failed, is served one after the other instead of all too late. One that does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client
-//! does not read is cut off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its
-//! bounds are those of SIP's connections; but it keeps its place until its peer is known, for as long at
-//! most: of a crowd nobody begins before there is time for him.
+//! [`Bounds::grace`], four times that if it has begun to: a crowd of idle ones keeps nobody out, and a crowd that
+//! means it, as when an office's line has failed, is served one after the other instead of all too late. One that
+//! does not send a whole request head in [`HEAD_PATIENCE`] is closed as well; one whose client does not read is cut
+//! off by the system. One that becomes a WebSocket ([`super::phones`]) leaves here, and its bounds are those of
+//! SIP's connections; but it keeps its place until its peer is known, for as long at most: of a crowd nobody begins
+//! before there is time for him.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -51,7 +52,7 @@ pub struct Bounds {
     pub connections_max: usize,
     /// How long a request head may take.
     pub head_patience: Duration,
-    /// How long a connection has to say something while others wait, and a quarter of the time to ask for it.
+    /// How long a connection has to say something while others wait; who has begun to has four times as long.
     pub grace: Duration,
 }
 
