@@ -159,8 +159,8 @@ fn times(decoys: bool, count: usize) -> [Vec<f64>; 2] {
 }
 
 /// Welch's t of two samples without their slowest twentieth (interrupts and the like), cut at one
-/// common value.
-fn welch([a, b]: &[Vec<f64>; 2]) -> f64 {
+/// common value; and by how many nanoseconds the first is slower.
+fn welch([a, b]: &[Vec<f64>; 2]) -> (f64, f64) {
     let mut all: Vec<f64> = a.iter().chain(b).copied().collect();
     all.sort_by(f64::total_cmp);
     let cut = all[all.len() * 19 / 20];
@@ -173,28 +173,35 @@ fn welch([a, b]: &[Vec<f64>; 2]) -> f64 {
     };
     let ((mean_a, error_a), (mean_b, error_b)) = (of(a), of(b));
     println!("means {mean_a:.0} and {mean_b:.0} ns");
-    (mean_a - mean_b) / (error_a + error_b).sqrt()
+    let slower = mean_a - mean_b;
+    (slower / (error_a + error_b).sqrt(), slower)
 }
 
 /// |t| above which p < 0.01, two-sided, with so many degrees of freedom that t is normal.
 const T_OF_P_001: f64 = 2.576;
+/// Where a process lies in memory makes one kind some 20 ns quicker in one process and slower in the next, of 30 µs; a
+/// hash that is left out is 5,000.
+const LAYOUT_NS: f64 = 100.0;
 
 #[test]
 fn a_wrong_proof_takes_as_long_for_a_user_who_does_not_exist() {
-    let mut t = welch(&times(true, 10_000));
+    let (mut t, mut slower) = welch(&times(true, 10_000));
     println!("t of known against unknown users: {t:.2}");
     if t.abs() >= T_OF_P_001 {
         // One honest sample in a hundred says so by chance. A real difference has twice the t in four
         // times as many: whatever was seen is seen again, and chance is not.
-        t = welch(&times(true, 40_000));
+        (t, slower) = welch(&times(true, 40_000));
         println!("t of four times as many: {t:.2}");
     }
     assert!(
-        t.abs() < T_OF_P_001,
-        "known and unknown users differ in time: t = {t:.2}"
+        t.abs() < T_OF_P_001 || slower.abs() < LAYOUT_NS,
+        "known and unknown users differ in time by {slower:.0} ns: t = {t:.2}"
     );
     // The control: a server that hashes nothing for unknown users is found out at once.
-    let t = welch(&times(false, 10_000));
+    let (t, slower) = welch(&times(false, 10_000));
     println!("t without decoys: {t:.1}");
-    assert!(t > 20.0, "t = {t:.2}: the measurement sees nothing");
+    assert!(
+        t > 20.0 && slower > 10.0 * LAYOUT_NS,
+        "t = {t:.2}, {slower:.0} ns: the measurement sees nothing"
+    );
 }
